@@ -1,0 +1,95 @@
+// Package directory owns people: users, profiles, permission sets, groups and their credentials, and Authenticate, the one
+// place where a password is checked, throttled and counted.
+//
+// It must not know HTTP, sessions or apps. Read user.go for the records, authenticate.go for sign-in.
+package directory
+
+import (
+	"net/netip"
+	"time"
+
+	"gatehouse/store"
+)
+
+// User is the record of a person. Name is unique after normalisation (NFKC and case folding, see Normalise).
+type User struct {
+	ID             string              `json:"id"` // "usr_…", never reused
+	Name           string              `json:"name"`
+	DisplayName    string              `json:"display_name,omitempty"`
+	Email          string              `json:"email,omitempty"`
+	GivenName      string              `json:"given_name,omitempty"`
+	Surname        string              `json:"surname,omitempty"`
+	Disabled       bool                `json:"disabled,omitempty"`
+	Profile        string              `json:"profile"` // profile id
+	PermissionSets []string            `json:"permission_sets,omitempty"`
+	Groups         []string            `json:"groups,omitempty"`
+	Roles          []string            `json:"roles,omitempty"` // owner, app_admin, developer, approver, help_desk, auditor
+	Attributes     map[string][]string `json:"attributes,omitempty"`
+	Created        time.Time           `json:"created"`
+	Changed        time.Time           `json:"changed"`
+	LastSignIn     time.Time           `json:"last_sign_in,omitzero"`
+}
+
+// Profile is the one profile of a person: address ranges and session limits that apply to all who hold it.
+type Profile struct {
+	ID       string         `json:"id"`
+	Name     string         `json:"name"`
+	IPRanges []netip.Prefix `json:"ip_ranges,omitempty"`
+}
+
+// PermissionSet is a named set of people, of which a person may hold several.
+type PermissionSet struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// Group is a named group of people; its name is released to apps as isMemberOf.
+type Group struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// Users is the table of people.
+var Users = &store.Table[User]{
+	Name:    "user",
+	Version: 1,
+	Key:     func(u *User) string { return u.ID },
+	Unique:  map[string]func(*User) string{"name": func(u *User) string { return Normalise(u.Name) }},
+	Lists: map[string]func(*User) []string{
+		"email":          func(u *User) []string { return optional(Normalise(u.Email)) },
+		"profile":        func(u *User) []string { return optional(u.Profile) },
+		"permission_set": func(u *User) []string { return u.PermissionSets },
+		"group":          func(u *User) []string { return u.Groups },
+	},
+}
+
+// Profiles is the table of profiles.
+var Profiles = &store.Table[Profile]{
+	Name:    "profile",
+	Version: 1,
+	Key:     func(p *Profile) string { return p.ID },
+	Unique:  map[string]func(*Profile) string{"name": func(p *Profile) string { return Normalise(p.Name) }},
+}
+
+// PermissionSets is the table of permission sets.
+var PermissionSets = &store.Table[PermissionSet]{
+	Name:    "permission_set",
+	Version: 1,
+	Key:     func(p *PermissionSet) string { return p.ID },
+	Unique:  map[string]func(*PermissionSet) string{"name": func(p *PermissionSet) string { return Normalise(p.Name) }},
+}
+
+// Groups is the table of groups.
+var Groups = &store.Table[Group]{
+	Name:    "group",
+	Version: 1,
+	Key:     func(g *Group) string { return g.ID },
+	Unique:  map[string]func(*Group) string{"name": func(g *Group) string { return Normalise(g.Name) }},
+}
+
+func optional(value string) []string {
+	if value == "" {
+		return nil
+	}
+	return []string{value}
+}

@@ -1,0 +1,71 @@
+// Package session owns browser sessions: the record, its assurance level and age, and the apps it reached.
+//
+// It must not know HTTP, protocols or policies: cookies are written by idp/web's callers, and what a session is good
+// for is decided in idp/flow. The cookie holds a random secret; the store knows only its SHA-256.
+package session
+
+import (
+	"time"
+
+	"gatehouse/store"
+)
+
+// Level is how strongly the person signed in: low, standard or high (the words of sp.Level).
+type Level string
+
+// Method is one credential that was checked, and when.
+type Method struct {
+	Name string    `json:"name"` // "password"; later "totp", "passkey", …
+	At   time.Time `json:"at"`
+}
+
+// AppReached is an app that got an assertion or token from the session; logout needs it.
+type AppReached struct {
+	App          string    `json:"app"`
+	SessionIndex string    `json:"session_index,omitempty"`
+	NameID       string    `json:"name_id,omitempty"`
+	NameIDFormat string    `json:"name_id_format,omitempty"`
+	At           time.Time `json:"at"`
+}
+
+// Session is the record of one signed-in browser. ID is the hex SHA-256 of the cookie's secret. Handle is a random name
+// that is safe to show (lists, audit, SessionIndex derivation) and survives a raise.
+type Session struct {
+	ID      string       `json:"id"`
+	Handle  string       `json:"handle"`
+	User    string       `json:"user"`
+	Level   Level        `json:"level"`
+	Methods []Method     `json:"methods"`
+	Started time.Time    `json:"started"`
+	Seen    time.Time    `json:"seen"` // coarse: written at most once a minute
+	Ends    time.Time    `json:"ends"` // absolute; never moved later
+	Idle    time.Time    `json:"idle"` // ends earlier when not used until then
+	Address string       `json:"address"`
+	Agent   string       `json:"agent,omitempty"`
+	Apps    []AppReached `json:"apps,omitempty"`
+}
+
+// AuthAt is when the newest credential was checked: the AuthnInstant.
+func (s *Session) AuthAt() time.Time {
+	var newest time.Time
+	for _, m := range s.Methods {
+		if m.At.After(newest) {
+			newest = m.At
+		}
+	}
+	return newest
+}
+
+// Live tells whether the session still counts at the given moment.
+func (s *Session) Live(now time.Time) bool { return now.Before(s.Ends) && now.Before(s.Idle) }
+
+// Table holds the sessions.
+var Table = &store.Table[Session]{
+	Name:    "session",
+	Version: 1,
+	Key:     func(s *Session) string { return s.ID },
+	Lists: map[string]func(*Session) []string{
+		"user": func(s *Session) []string { return []string{s.User} },
+	},
+	Expires: func(s *Session) time.Time { return s.Ends },
+}

@@ -1,0 +1,91 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
+	"time"
+)
+
+// A stored value: 8 bytes revision, 4 bytes CRC-32C over key, version and JSON, 2 bytes schema version, JSON.
+const headerSize = 14
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (t *Table[T]) encode(key []byte, record *T) ([]byte, error) {
+	body, err := json.Marshal(record)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.Name, err)
+	}
+	value := make([]byte, headerSize, headerSize+len(body))
+	binary.BigEndian.PutUint64(value, max(rand.Uint64(), 1))
+	binary.BigEndian.PutUint16(value[12:], uint16(t.Version))
+	value = append(value, body...)
+	binary.BigEndian.PutUint32(value[8:], checksum(key, value))
+	return value, nil
+}
+
+func (t *Table[T]) decode(key, value []byte, record *T) (Revision, error) {
+	if len(value) < headerSize || checksum(key, value) != binary.BigEndian.Uint32(value[8:]) {
+		return 0, fmt.Errorf("%s %q: %w", t.Name, key, ErrCorrupt)
+	}
+	if version := int(binary.BigEndian.Uint16(value[12:])); version > t.Version {
+		return 0, fmt.Errorf("%s %q: %w", t.Name, key, ErrNewer)
+	}
+	if err := json.Unmarshal(value[headerSize:], record); err != nil {
+		return 0, fmt.Errorf("%s %q: %w: %v", t.Name, key, ErrCorrupt, err)
+	}
+	return Revision(binary.BigEndian.Uint64(value)), nil
+}
+
+// checksum covers the key, so that a value under the wrong key is noticed, the revision, the version and the JSON.
+func checksum(key, value []byte) uint32 {
+	sum := crc32.Update(0, castagnoli, key)
+	sum = crc32.Update(sum, castagnoli, value[:8])
+	return crc32.Update(sum, castagnoli, value[12:])
+}
+
+func timeBytes(at time.Time) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(max(at.UnixNano(), 0)))
+}
+
+// Check is what Prepare needs of a table, whatever its record type.
+type Check interface {
+	schema() (name string, version int)
+}
+
+func (t *Table[T]) schema() (string, int) { return t.Name, t.Version }
+
+// Prepare refuses a store whose tables were written by a newer Gatehouse (ErrNewer) and records this one's versions.
+// Call it once after opening, with every table.
+func Prepare(ctx context.Context, s Store, tables ...Check) error {
+	return s.Update(ctx, func(tx Tx) error {
+		for _, table := range tables {
+			if err := prepare(tx, table); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func prepare(tx Tx, table Check) error {
+	name, version := table.schema()
+	key := []byte("schema\x00r" + name)
+	value, err := tx.Get(key)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if err == nil && len(value) == 2 {
+		if found := int(binary.BigEndian.Uint16(value)); found > version {
+			return fmt.Errorf("table %s has schema version %d, this Gatehouse knows %d: %w", name, found, version, ErrNewer)
+		} else if found == version {
+			return nil
+		}
+	}
+	return tx.Put(key, binary.BigEndian.AppendUint16(nil, uint16(version)))
+}
