@@ -30,7 +30,7 @@ func (t *Table[T]) encode(key []byte, record *T) ([]byte, error) {
 }
 
 func (t *Table[T]) decode(key, value []byte, record *T) (Revision, error) {
-	if len(value) < headerSize || checksum(key, value) != binary.BigEndian.Uint32(value[8:]) {
+	if !intact(key, value) {
 		return 0, fmt.Errorf("%s %q: %w", t.Name, key, ErrCorrupt)
 	}
 	if version := int(binary.BigEndian.Uint16(value[12:])); version > t.Version {
@@ -40,6 +40,11 @@ func (t *Table[T]) decode(key, value []byte, record *T) (Revision, error) {
 		return 0, fmt.Errorf("%s %q: %w: %v", t.Name, key, ErrCorrupt, err)
 	}
 	return Revision(binary.BigEndian.Uint64(value)), nil
+}
+
+// intact tells whether a stored value is whole and belongs under its key.
+func intact(key, value []byte) bool {
+	return len(value) >= headerSize && checksum(key, value) == binary.BigEndian.Uint32(value[8:])
 }
 
 // checksum covers the key, so that a value under the wrong key is noticed, the revision, the version and the JSON.

@@ -1,0 +1,161 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"gatehouse/idp/audit"
+	"gatehouse/idp/session"
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// Engine walks requests along the road. All fields must be set before the first request.
+type Engine struct {
+	Store     store.Store
+	Sessions  *session.Keeper
+	Audit     *audit.Log
+	Strangers *audit.Limiter // bounds what refusals before sign-in may write
+	Cookies   web.Cookies
+	Protocols map[string]Protocol
+	Reachable sp.Level // the highest level that the configured sign-in methods give
+	Now       func() time.Time
+
+	facts   factCache
+	waiting waitingCount
+}
+
+// Begin takes a fresh request along the road: it ends at once when no step is missing, else it is stored and the browser is
+// sent to the step. The address of the request is filled in here.
+func (e *Engine) Begin(w http.ResponseWriter, r *http.Request, request Request) error {
+	e.stamp(r, &request)
+	return e.walk(w, r, &request, "")
+}
+
+// Reject ends a fresh request that the protocol itself must refuse: the app and its reply address are verified, so the
+// refusal travels to the app.
+func (e *Engine) Reject(w http.ResponseWriter, r *http.Request, request Request, reason Reason) error {
+	e.stamp(r, &request)
+	return e.retry(w, r, &request, func(facts *Facts, seen *seen) error {
+		return e.finish(w, r, facts, seen, Step{Kind: StepRefuse, Reason: reason})
+	})
+}
+
+// Resume takes a waiting request further: GET /flow/{id}.
+func (e *Engine) Resume(w http.ResponseWriter, r *http.Request, token string) error {
+	request, err := e.Waiting(w, r, token)
+	if err != nil {
+		return err
+	}
+	return e.walk(w, r, request, token)
+}
+
+// Cancel ends a waiting request because the person gave up; the app is told where its protocol allows it.
+func (e *Engine) Cancel(w http.ResponseWriter, r *http.Request, token string) error {
+	request, err := e.Waiting(w, r, token)
+	if err != nil {
+		return err
+	}
+	return e.retry(w, r, request, func(facts *Facts, seen *seen) error {
+		step := refuse(ReasonCancelled, "The sign-in was cancelled. Open the app again when you want to use it.")
+		return e.finish(w, r, facts, seen, step)
+	})
+}
+
+// Admit decides on a visit to a built-in app without ending in an answer: nil facts mean that the person was sent to a step
+// (or refused) and the response is written.
+func (e *Engine) Admit(w http.ResponseWriter, r *http.Request, request Request) (*Facts, error) {
+	e.stamp(r, &request)
+	facts, _, err := e.load(r, &request)
+	if err != nil {
+		return nil, err
+	}
+	if Next(facts).Kind == StepIssue {
+		return facts, e.touch(r.Context(), facts)
+	}
+	return nil, e.walk(w, r, &request, "")
+}
+
+func (e *Engine) stamp(r *http.Request, request *Request) {
+	request.Address = web.Of(r).Address.String()
+	request.Created = e.Now()
+	request.Expires = request.Created.Add(Lifetime)
+}
+
+// walk asks Next and acts on it. The token is empty for a request that is not stored.
+func (e *Engine) walk(w http.ResponseWriter, r *http.Request, request *Request, token string) error {
+	return e.retry(w, r, request, func(facts *Facts, seen *seen) error {
+		step := Next(facts)
+		switch {
+		case step.Blind && e.blind(r):
+			return e.bounce(w, r, request)
+		case step.Kind == StepIssue || step.Kind == StepRefuse:
+			return e.finish(w, r, facts, seen, step)
+		}
+		return e.wait(w, r, request, token, step)
+	})
+}
+
+// errChanged says that a fact changed between the decision and the finishing transaction.
+var errChanged = errors.New("a fact changed since the decision")
+
+// retry reads the facts and lets act decide on them, again when they change under it, three times in all.
+func (e *Engine) retry(w http.ResponseWriter, r *http.Request, request *Request, act func(*Facts, *seen) error) error {
+	for range 3 {
+		facts, seen, err := e.load(r, request)
+		if err != nil {
+			return err
+		}
+		if err := act(facts, seen); !errors.Is(err, errChanged) {
+			return err
+		}
+	}
+	return &web.Error{
+		Status: http.StatusServiceUnavailable, Reason: ReasonBusy, RetryAfter: time.Second,
+		Text: "Your account or this app is being changed at this moment. Wait a second and try again.",
+	}
+}
+
+// touch notes that the session is in use, at most once a minute.
+func (e *Engine) touch(ctx context.Context, facts *Facts) error {
+	if !e.Sessions.NeedsTouch(facts.Session) {
+		return nil
+	}
+	return e.Store.Update(ctx, func(tx store.Tx) error {
+		return e.Sessions.Touch(tx, facts.Session.ID)
+	})
+}
+
+// Halt writes the audit entry of a request that is refused before there is a verified app to answer to, and returns the error
+// page with its code.
+func (e *Engine) Halt(r *http.Request, app, kind string, reason Reason) error {
+	event := audit.Event{
+		Kind: kind, Outcome: audit.Refused, Reason: reason.Type, App: app,
+		Address: web.Of(r).Address.String(), Detail: reason.Detail, Facts: reason.Facts,
+	}
+	code, err := e.record(r.Context(), event)
+	if err != nil {
+		return err
+	}
+	return &web.Error{Status: http.StatusBadRequest, Reason: reason.Type, Text: reason.Text, Code: code, Err: reason.Err}
+}
+
+// record appends a stranger's refusal, singly or folded into a counted entry; the code is empty when it was folded.
+func (e *Engine) record(ctx context.Context, event audit.Event) (string, error) {
+	if !e.Strangers.Single(event) {
+		return "", nil
+	}
+	var stored audit.Event
+	err := e.Store.Update(ctx, func(tx store.Tx) (err error) {
+		stored, err = e.Audit.Append(tx, event)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("audit of a refusal: %w", err)
+	}
+	return stored.Code, nil
+}

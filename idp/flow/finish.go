@@ -1,0 +1,164 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"gatehouse/idp/audit"
+	"gatehouse/idp/session"
+	"gatehouse/idp/web"
+	"gatehouse/store"
+)
+
+// finish ends the road in one Update: if nothing that the decision rests on has changed, it runs the answer's commit, marks
+// the request as answered, adds the app to the session, appends the audit entry and removes the waiting request. Only after
+// the commit is the answer written.
+func (e *Engine) finish(w http.ResponseWriter, r *http.Request, facts *Facts, seen *seen, step Step) error {
+	protocol := e.Protocols[facts.Request.Protocol]
+	if protocol == nil {
+		return fmt.Errorf("no protocol %q", facts.Request.Protocol)
+	}
+	pass := e.pass(facts, step)
+	answer, err := e.ask(r, protocol, pass, step)
+	if err != nil {
+		return err
+	}
+	err = e.Store.Update(r.Context(), func(tx store.Tx) error {
+		return e.commit(tx, pass, seen, answer)
+	})
+	switch {
+	case errors.Is(err, errReplayed):
+		return e.replayed(r, pass)
+	case err != nil:
+		return err
+	}
+	return answer.Write(w, r)
+}
+
+// ask has the protocol build its answer. A protocol that cannot issue (no NameID of the asked format, no key to encrypt to)
+// says so with a *Reason error, and refuses instead.
+func (e *Engine) ask(r *http.Request, protocol Protocol, pass *Pass, step Step) (Answer, error) {
+	if step.Kind == StepIssue {
+		answer, err := protocol.Issue(r.Context(), pass)
+		var cannot *CannotIssue
+		if !errors.As(err, &cannot) {
+			return answer, err
+		}
+		step.Reason = cannot.Reason
+		pass.Event.Outcome, pass.Reached = audit.Refused, nil
+	}
+	e.describe(pass.Event, step.Reason)
+	return protocol.Refuse(r.Context(), pass, step.Reason)
+}
+
+// CannotIssue is what Protocol.Issue returns when it must refuse after all, with the reason to refuse for.
+type CannotIssue struct{ Reason Reason }
+
+func (e *CannotIssue) Error() string { return e.Reason.Type }
+
+func (e *Engine) pass(facts *Facts, step Step) *Pass {
+	event := &audit.Event{
+		Kind: "signon", Outcome: audit.OK, App: facts.Request.App, Address: facts.Address.String(),
+		Facts: map[string]string{"protocol": facts.Request.Protocol, "start": facts.Request.Start},
+	}
+	pass := &Pass{Facts: facts, Verdict: step.Verdict, Event: event}
+	if facts.User != nil {
+		event.User, event.Actor = facts.User.ID, facts.User.ID
+	}
+	if facts.Session != nil {
+		event.Facts["session"] = facts.Session.Handle
+	}
+	if step.Kind == StepIssue {
+		pass.Reached = &session.AppReached{App: facts.Request.App, At: facts.Now}
+		return pass
+	}
+	event.Outcome = audit.Refused
+	return pass
+}
+
+func (e *Engine) describe(event *audit.Event, reason Reason) {
+	event.Reason, event.Detail = reason.Type, reason.Detail
+	for key, value := range reason.Facts {
+		event.Facts[key] = value
+	}
+}
+
+var errReplayed = errors.New("answered before")
+
+func (e *Engine) commit(tx store.Tx, pass *Pass, seen *seen, answer Answer) error {
+	current, err := seen.unchanged(tx, pass.Facts)
+	if err != nil {
+		return err
+	}
+	if err := e.once(tx, pass.Request); err != nil {
+		return err
+	}
+	if answer.Commit != nil {
+		if err := answer.Commit(tx); err != nil {
+			return err
+		}
+	}
+	if pass.Reached != nil {
+		if err := e.Sessions.AddApp(tx, current, *pass.Reached); err != nil {
+			return err
+		}
+	}
+	if err := e.appendEvent(tx, pass); err != nil {
+		return err
+	}
+	if pass.Request.ID == "" {
+		return nil
+	}
+	return Requests.Delete(tx, pass.Request.ID)
+}
+
+// appendEvent writes the audit entry; those of strangers' refusals are bounded.
+func (e *Engine) appendEvent(tx store.Tx, pass *Pass) error {
+	if pass.Event.User == "" && !e.Strangers.Single(*pass.Event) {
+		return nil
+	}
+	stored, err := e.Audit.Append(tx, *pass.Event)
+	pass.Event.Code = stored.Code
+	return err
+}
+
+// once marks the request as answered, and refuses one that was.
+func (e *Engine) once(tx store.Tx, request *Request) error {
+	if request.Once == "" {
+		return nil
+	}
+	revision, err := AnsweredOnce.Revision(tx, request.Once)
+	if err != nil {
+		return err
+	}
+	if revision != 0 {
+		return errReplayed
+	}
+	return AnsweredOnce.Put(tx, &Answered{Name: request.Once, Until: request.OnceUntil})
+}
+
+// Seen tells whether a request name was answered already, for protocols that refuse replays before any step.
+func Seen(tx store.Tx, once string, now time.Time) (bool, error) {
+	revision, err := AnsweredOnce.Revision(tx, once)
+	return revision != 0, err
+}
+
+func (e *Engine) replayed(r *http.Request, pass *Pass) error {
+	return e.Halt(r, pass.Request.App, "signon", Reason{
+		Type: ReasonReplay,
+		Text: "This sign-in was answered already. Go back to the app and start again there.",
+	})
+}
+
+// Page is the answer of a refusal that stays here, as every protocol words it: a page with the reason and the audit code.
+// Status is 403.
+func Page(pass *Pass, reason Reason) Answer {
+	return Answer{Write: func(http.ResponseWriter, *http.Request) error {
+		return &web.Error{
+			Status: http.StatusForbidden, Reason: reason.Type, Text: reason.Text, Code: pass.Event.Code, Err: reason.Err,
+			Heading: "You cannot open this app",
+		}
+	}}
+}

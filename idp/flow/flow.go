@@ -1,0 +1,137 @@
+// Package flow is the road: every request to enter an app goes begin → decide → resume → finish, whatever its protocol.
+//
+//	protocol handler ── Begin ──► Next ──► Issue or Refuse in one Update ──► the protocol writes the answer
+//	                                │
+//	                                └─► a step is missing: the Request waits, the browser goes to /login, … and comes
+//	                                    back to /flow/{id} ── Resume ──► Next again
+//
+// Only the Engine issues or refuses, and only Next decides. The package must not know a protocol's messages, nor how a step
+// looks: steps and protocols know the road, never each other. Read next.go for the decision, engine.go for the road.
+package flow
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
+	"gatehouse/idp/session"
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// Lifetime is how long a waiting Request can be resumed.
+const Lifetime = 10 * time.Minute
+
+// Request is one wish to enter an app, formed by a protocol. While it waits for a step it is a record, and only the token
+// whose hash is its ID travels through the browser.
+type Request struct {
+	ID        string    `json:"id"`       // hex SHA-256 of the travelling token
+	Protocol  string    `json:"protocol"` // key of Engine.Protocols
+	App       string    `json:"app"`      // app id
+	Start     string    `json:"start"`    // who started it: "SP", "IdP", "portal", …; for the audit
+	Demand    Demand    `json:"demand"`
+	Passive   bool      `json:"passive,omitempty"`    // no page may be shown
+	Subject   string    `json:"subject,omitempty"`    // the user id that it must be, if the request names one
+	LoginHint string    `json:"login_hint,omitempty"` // prefills the name, nothing more
+	Once      string    `json:"once,omitempty"`       // a name that may be answered only once, such as issuer and request id
+	OnceUntil time.Time `json:"once_until,omitzero"`
+	Payload   []byte    `json:"payload,omitempty"` // the protocol's own
+	Address   string    `json:"address"`
+	Browser   string    `json:"browser,omitempty"` // hash of the browser cookie it is bound to; empty: not yet claimed
+	Created   time.Time `json:"created"`
+	Expires   time.Time `json:"expires"`
+}
+
+// Demand is what the request asks of the sign-in.
+type Demand struct {
+	MinLevel  sp.Level  `json:"min_level,omitempty"`
+	AuthAfter time.Time `json:"auth_after,omitzero"` // ForceAuthn, max_age
+}
+
+// Requests holds the waiting requests.
+var Requests = &store.Table[Request]{
+	Name:    "flow",
+	Version: 1,
+	Key:     func(r *Request) string { return r.ID },
+	Lists:   map[string]func(*Request) []string{"address": func(r *Request) []string { return []string{r.Address} }},
+	Expires: func(r *Request) time.Time { return r.Expires },
+}
+
+// Answered is the record of a request name that was answered and must not be answered again before Until.
+type Answered struct {
+	Name  string    `json:"name"`
+	Until time.Time `json:"until"`
+}
+
+// AnsweredOnce holds the names of Request.Once that were used.
+var AnsweredOnce = &store.Table[Answered]{
+	Name:    "answered",
+	Version: 1,
+	Key:     func(a *Answered) string { return a.Name },
+	Expires: func(a *Answered) time.Time { return a.Until },
+}
+
+// Facts are all that Next reads. Nil means: there is none.
+type Facts struct {
+	Request   *Request
+	App       *sp.App
+	Session   *session.Session
+	User      *directory.User
+	Profile   *directory.Profile
+	Settings  *directory.Settings
+	Address   netip.Addr
+	Now       time.Time
+	Reachable sp.Level // the highest level that this person could sign in with
+}
+
+// Pass is what a protocol gets to build its answer from: the facts that were decided on, the verdict, and two records that
+// the Engine commits with the answer and that the protocol may complete.
+type Pass struct {
+	*Facts
+	Verdict sp.Verdict
+	Event   *audit.Event        // the protocol adds its own facts (request id, NameID format, …)
+	Reached *session.AppReached // of an issue: what logout will need
+}
+
+// Answer is a protocol's finished work: Commit (may be nil) runs inside the finishing transaction and may run more than
+// once; Write runs after the commit, and only then.
+type Answer struct {
+	Commit func(store.Tx) error
+	Write  func(w http.ResponseWriter, r *http.Request) error
+}
+
+// Protocol turns decisions into messages. Both methods run outside any transaction and may be called again when the facts
+// changed meanwhile; an error means that no answer can be given and becomes an error page.
+type Protocol interface {
+	Issue(ctx context.Context, pass *Pass) (Answer, error)
+	Refuse(ctx context.Context, pass *Pass, reason Reason) (Answer, error)
+}
+
+// Reason says why a request is refused.
+type Reason struct {
+	Type   string            // typed, for audit and traces: an sp.Rule or one of the constants below
+	Text   string            // for the person: what happened and what to do
+	Detail string            // for the admin
+	Facts  map[string]string // for the admin: expected, received, …
+	Status string            // the protocol's own code, when the protocol itself refuses
+	Err    error             // for the log
+}
+
+// Reasons of the road itself; the rules of sp.Policy add theirs.
+const (
+	ReasonUnknownApp     = "unknown_app"
+	ReasonAppBlocked     = "app_blocked"
+	ReasonAppPending     = "app_pending"
+	ReasonNoPassive      = "no_passive"
+	ReasonWrongSubject   = "unknown_principal"
+	ReasonLevel          = "level_unreachable"
+	ReasonReplay         = "replayed_request"
+	ReasonExpired        = "expired_flow"
+	ReasonOtherBrowser   = "other_browser"
+	ReasonTooManyWaiting = "too_many_waiting"
+	ReasonCancelled      = "cancelled"
+	ReasonBusy           = "changed_meanwhile"
+)

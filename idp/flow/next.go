@@ -1,0 +1,128 @@
+package flow
+
+import (
+	"gatehouse/sp"
+)
+
+// StepKind is what has to happen next.
+type StepKind string
+
+// The steps. Only Issue and Refuse end the road.
+const (
+	StepSignIn StepKind = "sign_in"
+	StepIssue  StepKind = "issue"
+	StepRefuse StepKind = "refuse"
+)
+
+// Step is Next's answer. Reason is set for StepRefuse; Verdict once the policy was asked; Blind says that the step holds
+// only because no session was seen, so that a request without cookies may come out otherwise.
+type Step struct {
+	Kind    StepKind
+	Reason  Reason
+	Verdict sp.Verdict
+	Blind   bool
+}
+
+// Next decides. It is the only decision of the product, pure, and asked again whenever a fact changes.
+func Next(f *Facts) Step {
+	if step, ends := appStep(f.App); ends {
+		return step
+	}
+	if f.Session == nil || f.User == nil || !f.Session.Live(f.Now) {
+		step := interact(f, Step{Kind: StepSignIn, Blind: true})
+		step.Blind = true
+		return step
+	}
+	if f.Request.Subject != "" && f.Request.Subject != f.User.ID {
+		return refuse(ReasonWrongSubject, "The app asked for another person than the one who is signed in here. Sign out and open the app again.")
+	}
+	verdict := f.App.Policy.Decide(access(f))
+	switch verdict.Outcome {
+	case sp.Allow:
+		return Step{Kind: StepIssue, Verdict: verdict}
+	case sp.StepUp:
+		return stepUp(f, verdict)
+	}
+	return Step{Kind: StepRefuse, Reason: ruleReason(verdict), Verdict: verdict}
+}
+
+// appStep ends the road for an app that nobody may enter, before anybody is asked to sign in.
+func appStep(app *sp.App) (Step, bool) {
+	switch {
+	case app == nil || app.State == sp.Removed:
+		return refuse(ReasonUnknownApp, "This app is not connected here. Ask your administrator to add it."), true
+	case app.State == sp.Blocked:
+		return refuse(ReasonAppBlocked, "This app is blocked by your administrator. Ask them if you need it."), true
+	case app.State != sp.Active:
+		return refuse(ReasonAppPending, "This app waits for your administrator's approval. Try again later."), true
+	}
+	return Step{}, false
+}
+
+// stepUp asks for the stronger or fresher sign-in that the verdict needs, if the person can give it.
+func stepUp(f *Facts, verdict sp.Verdict) Step {
+	if !f.Reachable.AtLeast(verdict.Need) {
+		step := refuse(ReasonLevel, "This app needs a stronger sign-in than your account is set up for. Ask your administrator to set up a second factor for you.")
+		step.Verdict = verdict
+		return step
+	}
+	return interact(f, Step{Kind: StepSignIn, Verdict: verdict})
+}
+
+// interact is the step itself, or the refusal when the request forbids every page (IsPassive, prompt=none).
+func interact(f *Facts, step Step) Step {
+	if !f.Request.Passive {
+		return step
+	}
+	refused := refuse(ReasonNoPassive, "The app asked to sign you in without showing a page, and that is not possible now. Open the app again.")
+	refused.Verdict = step.Verdict
+	return refused
+}
+
+func refuse(reason, text string) Step {
+	return Step{Kind: StepRefuse, Reason: Reason{Type: reason, Text: text}}
+}
+
+// access is what the policy weighs of the facts.
+func access(f *Facts) sp.Access {
+	a := sp.Access{
+		State: f.App.State,
+		Person: sp.Person{
+			ID:             f.User.ID,
+			Active:         !f.User.Disabled,
+			Profile:        f.User.Profile,
+			PermissionSets: f.User.PermissionSets,
+			Groups:         f.User.Groups,
+		},
+		Session: sp.Evidence{Level: sp.Level(f.Session.Level), AuthAt: f.Session.AuthAt()},
+		Asked:   sp.Demand(f.Request.Demand),
+		Address: f.Address,
+		Now:     f.Now,
+	}
+	if f.Profile != nil {
+		a.ProfileRanges = f.Profile.IPRanges
+	}
+	return a
+}
+
+// ruleReason words the policy's refusal for the person; the rules themselves go to the audit.
+func ruleReason(verdict sp.Verdict) Reason {
+	reason := Reason{Type: string(verdict.Rule), Text: ruleTexts[verdict.Rule]}
+	for _, weighed := range verdict.Rules {
+		if weighed.Rule == verdict.Rule {
+			reason.Detail = weighed.Detail
+		}
+	}
+	return reason
+}
+
+var ruleTexts = map[sp.Rule]string{
+	sp.RuleAppState:      "This app cannot be used now. Ask your administrator.",
+	sp.RuleUserActive:    "Your account is disabled. Ask your administrator to enable it.",
+	sp.RuleWindow:        "This app cannot be used at this time. Ask your administrator when it is open.",
+	sp.RulePermitted:     "You are not among the people who may use this app. Ask your administrator for access.",
+	sp.RuleAppAddress:    "This app cannot be used from your network. Connect to your organisation's network and try again.",
+	sp.RuleProfileAddr:   "Your account cannot be used from your network. Connect to your organisation's network and try again.",
+	sp.RuleLevel:         "This app needs a stronger sign-in than yours. Sign out, sign in with a second factor and try again.",
+	sp.RuleAuthFreshness: "This app needs a more recent sign-in. Sign out and open the app again.",
+}

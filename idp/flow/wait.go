@@ -1,0 +1,174 @@
+package flow
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+
+	"gatehouse/idp/web"
+	"gatehouse/store"
+)
+
+// Bounds of what may wait, so that strangers cannot fill the disk.
+const (
+	maxWaiting           = 100_000
+	maxWaitingPerAddress = 200
+)
+
+// waitingCount is about how many requests wait: counted by Recount, raised by every new one.
+type waitingCount struct{ atomic.Int64 }
+
+// stepPaths is where the browser goes for a step; each gets ?flow=TOKEN and comes back to /flow/TOKEN.
+var stepPaths = map[StepKind]string{StepSignIn: "/login"}
+
+// blind tells whether the browser could not show its cookies: a cross-site POST arrives without them (SameSite=Lax).
+func (e *Engine) blind(r *http.Request) bool {
+	return r.Method == http.MethodPost && e.Cookies.Get(r, web.SessionCookie) == "" && e.Cookies.Get(r, web.BrowserCookie) == ""
+}
+
+// bounce stores the request unbound, sets no cookie, and lets the browser come back by GET with its cookies.
+func (e *Engine) bounce(w http.ResponseWriter, r *http.Request, request *Request) error {
+	token, err := e.keep(r, request)
+	if err != nil {
+		return err
+	}
+	web.SeeOther(w, "/flow/"+token)
+	return nil
+}
+
+// wait sends the browser to a step; a request that is not stored yet is stored and bound to the browser first.
+func (e *Engine) wait(w http.ResponseWriter, r *http.Request, request *Request, token string, step Step) error {
+	if token == "" {
+		request.Browser = e.browser(w, r)
+		var err error
+		if token, err = e.keep(r, request); err != nil {
+			return err
+		}
+	}
+	web.SeeOther(w, stepPaths[step.Kind]+"?flow="+url.QueryEscape(token))
+	return nil
+}
+
+// keep stores a request under a fresh token, within the bounds.
+func (e *Engine) keep(r *http.Request, request *Request) (string, error) {
+	token := rand.Text()
+	request.ID = hashOf(token)
+	err := e.Store.Update(r.Context(), func(tx store.Tx) error {
+		n, err := Requests.Count(tx, store.Page{Index: "address", Value: request.Address}, maxWaitingPerAddress)
+		if err != nil {
+			return err
+		}
+		if n >= maxWaitingPerAddress || e.waiting.Load() >= maxWaiting {
+			return errTooMany
+		}
+		return Requests.Put(tx, request)
+	})
+	if errors.Is(err, errTooMany) {
+		return "", e.tooMany(r, request)
+	}
+	e.waiting.Add(1)
+	return token, err
+}
+
+var errTooMany = errors.New("too many requests wait")
+
+func (e *Engine) tooMany(r *http.Request, request *Request) error {
+	err := e.Halt(r, request.App, "signon", Reason{
+		Type: ReasonTooManyWaiting,
+		Text: "Too many sign-ins from your network wait to be finished. Finish one, or try again in ten minutes.",
+	})
+	var public *web.Error
+	if errors.As(err, &public) {
+		public.Status, public.RetryAfter = http.StatusTooManyRequests, Lifetime
+	}
+	return err
+}
+
+// Waiting returns the waiting request that a token names, if it is this browser's; the first browser to show an unbound
+// one claims it. The error is a page that says what to do.
+func (e *Engine) Waiting(w http.ResponseWriter, r *http.Request, token string) (*Request, error) {
+	var request Request
+	err := e.Store.View(r.Context(), func(tx store.Tx) (err error) {
+		request, _, err = Requests.Get(tx, hashOf(token))
+		return absent(err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case request.ID == "" || !e.Now().Before(request.Expires):
+		return nil, e.Halt(r, request.App, "signon", Reason{
+			Type: ReasonExpired,
+			Text: "This sign-in has expired or was finished already. Go back to the app and start again there.",
+		})
+	case request.Browser == "":
+		return e.claim(w, r, request)
+	case request.Browser != hashOf(e.Cookies.Get(r, web.BrowserCookie)):
+		return nil, e.otherBrowser(r, &request)
+	}
+	return &request, nil
+}
+
+func (e *Engine) otherBrowser(r *http.Request, request *Request) error {
+	return e.Halt(r, request.App, "signon", Reason{
+		Type: ReasonOtherBrowser,
+		Text: "This sign-in was started in another browser, or your browser refuses cookies. Allow cookies, then open the app again here.",
+	})
+}
+
+// claim binds an unbound request to the browser, once.
+func (e *Engine) claim(w http.ResponseWriter, r *http.Request, request Request) (*Request, error) {
+	browser := e.browser(w, r)
+	taken := false
+	err := e.Store.Update(r.Context(), func(tx store.Tx) error {
+		current, _, err := Requests.Get(tx, request.ID)
+		if err != nil {
+			return absent(err) // finished meanwhile: the next look at it will say so
+		}
+		if taken = current.Browser != "" && current.Browser != browser; taken {
+			return nil
+		}
+		current.Browser = browser
+		return Requests.Put(tx, &current)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if taken {
+		return nil, e.otherBrowser(r, &request)
+	}
+	request.Browser = browser
+	return &request, nil
+}
+
+// browser is the hash of the browser's cookie, which is set if it has none.
+func (e *Engine) browser(w http.ResponseWriter, r *http.Request) string {
+	secret := e.Cookies.Get(r, web.BrowserCookie)
+	if secret == "" {
+		secret = rand.Text()
+		e.Cookies.Set(w, web.BrowserCookie, secret, 0)
+	}
+	return hashOf(secret)
+}
+
+// Recount sets the number of waiting requests to what the store holds; call it at start and about once a minute.
+func (e *Engine) Recount(ctx context.Context) error {
+	return e.Store.View(ctx, func(tx store.Tx) error {
+		n, err := Requests.Count(tx, store.Page{}, maxWaiting)
+		e.waiting.Store(int64(n))
+		return err
+	})
+}
+
+func hashOf(secret string) string {
+	if secret == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}

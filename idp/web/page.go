@@ -1,0 +1,102 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Buffer collects a page, so that an error while rendering can still become an error page.
+type Buffer = bytes.Buffer
+
+// CSP is what a page's Content-Security-Policy allows beyond the strict default.
+type CSP struct {
+	// FormAction: empty means 'self'; browsers apply it to every redirect that follows a post.
+	FormAction string
+	// OmitFormAction leaves the directive out: sign-in and consent pages of a waiting OAuth flow.
+	OmitFormAction bool
+}
+
+// FormActionFor is the form-action of the auto-post page: any https target, because redirects after the post count too,
+// plus the origin of a loopback ACS on plain http.
+func FormActionFor(acs string) string {
+	u, err := url.Parse(acs)
+	if err == nil && u.Scheme == "http" {
+		return "https: http://" + u.Host
+	}
+	return "https:"
+}
+
+// Header is the policy for a page with the given nonce.
+func (c CSP) Header(nonce string) string {
+	var b strings.Builder
+	b.WriteString("default-src 'none'; img-src 'self' https: data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'")
+	b.WriteString("; style-src 'self' 'nonce-" + nonce + "'; script-src 'nonce-" + nonce + "'")
+	switch {
+	case c.OmitFormAction:
+	case c.FormAction != "":
+		b.WriteString("; form-action " + c.FormAction)
+	default:
+		b.WriteString("; form-action 'self'")
+	}
+	return b.String()
+}
+
+// Page renders a page into memory and writes it with its headers; nothing is written when render fails.
+func Page(w http.ResponseWriter, r *http.Request, status int, csp CSP, render func(*Buffer) error) error {
+	var b Buffer
+	if err := render(&b); err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", csp.Header(Of(r).Nonce()))
+	NoStore(h)
+	w.WriteHeader(status)
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// WriteJSON writes a wire value; it never caches.
+func WriteJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	NoStore(w.Header())
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value) // the client has gone away: nothing is left to tell it
+}
+
+// SeeOther answers 303 to a path of our own or a URL that the caller has verified.
+func SeeOther(w http.ResponseWriter, location string) {
+	NoStore(w.Header())
+	w.Header().Set("Location", location)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// NoStore forbids every cache to keep the answer (saml-bindings-2.0-os, 3.4.5.1).
+func NoStore(h http.Header) {
+	h.Set("Cache-Control", "no-cache, no-store")
+	h.Set("Pragma", "no-cache")
+}
+
+func securityHeaders(h http.Header, secure bool) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if secure {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// LocalPath returns path if it is a path of this server that is safe to redirect to, else fallback.
+func LocalPath(path, fallback string) string {
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") {
+		return fallback
+	}
+	if u, err := url.Parse(path); err != nil || u.Host != "" || u.Scheme != "" {
+		return fallback
+	}
+	return path
+}

@@ -1,0 +1,84 @@
+package web
+
+import (
+	"crypto/rand"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+type infoKey struct{}
+
+// Info is what the kit knows about a request; it travels in the context and holds no dependencies.
+type Info struct {
+	ID      string     // random, in the log line and on error pages
+	Address netip.Addr // of the browser, see ClientAddress
+	Start   time.Time
+	Actor   Actor // who acts, once Kit.Guard has found out
+	nonce   string
+}
+
+// Actor is who a request acts for.
+type Actor struct {
+	ID          string // user id, or "uid N" on the unix socket
+	Name        string
+	DisplayName string
+	Email       string
+	Roles       []string
+	Session     string // the session's record id; empty on the socket
+}
+
+// Of returns the request's Info; a request that did not come through Kit.Wrap gets an empty one.
+func Of(r *http.Request) *Info {
+	if info, ok := r.Context().Value(infoKey{}).(*Info); ok {
+		return info
+	}
+	return &Info{ID: "none"}
+}
+
+// Nonce is the request's Content-Security-Policy nonce, made at first use: 128 random bits.
+func (i *Info) Nonce() string {
+	if i.nonce == "" {
+		i.nonce = rand.Text()
+	}
+	return i.nonce
+}
+
+func (k *Kit) newInfo(r *http.Request) *Info {
+	return &Info{ID: rand.Text()[:12], Start: k.Now(), Address: ClientAddress(r, k.Proxies)}
+}
+
+// ClientAddress is the address of the socket, unless that is a trusted proxy: then the right-most entry of
+// X-Forwarded-For that is not itself a trusted proxy. A malformed entry ends the walk at the proxy before it.
+func ClientAddress(r *http.Request, proxies []netip.Prefix) netip.Addr {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr // a unix socket has none
+	}
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Addr{}
+	}
+	address = address.Unmap().WithZone("")
+	if !contains(proxies, address) {
+		return address
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for _, hop := range slices.Backward(hops) {
+		next, err := netip.ParseAddr(strings.TrimSpace(hop))
+		if err != nil {
+			return address
+		}
+		if address = next.Unmap().WithZone(""); !contains(proxies, address) {
+			return address
+		}
+	}
+	return address
+}
+
+func contains(prefixes []netip.Prefix, address netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(address) })
+}

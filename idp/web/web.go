@@ -1,0 +1,187 @@
+// Package web is the handler kit: handlers that return errors, request id, client address, cookies, cross-site protection,
+// security headers, size limits and error pages.
+//
+// It knows templates and nothing of people, apps, sessions or protocols. Read web.go for routes and the wrapper that every
+// request passes, then page.go for answers.
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"gatehouse/templates"
+)
+
+// HandlerFunc parses, asks and answers. It returns an error instead of writing one: Kit answers and logs it once.
+type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
+
+// Permission is what a request needs before its handler runs. Kit.Guard checks everything but Public.
+type Permission string
+
+// Public routes check for themselves what they need; SignedIn ones want a person who may use the built-in app of the
+// path. All others name a right of the console and the API.
+const (
+	Public   Permission = "public"
+	SignedIn Permission = "signed_in"
+)
+
+// Route is one row of a route table.
+type Route struct {
+	Method     string
+	Path       string // gorilla/mux syntax
+	Permission Permission
+	CrossSite  bool  // other sites may send unsafe methods here (protocol endpoints); no cookie authority is assumed
+	MaxBody    int64 // bytes; 0: 64 KiB
+	API        bool  // errors are JSON, not pages
+	Handle     HandlerFunc
+}
+
+// Kit wraps handlers. All fields but Guard must be set before the first Wrap.
+type Kit struct {
+	Log     *slog.Logger
+	Now     func() time.Time
+	Proxies []netip.Prefix // peers whose X-Forwarded-For is believed
+	Cookies Cookies
+	Brand   func(context.Context) templates.Brand
+	// Guard admits a request to a route that is not Public, or returns an error, or has answered already (ErrAnswered).
+	Guard func(w http.ResponseWriter, r *http.Request, need Permission) (*http.Request, error)
+}
+
+// ErrAnswered tells Wrap that the response was written already.
+var ErrAnswered = errors.New("answered")
+
+const defaultMaxBody = 64 << 10
+
+// Wrap makes the http.Handler that every request of a route passes through: identity of the request, panics, size limit,
+// cross-site check, permission, and one log line.
+func (k *Kit) Wrap(route Route) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	if route.MaxBody == 0 {
+		route.MaxBody = defaultMaxBody
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		info := k.newInfo(r)
+		r = r.WithContext(context.WithValue(r.Context(), infoKey{}, info))
+		out := &statusWriter{ResponseWriter: w}
+		err := k.serve(out, r, route, protection)
+		if err != nil && !errors.Is(err, ErrAnswered) {
+			err = k.answerError(out, r, route, err)
+		}
+		k.logRequest(r, route, out.status, info, err)
+	})
+}
+
+func (k *Kit) serve(w *statusWriter, r *http.Request, route Route, protection *http.CrossOriginProtection) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	securityHeaders(w.Header(), k.Cookies.Secure)
+	if !route.CrossSite {
+		if err := protection.Check(r); err != nil {
+			return &Error{Status: http.StatusForbidden, Reason: "cross_site", Text: "This request came from another website, so nothing was done. Open Gatehouse itself and try again there."}
+		}
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, route.MaxBody)
+	if route.Permission != Public {
+		if r, err = k.Guard(w, r, route.Permission); err != nil {
+			return err
+		}
+	}
+	return route.Handle(w, r)
+}
+
+// answerError writes the page or JSON of an error and returns what the log should say.
+func (k *Kit) answerError(w *statusWriter, r *http.Request, route Route, err error) error {
+	public := Public500(err)
+	if w.status != 0 {
+		return err // too late to say anything
+	}
+	if public.RetryAfter > 0 {
+		w.Header().Set("Retry-After", fmt.Sprint(int(public.RetryAfter.Seconds())))
+	}
+	if route.API {
+		WriteJSON(w, public.Status, errorBody{Error: errorDetail{public.Reason, public.Text, k.codeOf(r, public), public.Field}})
+		return err
+	}
+	page := templates.MessagePage{
+		Shell:   k.Shell(r, http.StatusText(public.Status)),
+		Heading: public.heading(),
+		Text:    public.Text,
+		Code:    k.codeOf(r, public),
+	}
+	page.Kind = "danger"
+	if writeErr := Page(w, r, public.Status, CSP{}, func(b *Buffer) error { return templates.Message(b, page) }); writeErr != nil {
+		return errors.Join(err, writeErr)
+	}
+	return err
+}
+
+// codeOf is the audit code when there is an entry, else the request id, which finds the log line.
+func (k *Kit) codeOf(r *http.Request, e *Error) string {
+	if e.Code != "" {
+		return e.Code
+	}
+	return Of(r).ID
+}
+
+func (k *Kit) logRequest(r *http.Request, route Route, status int, info *Info, err error) {
+	if k.Log == nil {
+		return
+	}
+	level := slog.LevelDebug
+	attrs := []slog.Attr{
+		slog.String("id", info.ID), slog.String("method", r.Method), slog.String("route", route.Path),
+		slog.Int("status", status), slog.Duration("took", k.Now().Sub(info.Start)), slog.String("address", info.Address.String()),
+	}
+	if info.Actor.ID != "" {
+		attrs = append(attrs, slog.String("actor", info.Actor.ID))
+	}
+	if err != nil && !errors.Is(err, ErrAnswered) {
+		level = slog.LevelInfo
+		if status >= 500 {
+			level = slog.LevelError
+		}
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	k.Log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// Shell is the frame of a page for this request, without the person: pages of signed-in people add it.
+func (k *Kit) Shell(r *http.Request, title string) templates.Shell {
+	return templates.Shell{Title: title, Nonce: Of(r).Nonce(), Org: k.Brand(r.Context())}
+}
+
+// statusWriter remembers the status for the log line.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// IsHTTPS tells whether a base URL is served over TLS, directly or by a proxy in front.
+func IsHTTPS(baseURL string) bool { return strings.HasPrefix(baseURL, "https://") }
