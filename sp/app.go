@@ -138,7 +138,7 @@ type SAMLSettings struct {
 	KeyTransport          string        `json:"key_transport,omitempty"`
 	NameIDFormat          string        `json:"nameid_format,omitempty"`
 	NameIDSource          string        `json:"nameid_source,omitempty"`
-	Attributes            []Attribute   `json:"attributes,omitempty"` // nil: the default release
+	Attributes            []Attribute   `json:"attributes,omitzero"` // nil: the default release; empty: nothing
 	SLO                   string        `json:"slo,omitempty"`
 	ECP                   string        `json:"ecp,omitempty"`
 	AllowIDPInitiated     *bool         `json:"allow_idp_initiated,omitempty"` // nil: true

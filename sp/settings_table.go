@@ -1,0 +1,191 @@
+package sp
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// The app key table of the design page, in its order. A function per group; each entry says where its value lives.
+
+func definitionSettings() []Setting {
+	return []Setting{
+		{Key: "name", Label: "Name", Help: "What people see on the tile and on the sign-in page.", Kind: KindText,
+			Default: "as the metadata says", get: func(a *App) string { return a.Definition.Name }, set: setName},
+		text("description", "Description", "One sentence under the name.",
+			func(a *App) *string { return &a.Definition.Description }),
+		address("logo_url", "Logo", "An https address of a picture.",
+			func(a *App) *string { return &a.Definition.LogoURL }),
+		address("start_url", "Start URL", "Where the tile goes when the app may not be started from here.",
+			func(a *App) *string { return &a.Definition.StartURL }),
+		address("mobile_start_url", "Mobile start URL", "The same on a phone.",
+			func(a *App) *string { return &a.Definition.MobileStartURL }),
+		text("platform", "Platform", "What the app runs on, for the records.",
+			func(a *App) *string { return &a.Definition.Platform }),
+		text("contact", "Contact", "Whom to ask about the app.",
+			func(a *App) *string { return &a.Definition.Contact }),
+	}
+}
+
+func setName(a *App, v string) error {
+	v = strings.TrimSpace(v)
+	if v == "" && a.Definition.SAML != nil {
+		v = clip(a.Definition.SAML.Metadata.Title(), maxName)
+	}
+	if v == "" || utf8.RuneCountInString(v) > maxName || !printable(v) {
+		return errors.New("must be one line of 1 to 100 characters")
+	}
+	a.Definition.Name = v
+	return nil
+}
+
+// local finds the SAML settings of an app; lookup has made sure that they exist.
+func local(a *App) *SAMLSettings { return &a.Definition.SAML.Settings }
+
+func samlSettings() []Setting {
+	return []Setting{
+		choice("saml.defaults", "Starting point", "Bundle of defaults: what the keys below mean while they are unset.",
+			[]string{DefaultsSaaS, DefaultsSAML2Int, DefaultsCustom}, func(a *App) *string { return &local(a).Defaults }),
+		choice("saml.sign", "Sign", "What carries our signature. Some apps demand the one, some the other.",
+			[]string{SignBoth, SignAssertion, SignResponse}, func(a *App) *string { return &local(a).Sign }).
+			or(func(a *App) string { return a.Definition.SAML.sign() }),
+		choice("saml.signature_algorithm", "Signature algorithm", "rsa-sha1 is broken: only for an app that knows no other.",
+			[]string{"rsa-sha256", "rsa-sha384", "rsa-sha512", "rsa-pss-sha256", "ecdsa-sha256", AlgorithmSHA1},
+			func(a *App) *string { return &local(a).SignatureAlgorithm }),
+		signingKey(),
+		flag("saml.require_signed_requests", "Require signed requests", "Refuse a sign-on request without a good signature.",
+			"as the metadata says", func(a *App) **bool { return &local(a).RequireSignedRequests }).
+			or(func(a *App) string { return strconv.FormatBool(a.Definition.SAML.RequireSigned()) }),
+		choice("saml.encrypt", "Encrypt", "auto encrypts when the metadata has a key for it.",
+			[]string{EncryptAuto, EncryptAlways, EncryptNever}, func(a *App) *string { return &local(a).Encrypt }).
+			or(func(a *App) string { return a.Definition.SAML.EncryptMode() }),
+		choice("saml.encryption_algorithm", "Encryption algorithm", "The cbc ones are legacy. Unset: what the metadata declares.",
+			[]string{"aes256-gcm", "aes128-gcm", "aes256-cbc", "aes128-cbc"},
+			func(a *App) *string { return &local(a).EncryptionAlgorithm }),
+		choice("saml.key_transport", "Key transport", "How the content key is wrapped. Unset: what the metadata declares.",
+			[]string{"rsa-oaep-mgf1p", "rsa-oaep"}, func(a *App) *string { return &local(a).KeyTransport }),
+		choice("saml.nameid_format", "NameID format", "Unset: as the request or the metadata asks.",
+			[]string{"emailAddress", "transient", "unspecified", "persistent"},
+			func(a *App) *string { return &local(a).NameIDFormat }).
+			or(func(a *App) string { return shortNameIDFormat(a.Definition.SAML.NameIDFormat()) }),
+		nameIDSource(),
+		attributes(),
+	}
+}
+
+func samlAnswerSettings() []Setting {
+	return []Setting{
+		choice("saml.slo", "Single logout", "auto: when the metadata has an endpoint.", []string{"auto", "off"},
+			func(a *App) *string { return &local(a).SLO }),
+		choice("saml.ecp", "ECP", "Sign-on of clients that are not browsers.", []string{"off", "on"},
+			func(a *App) *string { return &local(a).ECP }),
+		flag("saml.allow_idp_initiated", "Start from the portal", "Open the app with an answer it did not ask for.", "true",
+			func(a *App) **bool { return &local(a).AllowIDPInitiated }),
+		text("saml.default_relay_state", "Landing page", "RelayState of a start from the portal.",
+			func(a *App) *string { return &local(a).DefaultRelayState }),
+		list("saml.allowed_relay_states", "Allowed landing pages", "Prefixes that a launch link may ask for.",
+			func(a *App) *[]string { return &local(a).AllowedRelayStates }),
+		choice("saml.relay_state_limit", "RelayState limit", "The standard's 80 bytes, or the 1,024 that real apps need.",
+			[]string{"lenient", "80"}, func(a *App) *string { return &local(a).RelayStateLimit }),
+		choice("saml.denied_answer", "When refused", "Tell the app (a SAML status) or show a page here.",
+			[]string{DeniedToSP, DeniedPage}, func(a *App) *string { return &local(a).DeniedAnswer }),
+		choice("saml.authn_context_leniency", "Stronger sign-in", "Whether a stronger sign-in satisfies an exact demand.",
+			[]string{LenientStronger, LenientExact}, func(a *App) *string { return &local(a).AuthnContextLeniency }).
+			or(func(a *App) string { return a.Definition.SAML.Leniency() }),
+		span("saml.assertion_lifetime", "Assertion lifetime", "How long the app may accept an answer.", "5m",
+			30*time.Second, 24*time.Hour, func(a *App) *time.Duration { return &local(a).AssertionLifetime }),
+		span("saml.session_lifetime", "Session lifetime", "The SessionNotOnOrAfter that the app is told.", "none",
+			time.Minute, 365*24*time.Hour, func(a *App) *time.Duration { return &local(a).SessionLifetime }),
+		oneTimeUse(),
+	}
+}
+
+// or gives the value that holds while the setting is unset, where that depends on the app.
+func (s Setting) or(fallback func(*App) string) Setting {
+	s.fallback = fallback
+	return s
+}
+
+func signingKey() Setting {
+	s := text("saml.signing_key", "Signing key", "The active one, or the id of a key (`gatehouse key list`).",
+		func(a *App) *string { return &local(a).SigningKey })
+	s.Default = "active"
+	set := s.set
+	s.set = func(a *App, v string) error {
+		if v == "active" {
+			v = ""
+		}
+		if strings.ContainsAny(v, " ,") {
+			return errors.New("must be active or the id of one key")
+		}
+		return set(a, v)
+	}
+	return s
+}
+
+func nameIDSource() Setting {
+	return Setting{Key: "saml.nameid_source", Label: "NameID source", Kind: KindText,
+		Help:    "opaque, email, username or attribute:NAME. Unset: what suits the format.",
+		Default: "opaque for persistent, email for emailAddress, username for unspecified",
+		get:     func(a *App) string { return local(a).NameIDSource },
+		set: func(a *App, v string) error {
+			name, custom := strings.CutPrefix(v, "attribute:")
+			switch {
+			case v == "", v == SourceOpaque, v == SourceEmail, v == SourceUsername:
+			case custom && name != "" && len(name) <= maxItem && printable(name) && !strings.Contains(name, " "):
+			default:
+				return fmt.Errorf("%q is not allowed; choose opaque, email, username or attribute:NAME", v)
+			}
+			local(a).NameIDSource = v
+			return nil
+		}}
+}
+
+func attributes() Setting {
+	return Setting{Key: "saml.attributes", Label: "Attributes", Kind: KindJSON,
+		Help:    "JSON array of {name, format, friendly_name, source}; [] releases nothing.",
+		Default: formatAttributes(defaultAttributes()),
+		get: func(a *App) string {
+			if local(a).Attributes == nil {
+				return ""
+			}
+			return formatAttributes(local(a).Attributes)
+		},
+		set: func(a *App, v string) error {
+			if v == "" {
+				local(a).Attributes = nil
+				return nil
+			}
+			parsed, err := parseAttributes(v)
+			if err != nil {
+				return err
+			}
+			local(a).Attributes = parsed
+			return nil
+		}}
+}
+
+func oneTimeUse() Setting {
+	return Setting{Key: "saml.one_time_use", Label: "One-time use", Help: "Tell the app not to keep the assertion.",
+		Kind: KindBool, Default: "false",
+		get: func(a *App) string {
+			if local(a).OneTimeUse {
+				return "true"
+			}
+			return ""
+		},
+		set: func(a *App, v string) error {
+			if v == "" {
+				local(a).OneTimeUse = false
+				return nil
+			}
+			on, err := parseBool(v)
+			if err == nil {
+				local(a).OneTimeUse = on
+			}
+			return err
+		}}
+}
