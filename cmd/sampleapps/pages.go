@@ -1,0 +1,129 @@
+package sampleapps
+
+import (
+	_ "embed"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/crewjam/saml/samlsp"
+)
+
+//go:embed page.html
+var pageText string
+
+const bodyLimit = 1 << 20
+
+// page is what page.html shows.
+type page struct {
+	App        Spec
+	NameID     string // empty: nobody is signed in
+	Attributes []attribute
+	Problem    string
+	SignInURL  string
+}
+
+type attribute struct {
+	Name   string
+	Values []string
+}
+
+// handler mounts the app's pages and its SAML endpoints.
+func (a *App) handler() http.Handler {
+	pages := http.NewServeMux()
+	pages.HandleFunc("GET /{$}", a.front)
+	pages.HandleFunc("GET /signin", a.signIn)
+	pages.HandleFunc("POST /signout", a.signOut)
+	guard := http.NewCrossOriginProtection()
+	mux := http.NewServeMux()
+	mux.Handle("/", guard.Handler(pages))
+	mux.HandleFunc("GET /saml/metadata", a.serveMetadata)
+	mux.HandleFunc("POST /saml/acs", a.answer)
+	return http.MaxBytesHandler(mux, bodyLimit)
+}
+
+// front shows who is signed in, or how to sign in.
+func (a *App) front(w http.ResponseWriter, r *http.Request) {
+	view := page{}
+	if session, err := a.session.GetSession(r); err == nil {
+		if claims, ok := session.(samlsp.JWTSessionClaims); ok {
+			view.NameID, view.Attributes = claims.Subject, sorted(claims.Attributes)
+		}
+	}
+	a.show(w, http.StatusOK, view)
+}
+
+// sorted orders the attributes by name and leaves out the session index, which crewjam adds to them.
+func sorted(values samlsp.Attributes) []attribute {
+	var list []attribute
+	for name, values := range values {
+		if name != "SessionIndex" {
+			list = append(list, attribute{Name: name, Values: values})
+		}
+	}
+	slices.SortFunc(list, func(a, b attribute) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// signIn sends the browser to the identity provider.
+func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
+	middleware, err := a.middleware(r.Context())
+	if err != nil {
+		a.show(w, http.StatusBadGateway, page{Problem: err.Error()})
+		return
+	}
+	middleware.HandleStartAuthFlow(w, r)
+}
+
+// signOut ends the app's own session, not the one at the identity provider.
+func (a *App) signOut(w http.ResponseWriter, r *http.Request) {
+	http.SetCookie(w, &http.Cookie{Name: a.session.Name, Path: "/", MaxAge: -1, HttpOnly: true})
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func (a *App) serveMetadata(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/samlmetadata+xml")
+	w.Write(a.metadata)
+}
+
+// answer takes a SAML response. crewjam redirects to any RelayState of an unsolicited one: only local paths pass here.
+func (a *App) answer(w http.ResponseWriter, r *http.Request) {
+	middleware, err := a.middleware(r.Context())
+	if err != nil {
+		a.show(w, http.StatusBadGateway, page{Problem: err.Error()})
+		return
+	}
+	if err := r.ParseForm(); err != nil {
+		a.show(w, http.StatusBadRequest, page{Problem: "The answer could not be read: " + err.Error()})
+		return
+	}
+	if len(a.waiting.GetTrackedRequests(r)) == 0 && !local(r.Form.Get("RelayState")) {
+		r.Form.Del("RelayState")
+	}
+	middleware.ServeACS(w, r)
+}
+
+// local reports whether target is a path on this app.
+func local(target string) bool {
+	return strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "//") && !strings.ContainsAny(target, "\\\r\n\t")
+}
+
+// refused shows why an answer was not accepted.
+func (a *App) refused(w http.ResponseWriter, _ *http.Request, err error) {
+	a.show(w, http.StatusForbidden, page{Problem: reason(err)})
+}
+
+// show writes the one page of the app.
+func (a *App) show(w http.ResponseWriter, status int, view page) {
+	view.App, view.SignInURL = a.spec, "/signin"
+	text := &strings.Builder{}
+	if err := a.page.Execute(text, view); err != nil {
+		http.Error(w, "The page could not be made.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	w.Write([]byte(text.String()))
+}
