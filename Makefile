@@ -1,0 +1,30 @@
+# Gatehouse. `make demo` runs it with sample people and apps; `make test` proves it.
+SHELL := /bin/bash
+GO ?= go
+RACE ?= $(if $(CI),-race,)
+
+.PHONY: help demo build test lint fuzz bench
+
+help: ## show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: ## start Gatehouse with sample people and apps, and print what to click
+	$(GO) run ./cmd/gatehouse demo
+
+build: ## build bin/gatehouse
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/gatehouse ./cmd/gatehouse
+
+test: lint ## every test; installs what the browser and peer tests drive (CI=true adds the race detector and leaves nothing out)
+	$(GO) test -timeout 30m $(RACE) ./...
+
+lint: ## formatting and vet
+	@test -z "$$(gofmt -l cmd idp sp store templates certs | tee /dev/stderr)"
+	$(GO) vet ./...
+
+fuzz: ## each fuzz target for 20 seconds
+	@set -e; grep -rlE '^func Fuzz' --include=*_test.go . | while read -r file; do \
+	  for target in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' $$file | cut -c6-); do \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime 20s ./$$(dirname $$file); done; done
+
+bench: ## sign-ons per second as a fraction of the RSA limit, start-up, memory, password sign-ins
+	$(GO) test -run '^$$' -bench '^BenchmarkServer' -benchtime 1x -timeout 20m -v ./idp/idptest

@@ -1,0 +1,144 @@
+package flow
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"gatehouse/idp/directory"
+	"gatehouse/idp/session"
+	"gatehouse/sp"
+)
+
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// signedIn are the facts of a person who may enter; each case changes one thing.
+func signedIn() *Facts {
+	return &Facts{
+		Request:   &Request{Protocol: "saml", App: "app_1"},
+		App:       &sp.App{ID: "app_1", State: sp.Active, Policy: sp.Policy{PermittedUsers: sp.PermitAll}},
+		User:      &directory.User{ID: "usr_1", Profile: "prf_1"},
+		Profile:   &directory.Profile{ID: "prf_1"},
+		Session:   liveSession("standard", noon.Add(-time.Hour)),
+		Address:   netip.MustParseAddr("192.0.2.7"),
+		Now:       noon,
+		Reachable: sp.Standard,
+	}
+}
+
+func liveSession(level session.Level, at time.Time) *session.Session {
+	return &session.Session{
+		ID: "s", User: "usr_1", Level: level, Methods: []session.Method{{Name: "password", At: at}},
+		Ends: noon.Add(time.Hour), Idle: noon.Add(time.Hour),
+	}
+}
+
+func TestNext(t *testing.T) {
+	cases := []struct {
+		name   string
+		change func(*Facts)
+		kind   StepKind
+		reason string
+	}{
+		{"everything in order", func(*Facts) {}, StepIssue, ""},
+		{"no app", func(f *Facts) { f.App = nil }, StepRefuse, ReasonUnknownApp},
+		{"removed app", func(f *Facts) { f.App.State = sp.Removed }, StepRefuse, ReasonUnknownApp},
+		{"pending app", func(f *Facts) { f.App.State = sp.Pending }, StepRefuse, ReasonAppPending},
+		{"blocked app", func(f *Facts) { f.App.State = sp.Blocked }, StepRefuse, ReasonAppBlocked},
+		{"blocked app, nobody signed in", func(f *Facts) { f.App.State, f.Session = sp.Blocked, nil }, StepRefuse, ReasonAppBlocked},
+		{"a state nobody knows", func(f *Facts) { f.App.State = "odd" }, StepRefuse, ReasonAppPending},
+		{"no session", func(f *Facts) { f.Session = nil }, StepSignIn, ""},
+		{"no session, passive", func(f *Facts) { f.Session, f.Request.Passive = nil, true }, StepRefuse, ReasonNoPassive},
+		{"session without its user", func(f *Facts) { f.User = nil }, StepSignIn, ""},
+		{"session past its end", func(f *Facts) { f.Session.Ends = noon }, StepSignIn, ""},
+		{"session idle for too long", func(f *Facts) { f.Session.Idle = noon.Add(-time.Second) }, StepSignIn, ""},
+		{"passive with a session", func(f *Facts) { f.Request.Passive = true }, StepIssue, ""},
+		{"disabled user", func(f *Facts) { f.User.Disabled = true }, StepRefuse, string(sp.RuleUserActive)},
+		{"another subject asked for", func(f *Facts) { f.Request.Subject = "usr_2" }, StepRefuse, ReasonWrongSubject},
+		{"this subject asked for", func(f *Facts) { f.Request.Subject = "usr_1" }, StepIssue, ""},
+		{"not permitted", func(f *Facts) { f.App.Policy.PermittedUsers = sp.PermitPreauthorized }, StepRefuse, string(sp.RulePermitted)},
+		{"not permitted, passive", func(f *Facts) { f.App.Policy.PermittedUsers, f.Request.Passive = "", true }, StepRefuse, string(sp.RulePermitted)},
+		{"permitted by profile", func(f *Facts) {
+			f.App.Policy = sp.Policy{PermittedUsers: sp.PermitPreauthorized, Profiles: []string{"prf_1"}}
+		}, StepIssue, ""},
+		{"ForceAuthn", func(f *Facts) { f.Request.Demand.AuthAfter = noon }, StepSignIn, ""},
+		{"ForceAuthn, passive", func(f *Facts) { f.Request.Demand.AuthAfter, f.Request.Passive = noon, true }, StepRefuse, ReasonNoPassive},
+		{"ForceAuthn, just signed in", func(f *Facts) {
+			f.Request.Demand.AuthAfter, f.Session = noon, liveSession("standard", noon)
+		}, StepIssue, ""},
+		{"sign-in older than the policy wants", func(f *Facts) { f.App.Policy.MaxAuthAge = 30 * time.Minute }, StepSignIn, ""},
+		{"a level out of reach", func(f *Facts) { f.Request.Demand.MinLevel = sp.High }, StepRefuse, ReasonLevel},
+		{"a level in reach", func(f *Facts) { f.App.Policy.MinLevel, f.Reachable = sp.High, sp.High }, StepSignIn, ""},
+		{"a level in reach, passive", func(f *Facts) {
+			f.App.Policy.MinLevel, f.Reachable, f.Request.Passive = sp.High, sp.High, true
+		}, StepRefuse, ReasonNoPassive},
+		{"too low a level, blocked by policy", func(f *Facts) {
+			f.App.Policy.MinLevel, f.App.Policy.OnLowLevel, f.Reachable = sp.High, "block", sp.High
+		}, StepRefuse, string(sp.RuleLevel)},
+		{"address outside the app's ranges", func(f *Facts) {
+			f.App.Policy.IPRanges = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+		}, StepRefuse, string(sp.RuleAppAddress)},
+		{"address outside the profile's ranges", func(f *Facts) {
+			f.Profile.IPRanges = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+		}, StepRefuse, string(sp.RuleProfileAddr)},
+		{"before the access window", func(f *Facts) { f.App.Policy.NotBefore = noon.Add(time.Second) }, StepRefuse, string(sp.RuleWindow)},
+		{"after the access window", func(f *Facts) { f.App.Policy.NotAfter = noon }, StepRefuse, string(sp.RuleWindow)},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			f := signedIn()
+			c.change(f)
+			step := Next(f)
+			if step.Kind != c.kind || step.Reason.Type != c.reason {
+				t.Errorf("got %s %q, want %s %q", step.Kind, step.Reason.Type, c.kind, c.reason)
+			}
+			if step.Kind == StepRefuse && step.Reason.Text == "" {
+				t.Error("a refusal without a sentence for the person")
+			}
+		})
+	}
+}
+
+// TestNextNeverIssuesAgainstAnyFact walks every combination of what can be wrong: an issue needs all of them right.
+func TestNextNeverIssuesAgainstAnyFact(t *testing.T) {
+	wrong := []func(*Facts){
+		func(f *Facts) { f.App.State = sp.Blocked },
+		func(f *Facts) { f.Session.Ends = noon },
+		func(f *Facts) { f.User.Disabled = true },
+		func(f *Facts) { f.Request.Subject = "usr_2" },
+		func(f *Facts) { f.App.Policy.PermittedUsers = sp.PermitPreauthorized },
+		func(f *Facts) { f.Request.Demand.AuthAfter = noon },
+		func(f *Facts) { f.Request.Demand.MinLevel = sp.High },
+		func(f *Facts) { f.App.Policy.IPRanges = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} },
+		func(f *Facts) { f.Profile.IPRanges = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} },
+		func(f *Facts) { f.App.Policy.NotAfter = noon },
+	}
+	for mask := range 1 << len(wrong) {
+		for _, passive := range []bool{false, true} {
+			f := signedIn()
+			f.Request.Passive = passive
+			for i, change := range wrong {
+				if mask&(1<<i) != 0 {
+					change(f)
+				}
+			}
+			step := Next(f)
+			if (step.Kind == StepIssue) != (mask == 0) {
+				t.Fatalf("mask %b, passive %v: %s", mask, passive, step.Kind)
+			}
+			if passive && step.Kind == StepSignIn {
+				t.Fatalf("mask %b: a page for a passive request", mask)
+			}
+		}
+	}
+}
+
+func BenchmarkNext(b *testing.B) {
+	f := signedIn()
+	b.ReportAllocs()
+	for b.Loop() {
+		if Next(f).Kind != StepIssue {
+			b.Fatal("not issued")
+		}
+	}
+}
