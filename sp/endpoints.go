@@ -85,6 +85,9 @@ func CheckLocation(location string, allowHTTP bool) error {
 	return checkURL(location, allowHTTP)
 }
 
+// CheckAddress is CheckLocation for an address that is only linked to or shown: it may have a fragment.
+func CheckAddress(raw string) error { return checkURL(raw, false) }
+
 func checkURL(raw string, allowHTTP bool) error {
 	if raw == "" {
 		return errors.New("is empty")

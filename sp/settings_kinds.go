@@ -30,7 +30,7 @@ func address(key, label, help string, field func(*App) *string) Setting {
 	s.Kind = KindURL
 	s.set = func(a *App, v string) error {
 		if v != "" {
-			if err := checkURL(v, false); err != nil {
+			if err := CheckAddress(v); err != nil {
 				return fmt.Errorf("the address %w", err)
 			}
 		}

@@ -1,0 +1,121 @@
+// Package metadata turns untrusted SAML 2.0 metadata of a service provider into the part that Gatehouse acts on, with
+// warnings that a human understands. Bytes in, sp.Metadata out.
+//
+// It must not fetch, store, or trust anything: a signature is noted, never verified here. Every byte passes the gate of
+// tree.go first. Read metadata.go for the entry points, tree.go for the bounds, role.go for what is read.
+package metadata
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"gatehouse/sp"
+)
+
+// Options says what the caller knows and allows.
+type Options struct {
+	Now          time.Time // required: what expiry is judged by
+	OwnEntityID  string    // of this identity provider, refused as an app
+	AllowHTTP    bool      // accept http addresses of hosts other than this machine
+	AllowExpired bool      // accept metadata past its validUntil; the instant is then left out of the result
+}
+
+// Result is what Parse understood.
+type Result struct {
+	Metadata sp.Metadata
+	Warnings []Warning
+}
+
+// Severity orders warnings.
+type Severity string
+
+// Info needs no action; Caution may keep people out, or weakens security.
+const (
+	Info    Severity = "info"
+	Caution Severity = "caution"
+)
+
+// Warning is something in the metadata that an administrator should know. Code is stable, Text a sentence.
+type Warning struct {
+	Code     string   `json:"code"`
+	Text     string   `json:"text"`
+	Severity Severity `json:"severity"`
+}
+
+// Error refuses metadata. Line and Column begin at 1 and count bytes; both are 0 where no place can be named.
+type Error struct {
+	Line, Column int
+	Reason       string
+}
+
+func (e *Error) Error() string {
+	if e.Line == 0 {
+		return e.Reason
+	}
+	return fmt.Sprintf("line %d: %s", e.Line, e.Reason)
+}
+
+// skew is how far clocks may differ (SAML2Int and fedinterop: 3 to 5 minutes).
+const skew = 3 * time.Minute
+
+// maxEntityID is the schema's bound, in characters (saml-metadata-2.0-os, 2.2.1).
+const maxEntityID = 1024
+
+// Parse reads metadata of exactly one SAML 2.0 service provider: an EntityDescriptor, or an EntitiesDescriptor that holds
+// one. Every error is an *Error.
+func Parse(data []byte, opts Options) (Result, error) {
+	root, err := parseTree(data)
+	if err != nil {
+		return Result{}, err
+	}
+	entity, role, err := serviceProvider(root)
+	if err != nil {
+		return Result{}, err
+	}
+	r := &reader{opts: opts}
+	r.signature(root, entity)
+	if err := r.read(root, entity, role); err != nil {
+		return Result{}, err
+	}
+	r.review()
+	return Result{Metadata: r.out, Warnings: r.warnings}, nil
+}
+
+// Build makes the metadata of a service provider that has none, from its entity id and the address that takes answers by
+// HTTP-POST. It holds to the same rules as Parse.
+func Build(entityID, acsURL string, opts Options) (sp.Metadata, error) {
+	if reason := entityIDProblem(entityID, opts.OwnEntityID); reason != "" {
+		return sp.Metadata{}, &Error{Reason: reason}
+	}
+	if err := sp.CheckLocation(acsURL, opts.AllowHTTP); err != nil {
+		return sp.Metadata{}, &Error{Reason: fmt.Sprintf("the assertion consumer address %q %v", short(acsURL), err)}
+	}
+	return sp.Metadata{
+		EntityID: entityID,
+		ACS:      []sp.Endpoint{{Binding: sp.BindingPOST, Location: acsURL}},
+	}, nil
+}
+
+// entityIDProblem says in a sentence what is wrong with an entity id, or nothing.
+func entityIDProblem(id, own string) string {
+	switch {
+	case id == "":
+		return "the entity id is missing; ask the app's vendor for complete metadata"
+	case len([]rune(id)) > maxEntityID:
+		return "the entity id is longer than 1,024 characters; shorten it in the app"
+	case strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r == 0x7f || r == 0xa0 }):
+		return "the entity id contains a space or control character; remove it in the app"
+	case own != "" && id == own:
+		return "this is Gatehouse's own entity id; upload the metadata of the app, not the identity provider's"
+	}
+	return ""
+}
+
+// short quotes untrusted text in a sentence without flooding it.
+func short(s string) string {
+	if r := []rune(s); len(r) > 120 {
+		return string(r[:119]) + "…"
+	}
+	return s
+}
