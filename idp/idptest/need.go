@@ -1,0 +1,193 @@
+package idptest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Tool is a program that some tests need and that Go does not bring.
+type Tool string
+
+// The tools, and what they are for.
+const (
+	ToolChromium Tool = "chromium" // browser tests
+	ToolMellon   Tool = "mellon"   // Apache with mod_auth_mellon as a service provider
+	ToolNode     Tool = "node"     // node-saml as a service provider
+	ToolXMLSec   Tool = "xmlsec1"  // signatures and decryption by a second implementation
+	ToolSchemas  Tool = "schemas"  // OASIS and W3C schemas, and xmllint to apply them
+)
+
+const (
+	installTimeout = 8 * time.Minute
+	installRetry   = 15 * time.Minute // a failed installation is not tried again by each test of a run
+	apacheBinary   = "/usr/sbin/apache2"
+	apacheModules  = "/usr/lib/apache2/modules"
+	schemaFolder   = "/usr/share/xml"
+)
+
+// provision says how to see that a tool is there, and which Debian packages bring it. apache2-bin has the server
+// without the service, so nothing is started by installing it.
+type provision struct {
+	files    []string // absolute, or the name of a program
+	packages []string
+}
+
+func (tool Tool) provision() provision {
+	switch tool {
+	case ToolChromium:
+		return provision{[]string{"chromium"}, []string{"chromium", "fonts-liberation"}}
+	case ToolMellon:
+		return provision{[]string{apacheBinary, apacheModules + "/mod_auth_mellon.so"}, []string{"apache2-bin", "libapache2-mod-auth-mellon"}}
+	case ToolNode:
+		return provision{[]string{"node", "npm"}, []string{"nodejs", "npm"}}
+	case ToolXMLSec:
+		return provision{[]string{"xmlsec1"}, []string{"xmlsec1"}}
+	case ToolSchemas:
+		return provision{
+			[]string{"xmllint", schemaFolder + "/opensaml/saml-schema-protocol-2.0.xsd", schemaFolder + "/xmltooling/xenc-schema.xsd"},
+			[]string{"libxml2-utils", "opensaml-schemas", "xmltooling-schemas"},
+		}
+	}
+	return provision{files: []string{string(tool)}}
+}
+
+// missing returns the first of the tool's files that is not there, or "".
+func (tool Tool) missing() string {
+	for _, file := range tool.provision().files {
+		if _, err := exec.LookPath(file); err == nil {
+			continue
+		}
+		if info, err := os.Stat(file); err == nil && filepath.IsAbs(file) && !info.IsDir() {
+			continue
+		}
+		return file
+	}
+	return ""
+}
+
+// Need makes sure that tools are there. As root on Debian it installs what is missing, once for all test processes;
+// elsewhere, or when that fails, the test is left out. Under CI (the variable CI is true) it fails instead.
+func Need(t testing.TB, tools ...Tool) {
+	t.Helper()
+	var absent []Tool
+	for _, tool := range tools {
+		if tool.missing() != "" {
+			absent = append(absent, tool)
+		}
+	}
+	if len(absent) == 0 {
+		return
+	}
+	if err := install(absent); err != nil {
+		leaveOut(t, fmt.Sprintf("%s: %v", join(absent), err))
+	}
+}
+
+// leaveOut ends the test: a failure under CI, a visible skip elsewhere.
+func leaveOut(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("LEFT OUT: %s needs %s", t.Name(), why)
+	}
+	t.Skipf("LEFT OUT: %s needs %s", t.Name(), why)
+}
+
+// install brings the packages of tools under a lock that all test processes of this machine share.
+func install(tools []Tool) error {
+	var packages []string
+	for _, tool := range tools {
+		packages = append(packages, tool.provision().packages...)
+	}
+	hint := "install with: apt-get install " + strings.Join(packages, " ")
+	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
+		return fmt.Errorf("not installed, and installing takes root on Debian; %s", hint)
+	}
+	unlock, err := lock("apt")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, tool := range tools {
+		if tool.missing() != "" { // another process may have installed it meanwhile
+			return aptInstall(packages, hint)
+		}
+	}
+	return nil
+}
+
+// aptInstall runs apt-get. A failure is remembered, so that a machine without network does not try for each test.
+func aptInstall(packages []string, hint string) error {
+	failed := filepath.Join(cacheFolder(), "apt-failed-"+strings.Join(packages, "-"))
+	if info, err := os.Stat(failed); err == nil && time.Since(info.ModTime()) < installRetry {
+		return fmt.Errorf("not installed, and apt-get failed a short while ago; %s", hint)
+	}
+	for _, args := range [][]string{{"update", "-q"}, append([]string{"install", "-y", "-q", "--no-install-recommends"}, packages...)} {
+		cmd := exec.Command("apt-get", append([]string{"-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2"}, args...)...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if out, err := runFor(cmd, installTimeout); err != nil {
+			os.WriteFile(failed, []byte(out), 0o600)
+			return fmt.Errorf("apt-get %s: %w: %s; %s", args[0], err, lastLines(out, 3), hint)
+		}
+	}
+	return nil
+}
+
+// runFor runs a command and its children for at most limit and returns all it printed.
+func runFor(cmd *exec.Cmd, limit time.Duration) (string, error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = 5 * time.Second
+	out := &strings.Builder{}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	timer := time.AfterFunc(limit, func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	defer timer.Stop()
+	err := cmd.Wait()
+	return out.String(), err
+}
+
+// cacheFolder is where installed npm packages and locks live, outside of the repository.
+func cacheFolder() string {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		base = os.TempDir()
+	}
+	return filepath.Join(base, "gatehouse-test")
+}
+
+// lock takes the named lock between test processes.
+func lock(name string) (unlock func(), err error) {
+	if err := os.MkdirAll(cacheFolder(), 0o700); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(cacheFolder(), name+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return func() { file.Close() }, nil
+}
+
+func join(tools []Tool) string {
+	var names []string
+	for _, tool := range tools {
+		names = append(names, string(tool))
+	}
+	return strings.Join(names, ", ")
+}
+
+// lastLines returns the end of what a program printed.
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], " | ")
+}
