@@ -1,0 +1,217 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// In every method app is an id, a unique name or an entity id; other references are ids or names.
+
+// Version asks the server for its version.
+func (c *Client) Version(ctx context.Context) (Version, error) {
+	return call[Version](ctx, c, http.MethodGet, "/version", nil, nil)
+}
+
+// Apps lists the apps; an empty state lists all but the removed ones.
+func (c *Client) Apps(ctx context.Context, state, after string) (List[App], error) {
+	return call[List[App]](ctx, c, http.MethodGet, "/apps", query("state", state, "after", after), nil)
+}
+
+// App shows one app with its settings.
+func (c *Client) App(ctx context.Context, app string) (App, error) {
+	return callAt[App](ctx, c, http.MethodGet, "apps", app, "", nil)
+}
+
+// AddApp adds or replaces an app.
+func (c *Client) AddApp(ctx context.Context, n NewApp) (AddedApp, error) {
+	return call[AddedApp](ctx, c, http.MethodPost, "/apps", nil, n)
+}
+
+// PreviewApp tells what AddApp would make, and changes nothing.
+func (c *Client) PreviewApp(ctx context.Context, n NewApp) (AddedApp, error) {
+	return call[AddedApp](ctx, c, http.MethodPost, "/apps/preview", nil, n)
+}
+
+// SetApp changes settings of an app.
+func (c *Client) SetApp(ctx context.Context, app string, change Change) (App, error) {
+	return callAt[App](ctx, c, http.MethodPatch, "apps", app, "", change)
+}
+
+// MoveApp walks an app's life: block, unblock, approve.
+func (c *Client) MoveApp(ctx context.Context, app, action string) (App, error) {
+	return callAt[App](ctx, c, http.MethodPost, "apps", app, action, nil)
+}
+
+// RemoveApp removes an app.
+func (c *Client) RemoveApp(ctx context.Context, app string) (App, error) {
+	return callAt[App](ctx, c, http.MethodDelete, "apps", app, "", nil)
+}
+
+// Metadata returns the identity provider's SAML metadata; with an app, the one with that app's keys.
+func (c *Client) Metadata(ctx context.Context, app string) ([]byte, error) {
+	if app == "" {
+		return c.do(ctx, http.MethodGet, "/metadata", nil, nil)
+	}
+	target, err := c.at(ctx, "apps", app, "idp-metadata")
+	if err != nil {
+		return nil, err
+	}
+	return c.do(ctx, http.MethodGet, target, nil, nil)
+}
+
+// Explain tells whether a person would get into an app from an address at a moment; empty values: anywhere, now.
+func (c *Client) Explain(ctx context.Context, user, app, ip string, at time.Time) (Explanation, error) {
+	return call[Explanation](ctx, c, http.MethodGet, "/explain", query("user", user, "app", app, "ip", ip, "at", stamp(at)), nil)
+}
+
+// Users lists people by name; search matches the beginning of names.
+func (c *Client) Users(ctx context.Context, search, after string) (List[User], error) {
+	return call[List[User]](ctx, c, http.MethodGet, "/users", query("search", search, "after", after), nil)
+}
+
+// User shows one person.
+func (c *Client) User(ctx context.Context, user string) (User, error) {
+	return callAt[User](ctx, c, http.MethodGet, "users", user, "", nil)
+}
+
+// AddUser adds a person.
+func (c *Client) AddUser(ctx context.Context, n NewUser) (User, error) {
+	return call[User](ctx, c, http.MethodPost, "/users", nil, n)
+}
+
+// SetUser changes a person.
+func (c *Client) SetUser(ctx context.Context, user string, change Change) (User, error) {
+	return callAt[User](ctx, c, http.MethodPatch, "users", user, "", change)
+}
+
+// EnableUser and its opposite; disabling ends the person's sessions.
+func (c *Client) EnableUser(ctx context.Context, user string, enabled bool) (User, error) {
+	action := "disable"
+	if enabled {
+		action = "enable"
+	}
+	return callAt[User](ctx, c, http.MethodPost, "users", user, action, nil)
+}
+
+// ResetPassword sets a password and ends the person's sessions.
+func (c *Client) ResetPassword(ctx context.Context, user, password string) (User, error) {
+	return callAt[User](ctx, c, http.MethodPost, "users", user, "password", Password{password})
+}
+
+// RemoveUser removes a person and ends their sessions.
+func (c *Client) RemoveUser(ctx context.Context, user string) error {
+	_, err := callAt[User](ctx, c, http.MethodDelete, "users", user, "", nil)
+	return err
+}
+
+// Profiles lists all profiles.
+func (c *Client) Profiles(ctx context.Context) (List[Profile], error) {
+	return call[List[Profile]](ctx, c, http.MethodGet, "/profiles", nil, nil)
+}
+
+// PermissionSets lists all permission sets.
+func (c *Client) PermissionSets(ctx context.Context) (List[PermissionSet], error) {
+	return call[List[PermissionSet]](ctx, c, http.MethodGet, "/permission-sets", nil, nil)
+}
+
+// Groups lists all groups.
+func (c *Client) Groups(ctx context.Context) (List[Group], error) {
+	return call[List[Group]](ctx, c, http.MethodGet, "/groups", nil, nil)
+}
+
+// Profile, permission-set and group share the calls below; kind is "profiles", "permission-sets" or "groups". The answer
+// has the fields of a Profile; the two others leave IPRanges empty.
+
+// Named shows one.
+func (c *Client) Named(ctx context.Context, kind, name string) (Profile, error) {
+	return callAt[Profile](ctx, c, http.MethodGet, kind, name, "", nil)
+}
+
+// AddNamed adds one.
+func (c *Client) AddNamed(ctx context.Context, kind string, n Named) (Profile, error) {
+	return call[Profile](ctx, c, http.MethodPost, path(kind), nil, n)
+}
+
+// SetNamed changes one: name, and ip_ranges of a profile.
+func (c *Client) SetNamed(ctx context.Context, kind, name string, change Change) (Profile, error) {
+	return callAt[Profile](ctx, c, http.MethodPatch, kind, name, "", change)
+}
+
+// RemoveNamed removes one that nobody holds and no app names.
+func (c *Client) RemoveNamed(ctx context.Context, kind, name string) error {
+	_, err := callAt[Profile](ctx, c, http.MethodDelete, kind, name, "", nil)
+	return err
+}
+
+// Sessions lists live sessions, of a person or that reached an app where given.
+func (c *Client) Sessions(ctx context.Context, user, app string) (List[Session], error) {
+	return call[List[Session]](ctx, c, http.MethodGet, "/sessions", query("user", user, "app", app), nil)
+}
+
+// EndSessions ends sessions and says how many.
+func (c *Client) EndSessions(ctx context.Context, end EndSessions) (Count, error) {
+	return call[Count](ctx, c, http.MethodPost, "/sessions/end", nil, end)
+}
+
+// Audit lists audit entries.
+func (c *Client) Audit(ctx context.Context, q AuditQuery) (List[AuditEntry], error) {
+	values := query("app", q.App, "user", q.User, "kind", q.Kind, "outcome", q.Outcome, "since", stamp(q.Since), "after", q.After)
+	if q.Limit > 0 {
+		values.Set("limit", strconv.Itoa(q.Limit))
+	}
+	if q.Forward {
+		values.Set("forward", "true")
+	}
+	return call[List[AuditEntry]](ctx, c, http.MethodGet, "/audit", values, nil)
+}
+
+// Trace finds the audit entry of a code.
+func (c *Client) Trace(ctx context.Context, code string) (AuditEntry, error) {
+	return call[AuditEntry](ctx, c, http.MethodGet, path("audit", code), nil, nil)
+}
+
+// Settings lists the organisation's settings.
+func (c *Client) Settings(ctx context.Context) (List[Setting], error) {
+	return call[List[Setting]](ctx, c, http.MethodGet, "/settings", nil, nil)
+}
+
+// SetSettings changes the organisation's settings.
+func (c *Client) SetSettings(ctx context.Context, change Change) (List[Setting], error) {
+	return call[List[Setting]](ctx, c, http.MethodPatch, "/settings", nil, change)
+}
+
+// Keys lists the identity provider's signing keys.
+func (c *Client) Keys(ctx context.Context) (List[Key], error) {
+	return call[List[Key]](ctx, c, http.MethodGet, "/keys", nil, nil)
+}
+
+// StageKey makes the next key and publishes it beside the active one.
+func (c *Client) StageKey(ctx context.Context) (Key, error) {
+	return call[Key](ctx, c, http.MethodPost, "/keys", nil, nil)
+}
+
+// MoveKey activates or retires a key.
+func (c *Client) MoveKey(ctx context.Context, key, action string) (Key, error) {
+	return call[Key](ctx, c, http.MethodPost, path("keys", key, action), nil, nil)
+}
+
+// query makes values of pairs, leaving out the empty ones.
+func query(pairs ...string) url.Values {
+	values := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			values.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return values
+}
+
+func stamp(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.UTC().Format(time.RFC3339Nano)
+}

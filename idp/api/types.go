@@ -1,0 +1,268 @@
+// Package api owns what travels between the server and those who manage it: the wire types, the unix socket
+// DIR/gatehouse.sock with its peer credentials, and the Client that the command line and the tests use.
+//
+// It knows no record, no store and no policy, and imports only the standard library. Read types.go for the words,
+// socket.go for the transport, client.go for the one function that every call goes through.
+package api
+
+import "time"
+
+// Root is the path under which the API lives.
+const Root = "/api/v1"
+
+// List is a page of items; Next, when set, is what to send as `after` for the next page.
+type List[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty"`
+}
+
+// Ref names another record.
+type Ref struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// Warning is something about an app that a person should look at; it forbids nothing.
+type Warning struct {
+	Code string `json:"code"`
+	Text string `json:"text"`
+}
+
+// Setting is one key of an app, a person or the organisation, with its value as `set` takes it.
+type Setting struct {
+	Key       string   `json:"key"`
+	Value     string   `json:"value"`
+	IsDefault bool     `json:"is_default"` // nothing is set; Value is what holds then
+	Label     string   `json:"label,omitempty"`
+	Help      string   `json:"help,omitempty"`
+	Kind      string   `json:"kind,omitempty"`
+	Options   []string `json:"options,omitempty"`
+	Default   string   `json:"default,omitempty"` // in words
+}
+
+// Change sets keys; the value `default` undoes one. Force makes a change that shuts its author out.
+type Change struct {
+	Set   map[string]string `json:"set"`
+	Force bool              `json:"force,omitempty"`
+}
+
+// App is a connected app. SAML and Settings are filled when one app is shown, not in lists.
+type App struct {
+	ID             string    `json:"id"`
+	Name           string    `json:"name"`
+	Description    string    `json:"description,omitempty"`
+	State          string    `json:"state"` // pending, active, blocked, removed
+	Builtin        bool      `json:"builtin,omitempty"`
+	EntityID       string    `json:"entity_id,omitempty"`
+	PermittedUsers string    `json:"permitted_users"`
+	Permitted      int       `json:"permitted"` // profiles, permission sets, groups and users that are named
+	Created        time.Time `json:"created,omitzero"`
+	CreatedBy      string    `json:"created_by"`
+	Changed        time.Time `json:"changed,omitzero"`
+	SAML           *SAML     `json:"saml,omitempty"`
+	Settings       []Setting `json:"settings,omitempty"`
+}
+
+// SAML is what an app's metadata says.
+type SAML struct {
+	EntityID       string        `json:"entity_id"`
+	SourceURL      string        `json:"source_url,omitempty"`
+	ValidUntil     time.Time     `json:"valid_until,omitzero"`
+	ACS            []Endpoint    `json:"acs"`
+	SLO            []Endpoint    `json:"slo,omitempty"`
+	Certificates   []Certificate `json:"certificates,omitempty"`
+	NameIDFormats  []string      `json:"nameid_formats,omitempty"`
+	Requested      []string      `json:"requested_attributes,omitempty"`
+	RequestsSigned bool          `json:"authn_requests_signed,omitempty"`
+	DisplayName    string        `json:"display_name,omitempty"`
+	LogoURL        string        `json:"logo_url,omitempty"`
+}
+
+// Endpoint is an assertion consumer or logout service.
+type Endpoint struct {
+	Binding  string `json:"binding"`
+	Location string `json:"location"`
+	Index    *int   `json:"index,omitempty"`
+	Default  bool   `json:"default,omitempty"`
+}
+
+// Certificate is a key of an app; NotAfter is zero and Subject empty for a bare public key.
+type Certificate struct {
+	Use         string    `json:"use,omitempty"` // signing, encryption; empty: both
+	Subject     string    `json:"subject,omitempty"`
+	NotAfter    time.Time `json:"not_after,omitzero"`
+	Fingerprint string    `json:"sha256"`
+}
+
+// NewApp asks for a new app in one of three forms: Metadata (XML), URL (fetched by the server), or EntityID and ACS.
+// Replace upgrades the app that has the entity id already.
+type NewApp struct {
+	Metadata string            `json:"metadata,omitempty"`
+	URL      string            `json:"url,omitempty"`
+	EntityID string            `json:"entity_id,omitempty"`
+	ACS      string            `json:"acs,omitempty"`
+	Name     string            `json:"name,omitempty"`
+	Set      map[string]string `json:"set,omitempty"`
+	Replace  bool              `json:"replace,omitempty"`
+}
+
+// AddedApp is the app as it is now, or, of a preview, as it would be.
+type AddedApp struct {
+	App         App       `json:"app"`
+	Warnings    []Warning `json:"warnings"`
+	Replaced    bool      `json:"replaced,omitempty"`
+	Differences []string  `json:"differences,omitempty"` // of a replaced app, one line each
+}
+
+// User is a person.
+type User struct {
+	ID             string              `json:"id"`
+	Name           string              `json:"name"`
+	DisplayName    string              `json:"display_name,omitempty"`
+	Email          string              `json:"email,omitempty"`
+	GivenName      string              `json:"given_name,omitempty"`
+	Surname        string              `json:"surname,omitempty"`
+	Status         string              `json:"status"` // active, disabled
+	Profile        Ref                 `json:"profile"`
+	PermissionSets []Ref               `json:"permission_sets"`
+	Groups         []Ref               `json:"groups"`
+	Roles          []string            `json:"roles"`
+	Attributes     map[string][]string `json:"attributes,omitempty"`
+	Created        time.Time           `json:"created"`
+	Changed        time.Time           `json:"changed"`
+	LastSignIn     time.Time           `json:"last_sign_in,omitzero"`
+}
+
+// NewUser asks for a new person. Profile, permission sets and groups are ids or names. Without a Password the person
+// cannot sign in until one is set.
+type NewUser struct {
+	Name           string   `json:"name"`
+	Email          string   `json:"email"`
+	DisplayName    string   `json:"display_name,omitempty"`
+	GivenName      string   `json:"given_name,omitempty"`
+	Surname        string   `json:"surname,omitempty"`
+	Password       string   `json:"password,omitempty"`
+	Profile        string   `json:"profile,omitempty"`
+	PermissionSets []string `json:"permission_sets,omitempty"`
+	Groups         []string `json:"groups,omitempty"`
+	Roles          []string `json:"roles,omitempty"`
+}
+
+// Password is a new password for a person.
+type Password struct {
+	Password string `json:"password"`
+}
+
+// Profile is the one profile of a person. IPRanges are CIDR ranges; none means anywhere.
+type Profile struct {
+	ID       string   `json:"id"`
+	Name     string   `json:"name"`
+	IPRanges []string `json:"ip_ranges"`
+	Members  int      `json:"members"`
+}
+
+// PermissionSet is a named set of people.
+type PermissionSet struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Members int    `json:"members"`
+}
+
+// Group is a named group of people, released to apps by name.
+type Group struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Members int    `json:"members"`
+}
+
+// Named asks for a new profile, permission set or group; IPRanges are of a profile.
+type Named struct {
+	Name     string   `json:"name"`
+	IPRanges []string `json:"ip_ranges,omitempty"`
+}
+
+// Session is one signed-in browser.
+type Session struct {
+	Handle  string    `json:"handle"`
+	User    Ref       `json:"user"`
+	Level   string    `json:"level"`
+	Started time.Time `json:"started"`
+	Seen    time.Time `json:"seen"`
+	Ends    time.Time `json:"ends"`
+	Address string    `json:"address"`
+	Agent   string    `json:"agent,omitempty"`
+	Apps    []Ref     `json:"apps"`
+}
+
+// EndSessions says which sessions end: those of a person, those that reached an app, one by its handle, or all. Exactly
+// one is set.
+type EndSessions struct {
+	User    string `json:"user,omitempty"`
+	App     string `json:"app,omitempty"`
+	Session string `json:"session,omitempty"`
+	All     bool   `json:"all,omitempty"`
+}
+
+// Count says how many were concerned.
+type Count struct {
+	Count int `json:"count"`
+}
+
+// AuditEntry is one thing that happened. Names are those of now; a person or app that is gone has its id alone.
+type AuditEntry struct {
+	Seq     uint64            `json:"seq"`
+	Time    time.Time         `json:"time"`
+	Kind    string            `json:"kind"`
+	Outcome string            `json:"outcome"`
+	Reason  string            `json:"reason,omitempty"`
+	Code    string            `json:"code"`
+	Actor   Ref               `json:"actor"`
+	User    Ref               `json:"user"`
+	App     Ref               `json:"app"`
+	Address string            `json:"address,omitempty"`
+	Detail  string            `json:"detail,omitempty"`
+	Facts   map[string]string `json:"facts,omitempty"`
+	Count   int               `json:"count,omitempty"` // above 1: so many refusals folded into one entry
+	Node    string            `json:"node,omitempty"`
+}
+
+// AuditQuery filters the audit; zero values do not filter. Entries come newest first, or with Forward oldest first.
+type AuditQuery struct {
+	App, User, Kind, Outcome string
+	Since                    time.Time
+	After                    string
+	Limit                    int
+	Forward                  bool
+}
+
+// Key is a signing key of the identity provider.
+type Key struct {
+	ID          string    `json:"id"`
+	State       string    `json:"state"` // next, active, retiring, …
+	Algorithm   string    `json:"algorithm,omitempty"`
+	NotBefore   time.Time `json:"not_before,omitzero"`
+	NotAfter    time.Time `json:"not_after,omitzero"`
+	Fingerprint string    `json:"sha256,omitempty"`
+}
+
+// Explanation tells whether a person would get into an app, and why.
+type Explanation struct {
+	User    Ref       `json:"user"`
+	App     Ref       `json:"app"`
+	Outcome string    `json:"outcome"` // allow, step_up, refuse
+	Reason  string    `json:"reason,omitempty"`
+	Text    string    `json:"text"`
+	Rules   []Weighed `json:"rules"`
+}
+
+// Weighed is one rule and how it came out.
+type Weighed struct {
+	Rule    string `json:"rule"`
+	Outcome string `json:"outcome"`
+	Detail  string `json:"detail"`
+}
+
+// Version is the server's version.
+type Version struct {
+	Version string `json:"version"`
+}
