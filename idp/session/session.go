@@ -31,18 +31,19 @@ type AppReached struct {
 // Session is the record of one signed-in browser. ID is the hex SHA-256 of the cookie's secret. Handle is a random name
 // that is safe to show (lists, audit, SessionIndex derivation) and survives a raise.
 type Session struct {
-	ID      string       `json:"id"`
-	Handle  string       `json:"handle"`
-	User    string       `json:"user"`
-	Level   Level        `json:"level"`
-	Methods []Method     `json:"methods"`
-	Started time.Time    `json:"started"`
-	Seen    time.Time    `json:"seen"` // coarse: written at most once a minute
-	Ends    time.Time    `json:"ends"` // absolute; never moved later
-	Idle    time.Time    `json:"idle"` // ends earlier when not used until then
-	Address string       `json:"address"`
-	Agent   string       `json:"agent,omitempty"`
-	Apps    []AppReached `json:"apps,omitempty"`
+	ID      string        `json:"id"`
+	Handle  string        `json:"handle"`
+	User    string        `json:"user"`
+	Level   Level         `json:"level"`
+	Methods []Method      `json:"methods"`
+	Started time.Time     `json:"started"`
+	Seen    time.Time     `json:"seen"`     // coarse: written at most once a minute
+	Ends    time.Time     `json:"ends"`     // absolute; never moved later
+	Idle    time.Time     `json:"idle"`     // ends earlier when not used until then; never after Ends
+	IdleFor time.Duration `json:"idle_for"` // how long it may stay unused
+	Address string        `json:"address"`
+	Agent   string        `json:"agent,omitempty"`
+	Apps    []AppReached  `json:"apps,omitempty"`
 }
 
 // AuthAt is when the newest credential was checked: the AuthnInstant.
@@ -59,7 +60,15 @@ func (s *Session) AuthAt() time.Time {
 // Live tells whether the session still counts at the given moment.
 func (s *Session) Live(now time.Time) bool { return now.Before(s.Ends) && now.Before(s.Idle) }
 
-// Table holds the sessions.
+// idleAt is when the session ends if it is last used at the given moment.
+func (s *Session) idleAt(now time.Time) time.Time {
+	if idle := now.Add(s.IdleFor); idle.Before(s.Ends) {
+		return idle
+	}
+	return s.Ends
+}
+
+// Table holds the sessions. Those that ended by idling are swept too, so that a clock set back cannot revive them.
 var Table = &store.Table[Session]{
 	Name:    "session",
 	Version: 1,
@@ -67,5 +76,6 @@ var Table = &store.Table[Session]{
 	Lists: map[string]func(*Session) []string{
 		"user": func(s *Session) []string { return []string{s.User} },
 	},
-	Expires: func(s *Session) time.Time { return s.Ends },
+	Unique:  map[string]func(*Session) string{"handle": func(s *Session) string { return s.Handle }},
+	Expires: func(s *Session) time.Time { return s.Idle },
 }
