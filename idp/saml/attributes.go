@@ -1,0 +1,90 @@
+package saml
+
+import (
+	"slices"
+
+	"gatehouse/idp/directory"
+	"gatehouse/sp"
+)
+
+// ReleaseTo evaluates what an app gets to know of a user: the app's release list, within the admin's upper bound
+// (policy.attributes, by name, friendly name or source) and, where the request chose an attribute set, within that set.
+// Attributes of the same name and format are merged; one without values is left out.
+func ReleaseTo(app *sp.App, user *directory.User, service *int, claims Evaluator) ([]AttributeValues, *Problem) {
+	settings := app.Definition.SAML
+	requested := requestedBy(service, &settings.Metadata)
+	list := settings.Attributes()
+	out := make([]AttributeValues, 0, len(list))
+	for i := range list {
+		a := &list[i]
+		if !within(app.Policy.Attributes, a) || service != nil && findRequested(requested, a) == nil {
+			continue
+		}
+		values, err := claims.Attributes(a.Source, user)
+		if err != nil {
+			p := responder(ReasonAttributes, "", "What this app needs to know about you could not be worked out. Ask your administrator to check the app's attributes.")
+			return nil, p.because(a.Name, a.Source).caused(err)
+		}
+		if service != nil {
+			values = onlyValues(values, findRequested(requested, a).Values)
+		}
+		out = merge(out, a, values)
+	}
+	return out, nil
+}
+
+func within(bound []string, a *sp.Attribute) bool {
+	return bound == nil || slices.Contains(bound, a.Name) || slices.Contains(bound, a.Source) ||
+		a.FriendlyName != "" && slices.Contains(bound, a.FriendlyName)
+}
+
+func requestedBy(service *int, md *sp.Metadata) []sp.RequestedAttribute {
+	for i := range md.AttributeServices {
+		if service != nil && md.AttributeServices[i].Index == *service {
+			return md.AttributeServices[i].Requested
+		}
+	}
+	return nil
+}
+
+func findRequested(requested []sp.RequestedAttribute, a *sp.Attribute) *sp.RequestedAttribute {
+	for i := range requested {
+		r := &requested[i]
+		if r.Name == a.Name && (r.NameFormat == "" || r.NameFormat == a.Format || r.NameFormat == formatAnyName) {
+			return r
+		}
+	}
+	return nil
+}
+
+// formatAnyName is the name format of a request that leaves the format open (core 8.2.1).
+const formatAnyName = "urn:oasis:names:tc:SAML:2.0:attrname-format:unspecified"
+
+// onlyValues keeps the values that the service asks for, if it names any.
+func onlyValues(values, wanted []string) []string {
+	if len(wanted) == 0 {
+		return values
+	}
+	var kept []string
+	for _, value := range values {
+		if slices.Contains(wanted, value) {
+			kept = append(kept, value)
+		}
+	}
+	return kept
+}
+
+func merge(out []AttributeValues, a *sp.Attribute, values []string) []AttributeValues {
+	for i := range out {
+		if out[i].Name != a.Name || out[i].Format != a.Format {
+			continue
+		}
+		for _, value := range values {
+			if !slices.Contains(out[i].Values, value) {
+				out[i].Values = append(slices.Clip(out[i].Values), value)
+			}
+		}
+		return out
+	}
+	return append(out, AttributeValues{Name: a.Name, Format: a.Format, FriendlyName: a.FriendlyName, Values: values})
+}

@@ -1,0 +1,236 @@
+package saml
+
+import (
+	"time"
+)
+
+// backdate is how much earlier an assertion becomes good than it is made, for service providers whose clocks are behind.
+const backdate = time.Minute
+
+// NameID is a name identifier as it is sent (core 2.2.3). The zero value leaves the NameID out.
+type NameID struct {
+	Value           string
+	Format          string
+	NameQualifier   string // empty: not sent
+	SPNameQualifier string // empty: not sent
+}
+
+// AttributeValues is one released attribute with its values; none: the attribute is left out.
+type AttributeValues struct {
+	Name, Format, FriendlyName string
+	Values                     []string
+}
+
+// Statement is everything that an answer says about a person.
+type Statement struct {
+	Issuer       string // our entity id
+	Audience     string // the service provider's
+	Recipient    string // the address that it is posted to
+	InResponseTo string // empty: unsolicited
+	NameID       NameID
+	Now          time.Time
+	Lifetime     time.Duration
+	AuthnInstant time.Time
+	SessionIndex string
+	SessionEnds  time.Time // zero: no SessionNotOnOrAfter
+	Class        string    // authentication context class
+	Attributes   []AttributeValues
+	OneTimeUse   bool
+}
+
+// Response is a finished message with the ids that logs and audit name it by.
+type Response struct {
+	XML         []byte
+	ID          string
+	AssertionID string // empty for a status response
+}
+
+// Build makes a signed Response with one assertion, encrypted if to is not nil (profiles 4.1.4.2). Sign, then encrypt.
+func Build(st *Statement, signing *Signing, to *Recipient) (Response, error) {
+	if !st.writable() {
+		return Response{}, errUnwritable
+	}
+	out := Response{ID: newID(), AssertionID: newID()}
+	doc := make([]byte, 0, 8<<10)
+	doc = appendResponseHead(doc, out.ID, st.Recipient, st.InResponseTo, st.Issuer, st.Now)
+	signatureAt := len(doc)
+	doc = append(doc, `<samlp:Status><samlp:StatusCode Value="`+StatusSuccess+`"></samlp:StatusCode></samlp:Status>`...)
+	from := len(doc)
+	doc, afterIssuer := st.appendAssertion(doc, out.AssertionID)
+	var err error
+	if signing.Assertion {
+		if doc, err = signing.signInto(doc, from, afterIssuer, out.AssertionID); err != nil {
+			return Response{}, err
+		}
+	}
+	if to != nil {
+		if doc, err = to.encryptTail(doc, from); err != nil {
+			return Response{}, err
+		}
+	}
+	return finishResponse(out, doc, signatureAt, signing, signing.Response)
+}
+
+// Refusal is the content of a Response without assertion (core 3.2.2.2).
+type Refusal struct {
+	Issuer       string
+	Recipient    string
+	InResponseTo string
+	Now          time.Time
+	Status       string // top-level code
+	SubStatus    string // nested code, may be empty
+	Message      string // for people, without secrets; may be empty
+}
+
+// BuildRefusal makes a signed status Response; it is signed whatever the app's setting, for it has nothing else to sign.
+func BuildRefusal(r *Refusal, signing *Signing) (Response, error) {
+	if !writable(r.Issuer) || !writable(r.Recipient) || !writable(r.InResponseTo) || !writable(r.Message) {
+		return Response{}, errUnwritable
+	}
+	out := Response{ID: newID()}
+	doc := make([]byte, 0, 4<<10)
+	doc = appendResponseHead(doc, out.ID, r.Recipient, r.InResponseTo, r.Issuer, r.Now)
+	signatureAt := len(doc)
+	doc = append(appendAttr(append(doc, `<samlp:Status><samlp:StatusCode`...), "Value", r.Status), '>')
+	if r.SubStatus != "" {
+		doc = append(appendAttr(append(doc, `<samlp:StatusCode`...), "Value", r.SubStatus), `></samlp:StatusCode>`...)
+	}
+	doc = append(doc, `</samlp:StatusCode>`...)
+	if r.Message != "" {
+		doc = append(appendText(append(doc, `<samlp:StatusMessage>`...), r.Message), `</samlp:StatusMessage>`...)
+	}
+	doc = append(doc, `</samlp:Status>`...)
+	return finishResponse(out, doc, signatureAt, signing, true)
+}
+
+func finishResponse(out Response, doc []byte, signatureAt int, signing *Signing, sign bool) (Response, error) {
+	doc = append(doc, `</samlp:Response>`...)
+	if sign {
+		var err error
+		if doc, err = signing.signInto(doc, 0, signatureAt, out.ID); err != nil {
+			return Response{}, err
+		}
+	}
+	out.XML = doc
+	return out, nil
+}
+
+// writable checks every value once, before anything is written.
+func (st *Statement) writable() bool {
+	n := &st.NameID
+	for _, s := range [...]string{st.Issuer, st.Audience, st.Recipient, st.InResponseTo, st.SessionIndex, st.Class, n.Value, n.Format, n.NameQualifier, n.SPNameQualifier} {
+		if !writable(s) {
+			return false
+		}
+	}
+	for i := range st.Attributes {
+		a := &st.Attributes[i]
+		if !writable(a.Name) || !writable(a.Format) || !writable(a.FriendlyName) {
+			return false
+		}
+		for _, value := range a.Values {
+			if !writable(value) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func appendResponseHead(doc []byte, id, destination, inResponseTo, issuer string, now time.Time) []byte {
+	doc = append(doc, `<samlp:Response xmlns:samlp="`+nsProtocol+`"`...)
+	doc = appendAttr(doc, "Destination", destination)
+	doc = appendAttr(doc, "ID", id)
+	if inResponseTo != "" {
+		doc = appendAttr(doc, "InResponseTo", inResponseTo)
+	}
+	doc = appendTime(doc, "IssueInstant", now)
+	doc = append(doc, ` Version="2.0"><saml:Issuer xmlns:saml="`+nsAssertion+`">`...)
+	return append(appendText(doc, issuer), `</saml:Issuer>`...)
+}
+
+// appendAssertion appends the assertion with its own namespaces, so that it can be taken out and verified alone; afterIssuer
+// is where its signature goes.
+func (st *Statement) appendAssertion(doc []byte, id string) (_ []byte, afterIssuer int) {
+	doc = append(doc, `<saml:Assertion xmlns:saml="`+nsAssertion+`"`...)
+	doc = appendTime(appendAttr(doc, "ID", id), "IssueInstant", st.Now)
+	doc = append(doc, ` Version="2.0"><saml:Issuer>`...)
+	doc = append(appendText(doc, st.Issuer), `</saml:Issuer>`...)
+	afterIssuer = len(doc)
+	doc = st.appendSubject(doc)
+	doc = st.appendConditions(doc)
+	doc = st.appendAuthn(doc)
+	doc = st.appendAttributes(doc)
+	return append(doc, `</saml:Assertion>`...), afterIssuer
+}
+
+// appendSubject: a bearer confirmation with Recipient and NotOnOrAfter, without NotBefore and Address (profiles 4.1.4.2).
+func (st *Statement) appendSubject(doc []byte) []byte {
+	doc = append(doc, `<saml:Subject>`...)
+	if n := &st.NameID; n.Value != "" {
+		doc = append(doc, `<saml:NameID`...)
+		doc = appendOptional(doc, "Format", n.Format)
+		doc = appendOptional(doc, "NameQualifier", n.NameQualifier)
+		doc = appendOptional(doc, "SPNameQualifier", n.SPNameQualifier)
+		doc = append(appendText(append(doc, '>'), n.Value), `</saml:NameID>`...)
+	}
+	doc = append(doc, `<saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer"><saml:SubjectConfirmationData`...)
+	doc = appendOptional(doc, "InResponseTo", st.InResponseTo)
+	doc = appendTime(doc, "NotOnOrAfter", st.Now.Add(st.Lifetime))
+	doc = appendAttr(doc, "Recipient", st.Recipient)
+	return append(doc, `></saml:SubjectConfirmationData></saml:SubjectConfirmation></saml:Subject>`...)
+}
+
+func appendOptional(doc []byte, name, value string) []byte {
+	if value == "" {
+		return doc
+	}
+	return appendAttr(doc, name, value)
+}
+
+func (st *Statement) appendConditions(doc []byte) []byte {
+	doc = appendTime(append(doc, `<saml:Conditions`...), "NotBefore", st.Now.Add(-backdate))
+	doc = appendTime(doc, "NotOnOrAfter", st.Now.Add(st.Lifetime))
+	doc = append(doc, `><saml:AudienceRestriction><saml:Audience>`...)
+	doc = append(appendText(doc, st.Audience), `</saml:Audience></saml:AudienceRestriction>`...)
+	if st.OneTimeUse {
+		doc = append(doc, `<saml:OneTimeUse></saml:OneTimeUse>`...)
+	}
+	return append(doc, `</saml:Conditions>`...)
+}
+
+func (st *Statement) appendAuthn(doc []byte) []byte {
+	doc = appendTime(append(doc, `<saml:AuthnStatement`...), "AuthnInstant", st.AuthnInstant)
+	doc = appendOptional(doc, "SessionIndex", st.SessionIndex)
+	if !st.SessionEnds.IsZero() {
+		doc = appendTime(doc, "SessionNotOnOrAfter", st.SessionEnds)
+	}
+	doc = append(doc, `><saml:AuthnContext><saml:AuthnContextClassRef>`...)
+	return append(appendText(doc, st.Class), `</saml:AuthnContextClassRef></saml:AuthnContext></saml:AuthnStatement>`...)
+}
+
+// appendAttributes: one AttributeValue for each value, and no statement at all without attributes (core 2.7.3).
+func (st *Statement) appendAttributes(doc []byte) []byte {
+	opened := false
+	for i := range st.Attributes {
+		a := &st.Attributes[i]
+		if len(a.Values) == 0 {
+			continue
+		}
+		if !opened {
+			doc = append(doc, `<saml:AttributeStatement>`...)
+			opened = true
+		}
+		doc = appendOptional(append(doc, `<saml:Attribute`...), "FriendlyName", a.FriendlyName)
+		doc = appendAttr(doc, "Name", a.Name)
+		doc = append(appendOptional(doc, "NameFormat", a.Format), '>')
+		for _, value := range a.Values {
+			doc = append(appendText(append(doc, `<saml:AttributeValue>`...), value), `</saml:AttributeValue>`...)
+		}
+		doc = append(doc, `</saml:Attribute>`...)
+	}
+	if opened {
+		doc = append(doc, `</saml:AttributeStatement>`...)
+	}
+	return doc
+}

@@ -1,0 +1,244 @@
+package saml
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/url"
+	"strings"
+	"sync"
+
+	"gatehouse/sp"
+)
+
+// Message is a decoded request. Until Verify has seen it, Request is only good for finding the app by its Issuer.
+type Message struct {
+	Binding       string // sp.BindingRedirect or sp.BindingPOST
+	Request       *AuthnRequest
+	RelayState    string
+	HasRelayState bool // an empty RelayState is not an absent one
+	Signed        bool // set by Verify: a signature of the app covers the request
+
+	source string // the XML
+	shape  *signatureShape
+	query  redirectQuery
+}
+
+// redirectQuery holds the parameters exactly as they came: the signature is over these octets (bindings 3.4.4.1).
+type redirectQuery struct {
+	request, relayState, sigAlg, signature, encoding     string
+	hasRequest, hasRelay, hasAlg, hasSignature, hasCoded bool
+}
+
+// DecodeRedirect reads the raw query of an HTTP-Redirect message (bindings 3.4).
+func DecodeRedirect(rawQuery string) (*Message, *Problem) {
+	q, problem := readQuery(rawQuery)
+	if problem != nil {
+		return nil, problem
+	}
+	if q.hasCoded {
+		encoding, err := url.QueryUnescape(q.encoding)
+		if err != nil || encoding != "urn:oasis:names:tc:SAML:2.0:bindings:URL-Encoding:DEFLATE" {
+			return nil, local(ReasonMalformed, "The app sent a message in an encoding that is not supported. It must use DEFLATE.").because("DEFLATE", encoding)
+		}
+	}
+	if q.hasSignature != q.hasAlg {
+		return nil, local(ReasonBadSignature, "The app sent only one of Signature and SigAlg. A signed request needs both.")
+	}
+	encoded, err := url.PathUnescape(q.request) // keeps +, which some apps leave as it is
+	if err != nil {
+		return nil, malformed(errors.New("SAMLRequest is not URL-encoded correctly"))
+	}
+	relayState, err := url.QueryUnescape(q.relayState)
+	if err != nil {
+		return nil, malformed(errors.New("RelayState is not URL-encoded correctly"))
+	}
+	source, problem := decodeBody(encoded, false)
+	if problem != nil {
+		return nil, problem
+	}
+	m := &Message{Binding: sp.BindingRedirect, RelayState: relayState, HasRelayState: q.hasRelay, source: source, query: q}
+	return m.read()
+}
+
+// DecodePOST reads the form of an HTTP-POST message (bindings 3.5). Some apps deflate what they post: accepted.
+func DecodePOST(form url.Values) (*Message, *Problem) {
+	for name, values := range form {
+		if len(values) > 1 && isSAMLParameter(name) {
+			return nil, duplicate(name)
+		}
+	}
+	if form.Has("SAMLResponse") {
+		return nil, wrongMessage("SAMLResponse")
+	}
+	if !form.Has("SAMLRequest") {
+		return nil, missingRequest()
+	}
+	source, problem := decodeBody(form.Get("SAMLRequest"), true)
+	if problem != nil {
+		return nil, problem
+	}
+	m := &Message{Binding: sp.BindingPOST, RelayState: form.Get("RelayState"), HasRelayState: form.Has("RelayState"), source: source}
+	return m.read()
+}
+
+func (m *Message) read() (*Message, *Problem) {
+	t, shape, problem := gate(m.source)
+	if problem != nil {
+		return nil, problem
+	}
+	m.shape = shape
+	if m.Request, problem = readRequest(t); problem != nil {
+		return nil, problem
+	}
+	return m, nil
+}
+
+// readQuery takes the query apart without decoding values. A parameter that occurs twice is refused: whoever reads the
+// first and whoever verifies the second would not mean the same message.
+func readQuery(raw string) (q redirectQuery, problem *Problem) {
+	for len(raw) > 0 {
+		var pair string
+		pair, raw, _ = strings.Cut(raw, "&")
+		name, value, _ := strings.Cut(pair, "=")
+		if strings.IndexByte(name, '%') >= 0 {
+			if plain, err := url.QueryUnescape(name); err == nil {
+				name = plain
+			}
+		}
+		var into *string
+		var seen *bool
+		switch name {
+		case "SAMLRequest":
+			into, seen = &q.request, &q.hasRequest
+		case "RelayState":
+			into, seen = &q.relayState, &q.hasRelay
+		case "SigAlg":
+			into, seen = &q.sigAlg, &q.hasAlg
+		case "Signature":
+			into, seen = &q.signature, &q.hasSignature
+		case "SAMLEncoding":
+			into, seen = &q.encoding, &q.hasCoded
+		case "SAMLResponse":
+			return q, wrongMessage(name)
+		default:
+			continue
+		}
+		if *seen {
+			return q, duplicate(name)
+		}
+		*into, *seen = value, true
+	}
+	if !q.hasRequest {
+		return q, missingRequest()
+	}
+	return q, nil
+}
+
+func isSAMLParameter(name string) bool {
+	switch name {
+	case "SAMLRequest", "SAMLResponse", "RelayState", "SigAlg", "Signature", "SAMLEncoding":
+		return true
+	}
+	return false
+}
+
+func duplicate(name string) *Problem {
+	return local(ReasonDuplicate, "The app sent "+name+" more than once. Open the app again; if it happens again, tell the app's administrator.")
+}
+
+func missingRequest() *Problem {
+	return local(ReasonMalformed, "This address takes sign-on requests from apps, and there is none here. Open the app, or start from the portal.")
+}
+
+func wrongMessage(received string) *Problem {
+	return local(ReasonWrongMessage, "The app sent another message than a sign-on request to this address. Ask the app's administrator to check its settings.").because("AuthnRequest", received)
+}
+
+// inflater is the reusable part of decoding.
+type inflater struct {
+	coded, plain []byte
+	source       bytes.Reader
+	reader       io.ReadCloser
+	out          bytes.Buffer
+}
+
+var inflaters = sync.Pool{New: func() any {
+	f := &inflater{}
+	f.reader = flate.NewReader(&f.source)
+	return f
+}}
+
+// decodeBody undoes base64, and DEFLATE: always on Redirect, on POST unless the text already is XML.
+func decodeBody(encoded string, mayBePlain bool) (string, *Problem) {
+	if len(encoded) > 2*messageLimits.bytes {
+		return "", tooLarge()
+	}
+	f := inflaters.Get().(*inflater)
+	defer inflaters.Put(f)
+	if err := f.base64(encoded); err != nil {
+		return "", malformed(err)
+	}
+	if mayBePlain && looksLikeXML(f.plain) {
+		return string(f.plain), nil
+	}
+	err := f.inflate()
+	if errors.Is(err, errTooLarge) {
+		return "", tooLarge()
+	}
+	if err != nil {
+		return "", malformed(err)
+	}
+	return f.out.String(), nil
+}
+
+func tooLarge() *Problem {
+	return local(ReasonTooLarge, "The app sent a message that is larger than any genuine one. Ask the app's administrator to check it.")
+}
+
+// base64 fills f.plain. White space and missing padding are forgiven, anything else is not.
+func (f *inflater) base64(encoded string) error {
+	f.coded = f.coded[:0]
+	for i := 0; i < len(encoded); i++ {
+		if !isSpace(encoded[i]) {
+			f.coded = append(f.coded, encoded[i])
+		}
+	}
+	body := bytes.TrimRight(f.coded, "=")
+	if len(body) == 0 || len(f.coded)-len(body) > 2 {
+		return errors.New("it is not base64")
+	}
+	var err error
+	if f.plain, err = base64.RawStdEncoding.AppendDecode(f.plain[:0], body); err != nil {
+		return errors.New("it is not base64")
+	}
+	return nil
+}
+
+// inflate fills f.out from f.plain: raw DEFLATE to its end, nothing behind it, bounded.
+func (f *inflater) inflate() error {
+	f.source.Reset(f.plain)
+	f.out.Reset()
+	if err := f.reader.(flate.Resetter).Reset(&f.source, nil); err != nil {
+		return err
+	}
+	n, err := f.out.ReadFrom(io.LimitReader(f.reader, int64(messageLimits.bytes)+1))
+	switch {
+	case n > int64(messageLimits.bytes):
+		return errTooLarge
+	case err != nil && len(f.plain) > 1 && f.plain[0]&0x0F == 8 && (int(f.plain[0])<<8|int(f.plain[1]))%31 == 0:
+		return errors.New("it is compressed with a zlib header, where raw DEFLATE is needed")
+	case err != nil:
+		return errors.New("it is not compressed with DEFLATE")
+	case f.source.Len() > 0:
+		return errors.New("there is something after the compressed message")
+	}
+	return nil
+}
+
+func looksLikeXML(data []byte) bool {
+	data = bytes.TrimLeft(bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF")), " \t\r\n")
+	return len(data) > 0 && data[0] == '<'
+}

@@ -1,0 +1,115 @@
+package saml
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"time"
+
+	"gatehouse/sp"
+)
+
+// Description is what our metadata says about this identity provider (metadata 2.4.3).
+type Description struct {
+	EntityID    string
+	SSO         string        // URL of the endpoint for both bindings
+	WantSigned  bool          // WantAuthnRequestsSigned
+	Lifetime    time.Duration // of the document: saml.metadata_lifetime
+	Name        string        // of the organisation
+	URL         string        // of the organisation
+	Logo        string        // https URL, may be empty
+	Contact     string        // e-mail address for support, may be empty
+	Credentials []*Credential // what signs: active, next and retiring, the active first
+	Sign        *Signing      // signs the document itself
+	Now         time.Time
+}
+
+// Metadata writes the signed EntityDescriptor. Polls within a twelfth of the lifetime (about a day of two weeks) get the
+// same dates and id, so that a document changes only when something in it does.
+func Metadata(d *Description) ([]byte, error) {
+	for _, s := range []string{d.EntityID, d.SSO, d.Name, d.URL, d.Logo, d.Contact} {
+		if !writable(s) {
+			return nil, errUnwritable
+		}
+	}
+	step := max(d.Lifetime/12, time.Hour)
+	validUntil := d.Now.UTC().Truncate(step).Add(d.Lifetime)
+	body := d.appendBody(make([]byte, 0, 12<<10))
+	sum := sha256.Sum256(append([]byte(validUntil.Format(time.RFC3339)), body...))
+	id := "_" + hex.EncodeToString(sum[:20])
+
+	doc := append(make([]byte, 0, len(body)+6<<10), `<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" ID="`+id+`" cacheDuration="PT1H"`...)
+	doc = appendTime(appendAttr(doc, "entityID", d.EntityID), "validUntil", validUntil)
+	doc = append(doc, '>')
+	signatureAt := len(doc)
+	doc = append(append(doc, body...), `</md:EntityDescriptor>`...)
+	return d.Sign.signInto(doc, 0, signatureAt, id)
+}
+
+func (d *Description) appendBody(doc []byte) []byte {
+	doc = d.appendAlgorithms(doc)
+	doc = append(doc, `<md:IDPSSODescriptor WantAuthnRequestsSigned="`...)
+	if d.WantSigned {
+		doc = append(doc, "true"...)
+	} else {
+		doc = append(doc, "false"...)
+	}
+	doc = append(doc, `" protocolSupportEnumeration="`+nsProtocol+`">`...)
+	doc = d.appendUI(doc)
+	for _, key := range d.Credentials {
+		doc = append(doc, `<md:KeyDescriptor use="signing"><ds:KeyInfo xmlns:ds="`+nsDSig+`"><ds:X509Data><ds:X509Certificate>`...)
+		doc = base64.StdEncoding.AppendEncode(doc, key.Certificate)
+		doc = append(doc, `</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>`...)
+	}
+	for _, format := range sp.KnownNameIDFormats() {
+		doc = append(append(append(doc, `<md:NameIDFormat>`...), format...), `</md:NameIDFormat>`...)
+	}
+	for _, binding := range []string{sp.BindingRedirect, sp.BindingPOST} {
+		doc = appendAttr(append(doc, `<md:SingleSignOnService`...), "Binding", binding)
+		doc = append(appendAttr(doc, "Location", d.SSO), `></md:SingleSignOnService>`...)
+	}
+	doc = append(doc, `</md:IDPSSODescriptor>`...)
+	return d.appendPeople(doc)
+}
+
+// appendAlgorithms lists what is accepted and used (sstc-saml-metadata-algsupport): the runtime tables themselves.
+func (d *Description) appendAlgorithms(doc []byte) []byte {
+	const open = ` xmlns:alg="urn:oasis:names:tc:SAML:metadata:algsupport"`
+	doc = append(doc, `<md:Extensions>`...)
+	for _, digest := range digests {
+		doc = append(appendAttr(append(doc, `<alg:DigestMethod`+open...), "Algorithm", digest.uri), `></alg:DigestMethod>`...)
+	}
+	for _, a := range algorithms {
+		if a.name != sp.AlgorithmSHA1 {
+			doc = append(appendAttr(append(doc, `<alg:SigningMethod`+open...), "Algorithm", a.uri), `></alg:SigningMethod>`...)
+		}
+	}
+	return append(doc, `</md:Extensions>`...)
+}
+
+func (d *Description) appendUI(doc []byte) []byte {
+	if d.Name == "" {
+		return doc
+	}
+	doc = append(doc, `<md:Extensions><mdui:UIInfo xmlns:mdui="urn:oasis:names:tc:SAML:metadata:ui"><mdui:DisplayName xml:lang="en">`...)
+	doc = append(appendText(doc, d.Name), `</mdui:DisplayName>`...)
+	if d.Logo != "" {
+		doc = append(appendText(append(doc, `<mdui:Logo height="64" width="64">`...), d.Logo), `</mdui:Logo>`...)
+	}
+	return append(doc, `</mdui:UIInfo></md:Extensions>`...)
+}
+
+func (d *Description) appendPeople(doc []byte) []byte {
+	if d.Name != "" && d.URL != "" {
+		doc = append(appendText(append(doc, `<md:Organization><md:OrganizationName xml:lang="en">`...), d.Name), `</md:OrganizationName>`...)
+		doc = append(appendText(append(doc, `<md:OrganizationDisplayName xml:lang="en">`...), d.Name), `</md:OrganizationDisplayName>`...)
+		doc = append(appendText(append(doc, `<md:OrganizationURL xml:lang="en">`...), d.URL), `</md:OrganizationURL></md:Organization>`...)
+	}
+	if isAddress(d.Contact) {
+		for _, kind := range []string{"technical", "support"} {
+			doc = append(append(append(doc, `<md:ContactPerson contactType="`...), kind...), `"><md:EmailAddress>mailto:`...)
+			doc = append(appendText(doc, d.Contact), `</md:EmailAddress></md:ContactPerson>`...)
+		}
+	}
+	return doc
+}
