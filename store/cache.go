@@ -70,3 +70,23 @@ func (c *Cache[T]) keep(key string, revision Revision, record *T) {
 	}
 	c.records[key] = cached[T]{revision, record}
 }
+
+// Each is Table.Each over shared, read-only records.
+func (c *Cache[T]) Each(tx Tx, table *Table[T], page Page, fn func(record *T) error) error {
+	r, err := table.pageRange(page)
+	if err != nil {
+		return err
+	}
+	prefix := len(table.prefix('r'))
+	return tx.Scan(r, func(key, value []byte) error {
+		name := string(value)
+		if page.Index == "" {
+			name = string(key[prefix:])
+		}
+		record, _, err := c.Get(tx, table, name)
+		if err != nil {
+			return err
+		}
+		return fn(record)
+	})
+}

@@ -100,8 +100,9 @@ func (e *Engine) walk(w http.ResponseWriter, r *http.Request, request *Request, 
 	})
 }
 
-// errChanged says that a fact changed between the decision and the finishing transaction.
-var errChanged = errors.New("a fact changed since the decision")
+// ErrChanged says that a fact changed between the decision and the finishing transaction. An Answer's Commit returns it
+// for facts that only its protocol knows, such as the signing key; the request is then decided again.
+var ErrChanged = errors.New("a fact changed since the decision")
 
 // retry reads the facts and lets act decide on them, again when they change under it, three times in all.
 func (e *Engine) retry(w http.ResponseWriter, r *http.Request, request *Request, act func(*Facts, *seen) error) error {
@@ -110,7 +111,7 @@ func (e *Engine) retry(w http.ResponseWriter, r *http.Request, request *Request,
 		if err != nil {
 			return err
 		}
-		if err := act(facts, seen); !errors.Is(err, errChanged) {
+		if err := act(facts, seen); !errors.Is(err, ErrChanged) {
 			return err
 		}
 	}
@@ -142,6 +143,12 @@ func (e *Engine) Halt(r *http.Request, app, kind string, reason Reason) error {
 		return err
 	}
 	return &web.Error{Status: http.StatusBadRequest, Reason: reason.Type, Text: reason.Text, Code: code, Err: reason.Err}
+}
+
+// Note writes the audit entry of something that was refused to a stranger, within the bounds for strangers.
+func (e *Engine) Note(ctx context.Context, event audit.Event) error {
+	_, err := e.record(ctx, event)
+	return err
 }
 
 // record appends a stranger's refusal, singly or folded into a counted entry; the code is empty when it was folded.

@@ -87,7 +87,7 @@ func (s *seen) unchanged(tx store.Tx, facts *Facts) (*session.Session, error) {
 		{directory.Profiles.Revision, profileKey(facts), s.profile},
 	} {
 		if is, err := check.revision(tx, check.key); err != nil || is != check.was {
-			return nil, errors.Join(err, errChanged)
+			return nil, errors.Join(err, ErrChanged)
 		}
 	}
 	return sameSession(tx, facts)
@@ -102,7 +102,7 @@ func sameSession(tx store.Tx, facts *Facts) (*session.Session, error) {
 		return nil, err
 	}
 	if current.ID == "" || current.Level != facts.Session.Level || !current.AuthAt().Equal(facts.Session.AuthAt()) {
-		return nil, errChanged
+		return nil, ErrChanged
 	}
 	return &current, nil
 }

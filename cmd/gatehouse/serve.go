@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"gatehouse/certs"
+	"gatehouse/idp"
+	"gatehouse/idp/api"
+	"gatehouse/store/bolt"
+)
+
+// serveOptions are the flags of `gatehouse serve`.
+type serveOptions struct {
+	data, listen, baseURL, privateListen string
+	tlsCert, tlsKey                      string
+	proxies, fetch                       []string
+	verbose                              bool
+}
+
+func serveCommand() *cobra.Command {
+	var o serveOptions
+	command := &cobra.Command{
+		Use:   "serve --data DIR --listen ADDR --base-url URL",
+		Short: "run the identity provider",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return serve(ctx, o, cmd.ErrOrStderr(), func(url string) { fmt.Fprintln(cmd.OutOrStdout(), "ready", url) })
+		},
+	}
+	f := command.Flags()
+	f.StringVar(&o.data, "data", "", "the folder that holds everything; made if it is absent")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address and port to listen on")
+	f.StringVar(&o.baseURL, "base-url", "", "the public address, such as https://id.example.org; default: http:// and the listen address")
+	f.StringVar(&o.tlsCert, "tls-cert", "", "certificate file, PEM; without it Gatehouse speaks plain http (behind a proxy, or on loopback)")
+	f.StringVar(&o.tlsKey, "tls-key", "", "key file for --tls-cert, PEM")
+	f.StringVar(&o.privateListen, "private-listen", "127.0.0.1:0", "address for health and profiles, or off")
+	f.StringSliceVar(&o.proxies, "trusted-proxy", nil, "CIDR range of reverse proxies whose X-Forwarded-For is believed; may be repeated")
+	f.StringSliceVar(&o.fetch, "allow-fetch", nil, "CIDR range of private addresses that metadata may be fetched from; may be repeated")
+	f.BoolVar(&o.verbose, "verbose", false, "log every request")
+	return command
+}
+
+// serve opens the data folder, runs the server until the context ends and calls ready with its URL once it answers.
+func serve(ctx context.Context, o serveOptions, logs io.Writer, ready func(url string)) (err error) {
+	config, closeAll, err := o.open(ctx, logs)
+	defer func() { err = errors.Join(err, closeAll()) }()
+	if err != nil {
+		return err
+	}
+	server, err := idp.New(ctx, config)
+	if err != nil {
+		return err
+	}
+	ready(config.BaseURL)
+	return server.Run(ctx)
+}
+
+// open turns flags into a Config: the folder, the store, the sealing key and the listeners. The returned function closes
+// whatever was opened, also after an error.
+func (o serveOptions) open(ctx context.Context, logs io.Writer) (config idp.Config, closeAll func() error, err error) {
+	var opened []io.Closer
+	closeAll = func() error {
+		var failed []error
+		for i := len(opened) - 1; i >= 0; i-- {
+			if err := opened[i].Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				failed = append(failed, err)
+			}
+		}
+		return errors.Join(failed...)
+	}
+	if err := o.check(); err != nil {
+		return config, closeAll, err
+	}
+	if config, err = o.config(logs); err != nil {
+		return config, closeAll, err
+	}
+	keep := func(c io.Closer, err error) error {
+		if err == nil {
+			opened = append(opened, c)
+		}
+		return err
+	}
+	database, err := bolt.Open(filepath.Join(o.data, "gatehouse.db"), bolt.Options{})
+	if err := keep(database, err); err != nil {
+		return config, closeAll, err
+	}
+	config.Store = database
+	if config.Sealer, err = certs.Unlock(ctx, database, filepath.Join(o.data, "seal.key")); err != nil {
+		return config, closeAll, err
+	}
+	if config.Listener, err = net.Listen("tcp", o.listen); keep(config.Listener, err) != nil {
+		return config, closeAll, fmt.Errorf("cannot listen on %s: %w: choose another --listen address", o.listen, err)
+	}
+	if o.privateListen != "off" {
+		if config.Private, err = net.Listen("tcp", o.privateListen); keep(config.Private, err) != nil {
+			return config, closeAll, fmt.Errorf("cannot listen on %s: %w: choose another --private-listen address, or off", o.privateListen, err)
+		}
+	}
+	config.Socket, err = api.Listen(o.data)
+	if keep(config.Socket, err) == nil && config.BaseURL == "" {
+		config.BaseURL = "http://" + config.Listener.Addr().String()
+	}
+	return config, closeAll, err
+}
+
+func (o serveOptions) check() error {
+	switch {
+	case o.data == "":
+		return usagef("serve needs --data DIR: the folder that holds everything")
+	case (o.tlsCert == "") != (o.tlsKey == ""):
+		return usagef("--tls-cert and --tls-key go together: give both or neither")
+	}
+	if o.baseURL != "" {
+		if err := idp.CheckBaseURL(strings.TrimSuffix(o.baseURL, "/")); err != nil {
+			return usagef("%v", err)
+		}
+	}
+	if err := os.MkdirAll(o.data, 0o700); err != nil {
+		return fmt.Errorf("cannot make the data folder: %w", err)
+	}
+	return nil
+}
+
+func (o serveOptions) config(logs io.Writer) (idp.Config, error) {
+	level := slog.LevelInfo
+	if o.verbose {
+		level = slog.LevelDebug
+	}
+	config := idp.Config{
+		BaseURL: o.baseURL, TLSCert: o.tlsCert, TLSKey: o.tlsKey,
+		Log: slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: level})),
+	}
+	var err error
+	if config.Proxies, err = prefixes("--trusted-proxy", o.proxies); err != nil {
+		return config, err
+	}
+	config.Fetch, err = prefixes("--allow-fetch", o.fetch)
+	return config, err
+}
+
+func prefixes(flag string, values []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, value := range values {
+		prefix, err := netip.ParsePrefix(value)
+		if err != nil {
+			return nil, usagef("%s %q is no CIDR range: write it like 10.0.0.0/8", flag, value)
+		}
+		all = append(all, prefix.Masked())
+	}
+	return all, nil
+}

@@ -1,0 +1,62 @@
+package flow
+
+import (
+	"context"
+	"net/http"
+
+	"gatehouse/idp/audit"
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// Visitor returns the facts about whoever sends a request, for pages that show what the person may do. Session and User are
+// nil when nobody is signed in; there is no app.
+func (e *Engine) Visitor(r *http.Request) (*Facts, error) {
+	facts, _, err := e.load(r, &Request{})
+	return facts, err
+}
+
+// Opens tells whether a click on an app would lead the visitor into it, perhaps over a stronger sign-in.
+func Opens(visitor *Facts, app *sp.App) bool {
+	facts := *visitor
+	facts.App = app
+	return Next(&facts).Kind != StepRefuse
+}
+
+// EachApp calls fn for every app in a state, from the decoded records; they are read-only.
+func (e *Engine) EachApp(ctx context.Context, state sp.State, fn func(*sp.App)) error {
+	return e.Store.View(ctx, func(tx store.Tx) error {
+		return e.facts.apps.Each(tx, sp.Apps, store.Page{Index: "state", Value: string(state)}, func(app *sp.App) error {
+			fn(app)
+			return nil
+		})
+	})
+}
+
+// Enters tells whether the visitor may be in an app right now, without any further step.
+func Enters(visitor *Facts, app *sp.App) bool {
+	facts := *visitor
+	facts.App = app
+	return Next(&facts).Kind == StepIssue
+}
+
+// Forbid writes the audit entry of a signed-in person who lacks a permission, and returns the error page.
+func (e *Engine) Forbid(r *http.Request, app, permission string) error {
+	actor := web.Of(r).Actor
+	var stored audit.Event
+	err := e.Store.Update(r.Context(), func(tx store.Tx) (err error) {
+		stored, err = e.Audit.Append(tx, audit.Event{
+			Kind: "permission", Outcome: audit.Refused, Reason: "no_permission", Actor: actor.ID, User: actor.ID, App: app,
+			Address: web.Of(r).Address.String(), Facts: map[string]string{"needs": permission, "path": r.URL.Path},
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return &web.Error{
+		Status: http.StatusForbidden, Reason: "no_permission", Code: stored.Code,
+		Text: "Your role does not allow this. Ask an owner of this Gatehouse if you need it.",
+	}
+}

@@ -1,0 +1,159 @@
+// Package idptest runs a whole Gatehouse on 127.0.0.1 for tests, with fake service providers, real peers and a real browser.
+//
+// Only tests import it. Read server.go for a server, client.go for a person with cookies, fakesp.go for a service provider
+// that can misbehave, and the peers' files for software that nobody here wrote.
+package idptest
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"gatehouse/certs"
+	"gatehouse/idp"
+	"gatehouse/idp/api"
+	"gatehouse/store"
+	"gatehouse/store/bolt"
+)
+
+// Options change what Start does; the zero value is a server on plain http with an empty store.
+type Options struct {
+	Dir     string // data folder; empty: a temporary one
+	Now     func() time.Time
+	Proxies []netip.Prefix
+	Logs    io.Writer // nil: the test's log when it fails
+	Store   func(store.Store) store.Store
+}
+
+// Server is a running Gatehouse.
+type Server struct {
+	URL   string
+	Dir   string
+	API   *api.Client // over the unix socket
+	Store store.Store
+	stop  func()
+}
+
+// Start runs a server until the test ends, or until Stop.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	config := open(t, ctx, o)
+	server, err := idp.New(ctx, config)
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	s := &Server{URL: config.BaseURL, Dir: o.Dir, API: api.OverSocket(o.Dir), Store: config.Store}
+	s.stop = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the server ended with: %v", err)
+		}
+		if err := config.Store.Close(); err != nil {
+			t.Errorf("closing the store: %v", err)
+		}
+		s.stop = func() {}
+	}
+	t.Cleanup(func() { s.stop() })
+	return s
+}
+
+// Stop ends the server cleanly and closes its store; Start may open the same folder again.
+func (s *Server) Stop() { s.stop() }
+
+func open(t testing.TB, ctx context.Context, o Options) idp.Config {
+	t.Helper()
+	database, err := bolt.Open(filepath.Join(o.Dir, "gatehouse.db"), bolt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := certs.Unlock(ctx, database, filepath.Join(o.Dir, "seal.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := api.Listen(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := idp.Config{
+		BaseURL: "http://" + public.Addr().String(), Listener: public, Socket: socket,
+		Store: database, Sealer: sealer, Proxies: o.Proxies, Now: o.Now, Log: logger(t, o.Logs),
+		Fetch: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+	}
+	if o.Store != nil {
+		config.Store = o.Store(database)
+	}
+	return config
+}
+
+func logger(t testing.TB, w io.Writer) *slog.Logger {
+	if w == nil {
+		w = os.Stderr
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// People are the sample people that most tests need: name → user, all with the password Password.
+const Password = "correct horse battery"
+
+// AddPerson adds a person with a profile, which is added too if it is new.
+func (s *Server) AddPerson(t testing.TB, name, profile string, change ...func(*api.NewUser)) api.User {
+	t.Helper()
+	if _, err := s.API.Named(t.Context(), "profiles", profile); err != nil {
+		if _, err := s.API.AddNamed(t.Context(), "profiles", api.Named{Name: profile}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := api.NewUser{
+		Name: name, Email: name + "@example.org", DisplayName: "The " + name, GivenName: name, Surname: "Sample",
+		Password: Password, Profile: profile,
+	}
+	for _, f := range change {
+		f(&n)
+	}
+	user, err := s.API.AddUser(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return user
+}
+
+// AddApp registers a service provider's metadata, open to everybody unless settings say otherwise.
+func (s *Server) AddApp(t testing.TB, metadata []byte, settings map[string]string) api.App {
+	t.Helper()
+	set := map[string]string{"policy.permitted_users": "all"}
+	for key, value := range settings {
+		set[key] = value
+	}
+	added, err := s.API.AddApp(t.Context(), api.NewApp{Metadata: string(metadata), Set: set})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return added.App
+}
+
+// Audit returns the newest audit entries, newest first.
+func (s *Server) Audit(t testing.TB) []api.AuditEntry {
+	t.Helper()
+	list, err := s.API.Audit(t.Context(), api.AuditQuery{Limit: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list.Items
+}

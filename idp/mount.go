@@ -1,0 +1,136 @@
+package idp
+
+import (
+	"net/http"
+
+	"github.com/gorilla/mux"
+
+	"gatehouse/idp/admin"
+	"gatehouse/idp/flow"
+	"gatehouse/idp/web"
+	"gatehouse/templates"
+)
+
+// routes is every path of the public listener, one list.
+func (s *Server) routes() []web.Route {
+	var all []web.Route
+	for _, part := range [][]web.Route{
+		s.engine.Routes(),
+		s.signin.Routes(),
+		s.portal.Routes(),
+		s.saml.Routes(),
+		s.admin.Routes(),
+		{{Method: http.MethodGet, Path: "/assets/{file}", Permission: web.Public, Handle: s.asset}},
+	} {
+		all = append(all, part...)
+	}
+	return all
+}
+
+// handler mounts the routes. Anything else is a 404 or 405 page of ours.
+func (s *Server) handler() http.Handler {
+	return s.mount(s.routes())
+}
+
+func (s *Server) mount(routes []web.Route) http.Handler {
+	router := mux.NewRouter()
+	methods := map[string]bool{}
+	for _, route := range routes {
+		router.Handle(route.Path, pathValues(s.kit.Wrap(route))).Methods(route.Method)
+		methods[route.Path] = true
+	}
+	router.NotFoundHandler = s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Handle: notFound})
+	router.MethodNotAllowedHandler = s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Handle: notAllowed})
+	return router
+}
+
+// pathValues hands gorilla/mux's variables to handlers the way net/http does, so that only this file knows the router.
+func pathValues(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, value := range mux.Vars(r) {
+			r.SetPathValue(name, value)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func notFound(http.ResponseWriter, *http.Request) error {
+	return web.NotFound("There is no page at this address. Go to your apps, or check the address.")
+}
+
+func notAllowed(http.ResponseWriter, *http.Request) error {
+	return &web.Error{Status: http.StatusMethodNotAllowed, Reason: "method_not_allowed", Text: "This address cannot be used in that way. Go back and use the page's own buttons."}
+}
+
+func (s *Server) asset(w http.ResponseWriter, r *http.Request) error {
+	content, contentType, ok := templates.Asset(r.URL.Path)
+	if !ok {
+		return web.NotFound("There is no such file.")
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	_, err := w.Write(content)
+	return err
+}
+
+// guard admits a request to a route that is not public: the built-in app that the permission belongs to must let the person
+// in (its policy is asked on every request), and their roles must hold the permission.
+func (s *Server) guard(w http.ResponseWriter, r *http.Request, need web.Permission) (*http.Request, error) {
+	app := flow.Console
+	switch {
+	case need != web.SignedIn:
+	case r.URL.Path == "/account" || len(r.URL.Path) > 9 && r.URL.Path[:9] == "/account/":
+		app = flow.Account
+	default:
+		app = flow.Portal
+	}
+	if isAPI(r) {
+		return s.guardAPI(r, app, need)
+	}
+	facts, err := s.engine.Admit(w, r, flow.Visit(app, returnPath(r)))
+	if err != nil {
+		return nil, err
+	}
+	if facts == nil {
+		return nil, web.ErrAnswered
+	}
+	return r, s.identify(r, facts, need)
+}
+
+// guardAPI admits an API request or says why not, as JSON and without a redirect.
+func (s *Server) guardAPI(r *http.Request, app string, need web.Permission) (*http.Request, error) {
+	facts, err := s.engine.Visitor(r)
+	if err != nil {
+		return nil, err
+	}
+	console, err := s.engine.AppOf(r.Context(), app)
+	if err != nil {
+		return nil, err
+	}
+	if facts.Session == nil || facts.User == nil || console == nil || !flow.Enters(facts, console) {
+		return nil, &web.Error{Status: http.StatusUnauthorized, Reason: "not_signed_in", Text: "Sign in to the console first, or use the command line on the server."}
+	}
+	return r, s.identify(r, facts, need)
+}
+
+// identify notes who acts and checks the permission against their roles.
+func (s *Server) identify(r *http.Request, facts *flow.Facts, need web.Permission) error {
+	web.Of(r).Actor = web.Actor{
+		ID: facts.User.ID, Name: facts.User.Name, DisplayName: facts.User.DisplayName, Email: facts.User.Email,
+		Roles: facts.User.Roles, Session: facts.Session.ID,
+	}
+	if need != web.SignedIn && !admin.Allows(facts.User.Roles, need) {
+		return s.engine.Forbid(r, flow.Console, string(need))
+	}
+	return nil
+}
+
+// returnPath is where the person wanted to go; a posted form cannot be repeated after a sign-in, so it leads to the start.
+func returnPath(r *http.Request) string {
+	if r.Method != http.MethodGet {
+		return "/"
+	}
+	return r.URL.RequestURI()
+}
+
+func isAPI(r *http.Request) bool { return len(r.URL.Path) > 5 && r.URL.Path[:5] == "/api/" }

@@ -1,0 +1,160 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+
+	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
+	"gatehouse/idp/session"
+	"gatehouse/idp/web"
+	"gatehouse/store"
+	"gatehouse/templates"
+)
+
+func (h *Handlers) account(w http.ResponseWriter, r *http.Request) error {
+	return h.accountPage(w, r, http.StatusOK, nil, "")
+}
+
+// accountPage shows the person's own facts, sessions and password form, with what was wrong in the form.
+func (h *Handlers) accountPage(w http.ResponseWriter, r *http.Request, status int, problems map[string]string, done string) error {
+	actor := web.Of(r).Actor
+	page := templates.AccountPage{Shell: h.shell(r, "Your account", "account"), Errors: problems}
+	if done != "" {
+		page.Notice = &templates.Notice{Kind: "ok", Text: done}
+	}
+	err := h.Store.View(r.Context(), func(tx store.Tx) error {
+		user, _, err := directory.Users.Get(tx, actor.ID)
+		if err != nil {
+			return err
+		}
+		profile, _, err := directory.Profiles.Get(tx, user.Profile)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		page.User = templates.AccountFacts{Name: user.Name, DisplayName: user.DisplayName, Email: user.Email, Profile: profile.Name}
+		sessions, err := h.Sessions.ListByUser(tx, actor.ID)
+		page.Sessions = sessionRows(sessions, actor.Session)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return web.Page(w, r, status, web.CSP{}, func(b *web.Buffer) error { return templates.Account(b, page) })
+}
+
+func sessionRows(sessions []session.Session, own string) []templates.SessionRow {
+	rows := make([]templates.SessionRow, 0, len(sessions))
+	for _, s := range sessions {
+		rows = append(rows, templates.SessionRow{
+			Handle: s.Handle, Agent: s.Agent, Address: s.Address, Started: s.Started, Seen: s.Seen, Current: s.ID == own,
+		})
+	}
+	return rows
+}
+
+func (h *Handlers) endSession(w http.ResponseWriter, r *http.Request) error {
+	handle := r.PathValue("handle")
+	return h.end(w, r, func(s session.Session) bool { return s.Handle == handle })
+}
+
+func (h *Handlers) endOtherSessions(w http.ResponseWriter, r *http.Request) error {
+	own := web.Of(r).Actor.Session
+	return h.end(w, r, func(s session.Session) bool { return s.ID != own })
+}
+
+// end ends those of the person's own sessions that chosen picks, each with its audit entry.
+func (h *Handlers) end(w http.ResponseWriter, r *http.Request, chosen func(session.Session) bool) error {
+	actor := web.Of(r).Actor
+	err := h.Store.Update(r.Context(), func(tx store.Tx) error {
+		sessions, err := h.Sessions.ListByUser(tx, actor.ID)
+		if err != nil {
+			return err
+		}
+		for _, s := range sessions {
+			if !chosen(s) {
+				continue
+			}
+			if err := h.endOne(tx, r, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	web.SeeOther(w, "/account")
+	return nil
+}
+
+func (h *Handlers) endOne(tx store.Tx, r *http.Request, s session.Session) error {
+	if err := h.Sessions.End(tx, s.ID); err != nil {
+		return err
+	}
+	_, err := h.Audit.Append(tx, audit.Event{
+		Kind: "session.end", Outcome: audit.OK, Actor: s.User, User: s.User,
+		Address: web.Of(r).Address.String(), Facts: map[string]string{"session": s.Handle},
+	})
+	return err
+}
+
+// changePassword checks the old password, sets the new one and ends the person's other sessions, in one Update.
+func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return err
+	}
+	actor := web.Of(r).Actor
+	current, fresh, repeat := r.PostForm.Get("current"), r.PostForm.Get("new"), r.PostForm.Get("repeat")
+	problems := map[string]string{}
+	if fresh != repeat {
+		problems["repeat"] = "The two new passwords are not the same. Type the new one twice."
+	}
+	if err := directory.CheckPassword(fresh); err != nil {
+		problems["new"] = err.Error()
+	}
+	if len(problems) > 0 {
+		return h.accountPage(w, r, http.StatusUnprocessableEntity, problems, "")
+	}
+	_, err := h.Directory.Authenticate(r.Context(), actor.Name, current, web.Of(r).Address)
+	var refused *directory.Refused
+	if errors.As(err, &refused) {
+		problems["current"] = "That is not your current password."
+		return h.accountPage(w, r, http.StatusUnprocessableEntity, problems, "")
+	}
+	if err != nil {
+		return err
+	}
+	hash, err := h.Directory.HashPassword(r.Context(), fresh)
+	if err != nil {
+		return err
+	}
+	if err := h.setPassword(r, hash); err != nil {
+		return err
+	}
+	return h.accountPage(w, r, http.StatusOK, nil, "Your password is changed and your other sessions are signed out.")
+}
+
+func (h *Handlers) setPassword(r *http.Request, hash string) error {
+	actor := web.Of(r).Actor
+	return h.Store.Update(r.Context(), func(tx store.Tx) error {
+		if err := h.Directory.SetPassword(tx, actor.ID, hash); err != nil {
+			return err
+		}
+		sessions, err := h.Sessions.ListByUser(tx, actor.ID)
+		if err != nil {
+			return err
+		}
+		for _, s := range sessions {
+			if s.ID != actor.Session {
+				if err := h.endOne(tx, r, s); err != nil {
+					return err
+				}
+			}
+		}
+		_, err = h.Audit.Append(tx, audit.Event{
+			Kind: "user.password", Outcome: audit.OK, Actor: actor.ID, User: actor.ID, Address: web.Of(r).Address.String(),
+		})
+		return err
+	})
+}

@@ -1,0 +1,130 @@
+// Package portal owns the launcher, a person's own account pages and IdP-initiated starts.
+//
+// It must not know how an app is entered: a tile's click becomes a flow.Request that a Launcher forms. Read portal.go for the
+// tiles, launch.go for the start, account.go for the person's own page.
+package portal
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
+	"gatehouse/idp/flow"
+	"gatehouse/idp/session"
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+	"gatehouse/store"
+	"gatehouse/templates"
+)
+
+// Launcher forms the request that opens an app from here (IdP-initiated), or says why it cannot.
+type Launcher interface {
+	Launch(app *sp.App, relayState string) (flow.Request, error)
+}
+
+// Handlers serve the portal. All fields must be set.
+type Handlers struct {
+	Kit       *web.Kit
+	Engine    *flow.Engine
+	Store     store.Store
+	Directory *directory.Directory
+	Sessions  *session.Keeper
+	Audit     *audit.Log
+	SAML      Launcher
+	IsAdmin   func(roles []string) bool
+}
+
+// Routes are the paths of this package.
+func (h *Handlers) Routes() []web.Route {
+	return []web.Route{
+		{Method: http.MethodGet, Path: "/", Permission: web.SignedIn, Handle: h.tiles},
+		{Method: http.MethodGet, Path: "/launch/{app}", Permission: web.Public, Handle: h.launch},
+		{Method: http.MethodPost, Path: "/launch/{app}", Permission: web.Public, Handle: h.launchNow},
+		{Method: http.MethodGet, Path: "/account", Permission: web.SignedIn, Handle: h.account},
+		{Method: http.MethodPost, Path: "/account/password", Permission: web.SignedIn, Handle: h.changePassword},
+		{Method: http.MethodPost, Path: "/account/sessions/{handle}/end", Permission: web.SignedIn, Handle: h.endSession},
+		{Method: http.MethodPost, Path: "/account/sessions/end", Permission: web.SignedIn, Handle: h.endOtherSessions},
+	}
+}
+
+func (h *Handlers) tiles(w http.ResponseWriter, r *http.Request) error {
+	query := strings.TrimSpace(r.URL.Query().Get("q"))
+	apps, recent, err := h.visible(r.Context(), r)
+	if err != nil {
+		return err
+	}
+	page := templates.PortalPage{Shell: h.shell(r, "Your apps", "portal"), Query: query}
+	for _, app := range apps {
+		if matches(app, query) {
+			page.Tiles = append(page.Tiles, tile(app))
+		}
+	}
+	for _, app := range recent {
+		page.Recent = append(page.Recent, tile(app))
+	}
+	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Portal(b, page) })
+}
+
+// visible are the apps that the person could open now, by name, and those of them that this session opened, latest first.
+// A stronger sign-in may still be asked at the click.
+func (h *Handlers) visible(ctx context.Context, r *http.Request) (apps, recent []*sp.App, err error) {
+	facts, err := h.Engine.Visitor(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = h.Engine.EachApp(ctx, sp.Active, func(app *sp.App) {
+		if flow.IsBuiltin(app.ID) || !launchable(app) {
+			return
+		}
+		if flow.Opens(facts, app) {
+			apps = append(apps, app)
+		}
+	})
+	slices.SortFunc(apps, func(a, b *sp.App) int {
+		return strings.Compare(strings.ToLower(a.Definition.Name), strings.ToLower(b.Definition.Name))
+	})
+	return apps, recentOf(apps, facts.Session), err
+}
+
+const maxRecent = 4
+
+func recentOf(apps []*sp.App, current *session.Session) []*sp.App {
+	reached := slices.Clone(current.Apps)
+	slices.SortFunc(reached, func(a, b session.AppReached) int { return b.At.Compare(a.At) })
+	var recent []*sp.App
+	for _, one := range reached {
+		i := slices.IndexFunc(apps, func(app *sp.App) bool { return app.ID == one.App })
+		if i >= 0 && len(recent) < maxRecent {
+			recent = append(recent, apps[i])
+		}
+	}
+	return recent
+}
+
+// launchable tells whether a tile leads anywhere: IdP-initiated, or a start URL.
+func launchable(app *sp.App) bool {
+	return app.Definition.SAML != nil && app.IDPInitiatedAllowed() || app.Definition.StartURL != ""
+}
+
+func matches(app *sp.App, query string) bool {
+	text := strings.ToLower(app.Definition.Name + " " + app.Definition.Description)
+	return strings.Contains(text, strings.ToLower(query))
+}
+
+func tile(app *sp.App) templates.Tile {
+	d := app.Definition
+	return templates.Tile{ID: app.ID, Name: d.Name, Description: d.Description, LogoURL: d.LogoURL, Href: "/launch/" + app.ID}
+}
+
+// shell is the frame of a signed-in person's page.
+func (h *Handlers) shell(r *http.Request, title, section string) templates.Shell {
+	shell := h.Kit.Shell(r, title)
+	actor := web.Of(r).Actor
+	shell.Person = &templates.Person{ID: actor.ID, Name: actor.Name, DisplayName: actor.DisplayName, Email: actor.Email}
+	shell.IsAdmin = h.IsAdmin(actor.Roles)
+	shell.Section = section
+	return shell
+}

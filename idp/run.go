@@ -1,0 +1,160 @@
+package idp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"sync"
+	"time"
+
+	"gatehouse/idp/flow"
+	"gatehouse/idp/session"
+	"gatehouse/store"
+)
+
+// Bounds of a connection: slow clients are cut off, keep-alive connections live for two minutes.
+const (
+	headerTimeout = 10 * time.Second
+	bodyTimeout   = 30 * time.Second
+	writeTimeout  = 60 * time.Second
+	idleTimeout   = 2 * time.Minute
+	shutdownGrace = 10 * time.Second
+	maxHeader     = 64 << 10
+)
+
+// Run serves until the context ends, then finishes the requests in flight and returns nil. Any other end is an error.
+func (s *Server) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	servers := s.listen()
+	failed := make(chan error, len(servers))
+	for _, one := range servers {
+		go func() { failed <- one.serve() }()
+	}
+	var jobs sync.WaitGroup
+	jobs.Go(func() { s.every(ctx, time.Minute, s.sweep) })
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	stop()
+	s.shutdown(servers)
+	jobs.Wait()
+	return err
+}
+
+// server is one listener with its handler.
+type server struct {
+	http  *http.Server
+	serve func() error
+}
+
+func (s *Server) listen() []server {
+	public := s.httpServer(s.handler())
+	all := []server{{public, func() error {
+		if s.config.TLSCert != "" {
+			return public.ServeTLS(s.config.Listener, s.config.TLSCert, s.config.TLSKey)
+		}
+		return public.Serve(s.config.Listener)
+	}}}
+	if s.config.Private != nil {
+		all = append(all, plain(s.httpServer(s.private()), s.config.Private))
+	}
+	if s.config.Socket != nil {
+		local := s.httpServer(s.mount(s.admin.SocketRoutes()))
+		local.ConnContext = s.admin.PeerContext
+		all = append(all, plain(local, s.config.Socket))
+	}
+	return all
+}
+
+func plain(h *http.Server, listener net.Listener) server {
+	return server{h, func() error { return h.Serve(listener) }}
+}
+
+func (s *Server) httpServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (s *Server) shutdown(servers []server) {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+	defer cancel()
+	for _, one := range servers {
+		if err := one.http.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
+			s.config.Log.Warn("connections were cut at the stop", "error", err)
+		}
+	}
+	if err := s.engine.Strangers.Flush(ctx, s.config.Store, s.audit); err != nil {
+		s.config.Log.Error("refusals counted since the last minute are not in the audit", "error", err)
+	}
+}
+
+// private serves what is for the machine's operator only.
+func (s *Server) private() http.Handler {
+	m := http.NewServeMux()
+	m.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	m.HandleFunc("GET /readyz", s.ready)
+	m.HandleFunc("GET /debug/pprof/", pprof.Index)
+	m.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	m.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return m
+}
+
+// ready answers 200 when the store can be read.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	err := s.config.Store.View(r.Context(), func(tx store.Tx) error { return nil })
+	if err != nil {
+		http.Error(w, "the store cannot be read", http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ready\n"))
+}
+
+// every runs a job now and then at an interval until the context ends; a failing job is logged and tried again.
+func (s *Server) every(ctx context.Context, interval time.Duration, job func(context.Context) error) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		if err := job(ctx); err != nil && ctx.Err() == nil {
+			s.config.Log.Error("background job", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// sweepBatch bounds one sweeping transaction, so that sign-ins do not wait behind it.
+const sweepBatch = 500
+
+// sweep deletes what expired and writes the folded refusals of the last minute.
+func (s *Server) sweep(ctx context.Context) error {
+	sweeps := []func(store.Tx, time.Time, int) (int, error){
+		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep,
+	}
+	for _, sweep := range sweeps {
+		for n := sweepBatch; n == sweepBatch; {
+			err := s.config.Store.Update(ctx, func(tx store.Tx) (err error) {
+				n, err = sweep(tx, s.config.Now(), sweepBatch)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.engine.Strangers.Flush(ctx, s.config.Store, s.audit); err != nil {
+		return err
+	}
+	return s.engine.Recount(ctx)
+}

@@ -1,0 +1,113 @@
+package signin
+
+import (
+	"errors"
+	"net/http"
+
+	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
+	"gatehouse/idp/flow"
+	"gatehouse/idp/session"
+	"gatehouse/idp/web"
+	"gatehouse/store"
+	"gatehouse/templates"
+)
+
+// start gives the browser a session with a new id: the one it has, raised, if it is the same person's; else a new one, and
+// the other person's ends.
+func (h *Handlers) start(tx store.Tx, r *http.Request, result *directory.Result, oldSecret string) (string, session.Session, error) {
+	method := session.Method{Name: "password", At: h.Kit.Now()}
+	old, _, err := h.Sessions.Current(tx, oldSecret)
+	switch {
+	case err == nil && old.User == result.User.ID:
+		return h.Sessions.Raise(tx, old, "standard", method)
+	case err == nil:
+		if err := h.Sessions.End(tx, old.ID); err != nil {
+			return "", old, err
+		}
+	case !errors.Is(err, store.ErrNotFound):
+		return "", old, err
+	}
+	limits, err := directory.SessionLimits(tx)
+	if err != nil {
+		return "", old, err
+	}
+	return h.Sessions.Start(tx, session.Session{
+		User: result.User.ID, Level: "standard", Methods: []session.Method{method},
+		Address: web.Of(r).Address.String(), Agent: cut(r.UserAgent(), 200),
+	}, session.Limits(limits))
+}
+
+func cut(text string, bytes int) string {
+	if len(text) > bytes {
+		return text[:bytes]
+	}
+	return text
+}
+
+// refuse writes the failed sign-in to the audit and shows the form again.
+func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, request *flow.Request, form attempt, refused *directory.Refused) error {
+	event := audit.Event{
+		Kind: "signin", Outcome: audit.Refused, Reason: refused.Reason, User: refused.User,
+		Address: web.Of(r).Address.String(),
+	}
+	if err := h.Engine.Note(r.Context(), event); err != nil {
+		return err
+	}
+	if refused.RetryAfter > 0 {
+		return h.page(w, r, http.StatusTooManyRequests, request, form, "Too many tries. Wait a moment, then try again.")
+	}
+	return h.page(w, r, http.StatusForbidden, request, form, "The user name or the password is wrong. Check both and try again.")
+}
+
+// page shows the sign-in form with the name of the app that is being opened.
+func (h *Handlers) page(w http.ResponseWriter, r *http.Request, status int, request *flow.Request, form attempt, problem string) error {
+	app, err := h.Engine.AppOf(r.Context(), request.App)
+	if err != nil {
+		return err
+	}
+	page := templates.SignInPage{
+		Shell: h.Kit.Shell(r, "Sign in"), Action: "/login", Flow: form.flow, Name: form.name, Error: problem,
+	}
+	if app != nil && !flow.IsBuiltin(app.ID) {
+		page.App = app.Definition.Name
+	}
+	return web.Page(w, r, status, web.CSP{}, func(b *web.Buffer) error { return templates.SignIn(b, page) })
+}
+
+// askSignOut shows a button: a link must not sign anybody out.
+func (h *Handlers) askSignOut(w http.ResponseWriter, r *http.Request) error {
+	page := templates.ConfirmPage{
+		Shell: h.Kit.Shell(r, "Sign out"), Question: "Sign out of every app here?",
+		Detail: "You will have to sign in again to open your apps.", Action: "/logout", Button: "Sign out",
+	}
+	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Confirm(b, page) })
+}
+
+// signOut ends the browser's session, if it has one.
+func (h *Handlers) signOut(w http.ResponseWriter, r *http.Request) error {
+	secret := h.Kit.Cookies.Get(r, web.SessionCookie)
+	err := h.Store.Update(r.Context(), func(tx store.Tx) error {
+		current, _, err := h.Sessions.Current(tx, secret)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := h.Sessions.End(tx, current.ID); err != nil {
+			return err
+		}
+		_, err = h.Audit.Append(tx, audit.Event{
+			Kind: "signout", Outcome: audit.OK, Actor: current.User, User: current.User,
+			Address: web.Of(r).Address.String(), Facts: map[string]string{"session": current.Handle},
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	h.Kit.Cookies.Clear(w, web.SessionCookie)
+	page := templates.SignedOutPage{Shell: h.Kit.Shell(r, "Signed out")}
+	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.SignedOut(b, page) })
+}

@@ -1,0 +1,118 @@
+// Package signin owns the pages where people prove who they are, and signing out.
+//
+// A step knows neither the protocol nor the next step: it starts or raises the session and sends the browser back to the
+// road (/flow/{id}). Read signin.go for the password step, signout.go for leaving.
+package signin
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
+	"gatehouse/idp/flow"
+	"gatehouse/idp/session"
+	"gatehouse/idp/web"
+	"gatehouse/store"
+	"gatehouse/templates"
+)
+
+// Handlers serve /login and /logout. All fields must be set.
+type Handlers struct {
+	Kit       *web.Kit
+	Engine    *flow.Engine
+	Store     store.Store
+	Directory *directory.Directory
+	Sessions  *session.Keeper
+	Audit     *audit.Log
+}
+
+// Routes are the paths of this package.
+func (h *Handlers) Routes() []web.Route {
+	return []web.Route{
+		{Method: http.MethodGet, Path: "/login", Permission: web.Public, Handle: h.show},
+		{Method: http.MethodPost, Path: "/login", Permission: web.Public, Handle: h.submit},
+		{Method: http.MethodGet, Path: "/logout", Permission: web.Public, Handle: h.askSignOut},
+		{Method: http.MethodPost, Path: "/logout", Permission: web.Public, Handle: h.signOut},
+	}
+}
+
+// attempt is a posted sign-in form.
+type attempt struct {
+	flow, name, password string
+	cancel               bool
+}
+
+func (h *Handlers) show(w http.ResponseWriter, r *http.Request) error {
+	token := r.URL.Query().Get("flow")
+	if token == "" {
+		return h.Engine.Begin(w, r, flow.Visit(flow.Portal, "/"))
+	}
+	request, err := h.Engine.Waiting(w, r, token)
+	if err != nil {
+		return err
+	}
+	return h.page(w, r, http.StatusOK, request, attempt{flow: token, name: request.LoginHint}, "")
+}
+
+func (h *Handlers) submit(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return err
+	}
+	form := attempt{
+		flow: r.PostForm.Get("flow"), name: r.PostForm.Get("username"), password: r.PostForm.Get("password"),
+		cancel: r.PostForm.Has("cancel"),
+	}
+	if form.cancel {
+		return h.Engine.Cancel(w, r, form.flow)
+	}
+	request, err := h.Engine.Waiting(w, r, form.flow)
+	if err != nil {
+		return err
+	}
+	if form.name == "" || form.password == "" {
+		return h.page(w, r, http.StatusUnprocessableEntity, request, form, "Enter your user name and your password.")
+	}
+	result, err := h.Directory.Authenticate(r.Context(), form.name, form.password, web.Of(r).Address)
+	var refused *directory.Refused
+	switch {
+	case errors.As(err, &refused):
+		return h.refuse(w, r, request, form, refused)
+	case err != nil:
+		return err
+	}
+	if err := h.enter(w, r, result); err != nil {
+		return err
+	}
+	web.SeeOther(w, "/flow/"+url.PathEscape(form.flow))
+	return nil
+}
+
+// enter starts the session, or raises the one that this browser has of the same person, in one Update with its audit entry.
+func (h *Handlers) enter(w http.ResponseWriter, r *http.Request, result *directory.Result) error {
+	var secret string
+	var ends time.Time
+	old := h.Kit.Cookies.Get(r, web.SessionCookie)
+	err := h.Store.Update(r.Context(), func(tx store.Tx) error {
+		if err := result.Commit(tx); err != nil {
+			return err
+		}
+		fresh, started, err := h.start(tx, r, result, old)
+		if err != nil {
+			return err
+		}
+		secret, ends = fresh, started.Ends
+		_, err = h.Audit.Append(tx, audit.Event{
+			Kind: "signin", Outcome: audit.OK, Actor: result.User.ID, User: result.User.ID,
+			Address: web.Of(r).Address.String(), Facts: map[string]string{"method": "password", "session": started.Handle},
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	h.Kit.Cookies.Set(w, web.SessionCookie, secret, ends.Sub(h.Kit.Now()))
+	return nil
+}
