@@ -1,0 +1,185 @@
+package templates
+
+import (
+	"io"
+	"time"
+)
+
+// OverviewPage is the first page of the console.
+type OverviewPage struct {
+	Shell
+	Counts []Count
+	Tasks  []Task // things to do; empty: all is well
+	Events []EventRow
+}
+
+// Count is one number with its meaning.
+type Count struct {
+	Label string
+	Value int
+	Hint  string
+	Href  string
+}
+
+// Task is one thing that wants an admin's attention. Kind is "info", "warn" or "danger".
+type Task struct {
+	Kind string
+	Text string
+	Link Link
+}
+
+// Overview writes the first page of the console.
+func Overview(w io.Writer, p OverviewPage) error { return render(w, "overview", p) }
+
+// AppsPage lists connected apps. Its filter is a GET of `q` and `state`.
+type AppsPage struct {
+	Shell
+	Query   string
+	State   string   // the chosen filter; empty: all
+	States  []Option // Hint is the number of apps, if known
+	Apps    []AppRow
+	Pager   Pager
+	NewHref string // empty: no right to add
+}
+
+// AppRow is one app in a list.
+type AppRow struct {
+	Name     string
+	Href     string
+	EntityID string
+	State    string
+	LogoURL  string
+	Who      string // who may use it, in words
+	Warnings int
+	Changed  time.Time
+}
+
+// Apps writes the list of connected apps.
+func Apps(w io.Writer, p AppsPage) error { return render(w, "apps", p) }
+
+// MetadataForm is what both metadata forms share. It posts, as multipart/form-data, `source` ("file", "paste" or "url")
+// and `file`, `metadata` or `url`.
+type MetadataForm struct {
+	Action   string
+	Source   string // the chosen way; empty: file
+	Pasted   string
+	URL      string
+	Problem  *MetadataProblem // nil: none
+	Warnings []Warning        // about the metadata just read
+	Errors   Errors
+}
+
+// MetadataProblem says why metadata was not accepted.
+type MetadataProblem struct {
+	Line   int // 0: not tied to a line
+	Reason string
+	Next   string // what to do, may be empty
+}
+
+// AppNewPage adds an app. Beside MetadataForm it posts `name`, `permitted_users` ("all" or "preauthorized") and `profiles`
+// (repeated ids).
+type AppNewPage struct {
+	Shell
+	MetadataForm
+	Name      string
+	Permitted string // empty: preauthorized
+	Profiles  []Choice
+	Cancel    string
+}
+
+// AppNew writes the page that adds an app.
+func AppNew(w io.Writer, p AppNewPage) error { return render(w, "app_new", p) }
+
+// AppHead is the head of all pages of one app. The tabs are Base, Base/access, Base/settings, Base/metadata,
+// Base/activity and Base/danger.
+type AppHead struct {
+	ID      string
+	Name    string
+	State   string
+	LogoURL string
+	Base    string // "/admin/apps/ID"
+}
+
+// AppPage is the overview of one app.
+type AppPage struct {
+	Shell
+	App      AppHead
+	Facts    []Fact
+	Warnings []Warning
+	Nobody   bool   // nobody can enter
+	IdP      []Fact // what to enter at the app: entity ID, SSO URL, metadata URL, certificate
+	IdPLinks []Link // downloads
+	Launch   string // address of the IdP-initiated start; empty: switched off
+}
+
+// App writes the overview of one app.
+func App(w io.Writer, p AppPage) error { return render(w, "app", p) }
+
+// AppAccessPage edits who may use an app. It posts `permitted_users`, `profiles`, `permission_sets`, `groups` (repeated
+// ids), `users` (user names, one per line) and, when AskEmpty, `confirm` = "empty".
+type AppAccessPage struct {
+	Shell
+	App            AppHead
+	Action         string
+	Permitted      string // "all" or "preauthorized"
+	Profiles       []Choice
+	PermissionSets []Choice
+	Groups         []Choice
+	Users          string // names, one per line
+	Nobody         bool   // as stored, nobody can enter
+	AskEmpty       bool   // the posted lists are empty: ask before storing
+	Errors         Errors
+}
+
+// AppAccess writes the page that edits who may use an app.
+func AppAccess(w io.Writer, p AppAccessPage) error { return render(w, "app_access", p) }
+
+// AppSettingsPage edits the settings of an app. It posts every key of Rows.
+type AppSettingsPage struct {
+	Shell
+	App    AppHead
+	Action string
+	Rows   []SettingRow
+}
+
+// AppSettings writes the settings of an app.
+func AppSettings(w io.Writer, p AppSettingsPage) error { return render(w, "app_settings", p) }
+
+// AppMetadataPage replaces an app's metadata. Without Review it posts MetadataForm; with it, the page shows what would change
+// and posts `metadata` (the text in Pasted) and `confirm` = "replace" to Action.
+type AppMetadataPage struct {
+	Shell
+	App AppHead
+	MetadataForm
+	Facts  []Fact // about the metadata in use
+	Review bool
+	Diff   []DiffRow // empty with Review: nothing changes
+}
+
+// AppMetadata writes the page that replaces an app's metadata.
+func AppMetadata(w io.Writer, p AppMetadataPage) error { return render(w, "app_metadata", p) }
+
+// AppActivityPage lists the newest audit entries of one app.
+type AppActivityPage struct {
+	Shell
+	App     AppHead
+	Events  []EventRow
+	AllHref string // the audit list with this app's filter
+}
+
+// AppActivity writes the newest audit entries of one app.
+func AppActivity(w io.Writer, p AppActivityPage) error { return render(w, "app_activity", p) }
+
+// AppDangerPage blocks, unblocks and removes an app. RemoveAction posts `name`, which must equal the app's. An empty action
+// hides its form.
+type AppDangerPage struct {
+	Shell
+	App           AppHead
+	BlockAction   string
+	UnblockAction string
+	RemoveAction  string
+	Errors        Errors // of the remove form
+}
+
+// AppDanger writes the page that blocks, unblocks and removes an app.
+func AppDanger(w io.Writer, p AppDangerPage) error { return render(w, "app_danger", p) }

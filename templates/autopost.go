@@ -1,0 +1,67 @@
+package templates
+
+import (
+	"io"
+)
+
+// AutoPostPage is a form that submits itself, with a visible button where scripts are off. Its answer needs a
+// Content-Security-Policy with the script nonce, style-src 'self' and a form-action that admits Action.
+type AutoPostPage struct {
+	Action string  // the app's ACS or logout address
+	App    string  // name of the app, for the button
+	Fields []Field // SAMLResponse, RelayState
+	Nonce  string
+	Lang   string // empty: en
+}
+
+// AutoPost writes a form that submits itself.
+func AutoPost(w io.Writer, p AutoPostPage) error {
+	_, err := w.Write(AppendAutoPost(nil, &p))
+	return err
+}
+
+// AppendAutoPost appends the same page to dst.
+func AppendAutoPost(dst []byte, p *AutoPostPage) []byte {
+	lang := p.Lang
+	if lang == "" {
+		lang = "en"
+	}
+	dst = append(dst, "<!doctype html>\n<html lang=\""...)
+	dst = appendEscaped(dst, lang)
+	dst = append(dst, "\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>Opening "...)
+	dst = appendEscaped(dst, p.App)
+	dst = append(dst, "…</title><link rel=\"stylesheet\" href=\""...)
+	dst = append(dst, AssetPath("gatehouse.css")...)
+	dst = append(dst, "\">\n<body class=\"post\"><main><form method=\"post\" action=\""...)
+	dst = appendEscaped(dst, p.Action)
+	dst = append(dst, "\">\n"...)
+	for _, f := range p.Fields {
+		dst = append(dst, "<input type=\"hidden\" name=\""...)
+		dst = appendEscaped(dst, f.Name)
+		dst = append(dst, "\" value=\""...)
+		dst = appendEscaped(dst, f.Value)
+		dst = append(dst, "\">\n"...)
+	}
+	dst = append(dst, "<button class=\"button primary\">Continue to "...)
+	dst = appendEscaped(dst, p.App)
+	dst = append(dst, "</button></form></main>\n<script nonce=\""...)
+	dst = appendEscaped(dst, p.Nonce)
+	return append(dst, "\">document.forms[0].submit()</script>\n"...)
+}
+
+// appendEscaped appends s so that it is safe in HTML text and in a double-quoted attribute, with html/template's spelling.
+func appendEscaped(dst []byte, s string) []byte {
+	from := 0
+	for i := 0; i < len(s); i++ {
+		entity := entities[s[i]]
+		if entity == "" {
+			continue
+		}
+		dst = append(append(dst, s[from:i]...), entity...)
+		from = i + 1
+	}
+	return append(dst, s[from:]...)
+}
+
+// entities are the replacements of html/template; base64 has "+", so SAMLResponse grows a little.
+var entities = [256]string{0: "\uFFFD", '"': "&#34;", '&': "&amp;", '\'': "&#39;", '+': "&#43;", '<': "&lt;", '>': "&gt;"}

@@ -1,0 +1,73 @@
+package templates
+
+import "io"
+
+// SignInPage asks for name and password. It posts `name`, `password` and `flow` to Action.
+type SignInPage struct {
+	Shell
+	Action     string
+	Name       string // prefilled
+	Error      string // the one sentence of the summary; empty at first
+	Code       string // trace code that belongs to Error, if any
+	App        string // name of the app being opened, may be empty
+	Flow       string // id of the waiting flow, may be empty
+	ReauthNote string // why a signed-in person is asked again; then Name cannot be edited
+	SwitchHref string // "Not you?", shown with ReauthNote when set
+}
+
+// SignIn writes the sign-in page.
+func SignIn(w io.Writer, p SignInPage) error { return render(w, "signin", p) }
+
+// MessagePage is any page of one sentence: errors, an expired flow, "you can close this window".
+type MessagePage struct {
+	Shell
+	Tone    string // "info", "ok", "warn" or "danger"; empty: info
+	Heading string // empty: Title
+	Text    string // what happened
+	Next    string // what to do, may be empty
+	Code    string // trace code with a copy button, may be empty
+	Links   []Link // the first is the main one
+	Support bool   // offer the organisation's support contact
+}
+
+// Message writes a message page.
+func Message(w io.Writer, p MessagePage) error { return render(w, "message", p) }
+
+// ConfirmPage asks one question with one button, for example before a cross-site launch or GET /logout.
+type ConfirmPage struct {
+	Shell
+	Question string
+	Detail   string
+	Action   string
+	Button   string
+	Danger   bool              // the button is a danger button
+	Hidden   map[string]string // posted as they are
+	Cancel   Link              // shown when set
+}
+
+// Confirm writes a confirmation page.
+func Confirm(w io.Writer, p ConfirmPage) error { return render(w, "confirm", p) }
+
+// SignedOutPage is shown after signing out.
+type SignedOutPage struct {
+	Shell
+	SignInHref string
+	StillIn    []string // names of apps that may still be signed in
+}
+
+// SignedOut writes the page after signing out.
+func SignedOut(w io.Writer, p SignedOutPage) error { return render(w, "signedout", p) }
+
+// ChangePasswordPage asks for a new password. It posts `current`, `new`, `repeat` and `flow` to Action.
+type ChangePasswordPage struct {
+	Shell
+	Action string
+	Flow   string // id of the waiting flow, may be empty
+	Why    string // why it is needed now, may be empty
+	Rules  string // what a password needs, one sentence
+	Errors Errors
+	Cancel Link // shown when set
+}
+
+// ChangePassword writes the page that asks for a new password.
+func ChangePassword(w io.Writer, p ChangePasswordPage) error { return render(w, "password", p) }

@@ -1,0 +1,7 @@
+package templates
+
+import "html/template"
+
+var functions = template.FuncMap{
+	"asset": AssetPath,
+}

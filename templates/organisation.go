@@ -1,0 +1,73 @@
+package templates
+
+import (
+	"io"
+	"time"
+)
+
+// AuditPage lists audit entries. Its filter is a GET of `app`, `user`, `kind`, `outcome`, `since` and `code`.
+type AuditPage struct {
+	Shell
+	App      string // id or name, as typed
+	User     string
+	Kind     string
+	Kinds    []Option
+	Outcome  string
+	Since    string   // "1h", "24h", "7d", "30d" or empty
+	Filtered bool     // a filter is set
+	Apps     []Option // suggestions
+	Events   []EventRow
+	Pager    Pager
+}
+
+// Audit writes the list of audit entries.
+func Audit(w io.Writer, p AuditPage) error { return render(w, "audit", p) }
+
+// TracePage shows one audit entry in full.
+type TracePage struct {
+	Shell
+	Event   EventRow
+	Facts   []Fact
+	Rules   []RuleRow  // the rules of the policy that were weighed
+	Related []EventRow // same session, same app, same moment
+	Back    Link
+}
+
+// RuleRow is one rule and how it came out ("allow", "step_up" or "refuse").
+type RuleRow struct{ Rule, Outcome, Detail string }
+
+// Trace writes one audit entry in full.
+func Trace(w io.Writer, p TracePage) error { return render(w, "trace", p) }
+
+// SettingsPage edits the organisation. It posts every key of Rows.
+type SettingsPage struct {
+	Shell
+	Action string
+	Rows   []SettingRow
+}
+
+// Settings writes the settings of the organisation.
+func Settings(w io.Writer, p SettingsPage) error { return render(w, "settings", p) }
+
+// KeysPage lists the signing keys.
+type KeysPage struct {
+	Shell
+	Keys  []KeyRow
+	IdP   []Fact // what apps are told: entity ID, SSO URL, metadata URL
+	Links []Link // downloads
+}
+
+// KeyRow is one signing key. State is "next", "active", "retiring" or "retired".
+type KeyRow struct {
+	ID          string
+	State       string
+	Algorithm   string
+	Fingerprint string // SHA-256, hex
+	NotBefore   time.Time
+	NotAfter    time.Time
+	Created     time.Time
+	Warning     string
+}
+
+// Keys writes the list of signing keys.
+func Keys(w io.Writer, p KeysPage) error { return render(w, "keys", p) }

@@ -1,0 +1,103 @@
+package templates
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+//go:embed layouts parts pages assets
+var files embed.FS
+
+// page is one declared page: its file below pages, its layout, and a zero value to check the template against.
+type page struct {
+	layout string
+	zero   any
+}
+
+var declared = map[string]page{
+	"signin":       {"card", SignInPage{}},
+	"message":      {"card", MessagePage{}},
+	"confirm":      {"card", ConfirmPage{}},
+	"signedout":    {"card", SignedOutPage{}},
+	"password":     {"card", ChangePasswordPage{}},
+	"portal":       {"portal", PortalPage{}},
+	"account":      {"portal", AccountPage{}},
+	"overview":     {"console", OverviewPage{}},
+	"apps":         {"console", AppsPage{}},
+	"app_new":      {"console", AppNewPage{}},
+	"app":          {"console", AppPage{}},
+	"app_access":   {"console", AppAccessPage{}},
+	"app_settings": {"console", AppSettingsPage{}},
+	"app_metadata": {"console", AppMetadataPage{}},
+	"app_activity": {"console", AppActivityPage{}},
+	"app_danger":   {"console", AppDangerPage{}},
+	"users":        {"console", UsersPage{}},
+	"user_new":     {"console", UserNewPage{}},
+	"user":         {"console", UserPage{}},
+	"named_list":   {"console", NamedListPage{}},
+	"audit":        {"console", AuditPage{}},
+	"trace":        {"console", TracePage{}},
+	"settings":     {"console", SettingsPage{}},
+	"keys":         {"console", KeysPage{}},
+}
+
+// compiled parses all templates once, at the first page or at Check.
+var compiled = sync.OnceValues(compile)
+
+func compile() (map[string]*template.Template, error) {
+	base, err := template.New("").Funcs(functions).ParseFS(files, "layouts/*.html", "parts/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("parse the shared templates: %w", err)
+	}
+	pages := make(map[string]*template.Template, len(declared))
+	for name := range declared {
+		t, err := base.Clone()
+		if err == nil {
+			t, err = t.ParseFS(files, "pages/"+name+".html")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("parse page %s: %w", name, err)
+		}
+		pages[name] = t
+	}
+	return pages, nil
+}
+
+// render writes one page. The page is complete or, on an error of the template, cut short: callers buffer.
+func render(w io.Writer, name string, data any) error {
+	pages, err := compiled()
+	if err != nil {
+		return err
+	}
+	if err := pages[name].ExecuteTemplate(w, declared[name].layout, data); err != nil {
+		return fmt.Errorf("write page %s: %w", name, err)
+	}
+	return nil
+}
+
+// Check parses every template, draws every page once from its zero value, and fails when a page has no template or a file
+// belongs to no page. Call it at start-up.
+func Check() error {
+	entries, err := fs.ReadDir(files, "pages")
+	if err != nil {
+		return fmt.Errorf("list the pages: %w", err)
+	}
+	var problems []error
+	for _, e := range entries {
+		if _, ok := declared[strings.TrimSuffix(e.Name(), ".html")]; !ok {
+			problems = append(problems, fmt.Errorf("pages/%s belongs to no page: declare it in render.go", e.Name()))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(declared)) {
+		problems = append(problems, render(io.Discard, name, declared[name].zero))
+	}
+	return errors.Join(problems...)
+}
