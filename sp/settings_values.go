@@ -39,7 +39,7 @@ func ParseDuration(s string) (time.Duration, error) {
 		return 0, bad
 	}
 	var d time.Duration
-	if rest != "" {
+	if rest != "" || !found {
 		if d, err = time.ParseDuration(rest); err != nil || d < 0 {
 			return 0, bad
 		}
