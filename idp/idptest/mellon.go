@@ -20,11 +20,11 @@ var mellonConf string
 //go:embed mellon-metadata.xml
 var mellonMetadata string
 
-// MellonOptions vary the mod_auth_mellon service provider. The zero value signs its requests, because mod_auth_mellon
-// does so whenever it has a key, and publishes no encryption key.
+// MellonOptions vary the mod_auth_mellon service provider. The zero value signs its requests and has no encryption key in
+// its metadata.
 type MellonOptions struct {
 	IDPMetadata  []byte
-	Unsigned     bool     // run without a key: unsigned requests; excludes Encrypt
+	Unsigned     bool     // AuthnRequestsSigned=false in its metadata, by which lasso decides; it wants its key all the same
 	Encrypt      bool     // publish the key for encryption too
 	NameIDFormat string   // in its metadata, from where mod_auth_mellon takes the NameIDPolicy; empty means transient
 	Directives   []string // further Mellon… directives
@@ -92,7 +92,8 @@ func (m *Mellon) Stop() { m.process.stop() }
 func (m *Mellon) Log() string { return m.process.output() }
 
 // MellonPerson reads the protected page: variable names without MELLON_ (NAME_ID, an attribute's name, name_0, name_1 …
-// for several values) with their values. It is empty when the page is not the protected one.
+// for several values) with their values. It is empty when the page is not the protected one. mod_auth_mellon passes text
+// on as XML, with its entities; those are resolved here, and the page's own.
 func MellonPerson(page []byte) map[string]string {
 	person := map[string]string{}
 	lines := bufio.NewScanner(bytes.NewReader(page))
@@ -100,7 +101,7 @@ func MellonPerson(page []byte) map[string]string {
 	for lines.Scan() {
 		line, ours := strings.CutPrefix(lines.Text(), "MELLON_")
 		if name, value, ok := strings.Cut(line, "="); ours && ok {
-			person[html.UnescapeString(name)] = html.UnescapeString(value)
+			person[html.UnescapeString(name)] = html.UnescapeString(html.UnescapeString(value))
 		}
 	}
 	return person

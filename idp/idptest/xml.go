@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/beevik/etree"
+	"github.com/russellhaering/goxmldsig/etreeutils"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 	signatureSpace = "http://www.w3.org/2000/09/xmldsig#"
 )
 
-// schemas are the root schemas that a message may begin in; they import the rest.
+// schemaDriver imports the schemas that a message may begin in; they import the rest.
 const schemaDriver = `<?xml version="1.0" encoding="UTF-8"?>
 <schema xmlns="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:gatehouse:test">
   <import namespace="urn:oasis:names:tc:SAML:2.0:assertion" schemaLocation="%[1]s/opensaml/saml-schema-assertion-2.0.xsd"/>
@@ -42,9 +43,10 @@ const schemaDriver = `<?xml version="1.0" encoding="UTF-8"?>
 const schemaCatalog = `<?xml version="1.0" encoding="UTF-8"?>
 <catalog xmlns="urn:oasis:names:tc:entity:xmlns:xml:catalog" prefer="system">
   <system systemId="http://www.w3.org/TR/2002/REC-xmldsig-core-20020212/xmldsig-core-schema.xsd" uri="%[1]s/xmltooling/xmldsig-core-schema.xsd"/>
+  <system systemId="http://www.w3.org/TR/xmldsig-core/xmldsig-core-schema.xsd" uri="%[1]s/xmltooling/xmldsig-core-schema.xsd"/>
   <system systemId="http://www.w3.org/TR/2002/REC-xmlenc-core-20021210/xenc-schema.xsd" uri="%[1]s/xmltooling/xenc-schema.xsd"/>
   <system systemId="http://www.w3.org/2001/xml.xsd" uri="%[1]s/xmltooling/xml.xsd"/>
-  <rewriteSystem systemIdStartString="http://docs.oasis-open.org/" rewritePrefix="%[1]s/opensaml/"/>
+  <system systemId="http://schemas.xmlsoap.org/soap/envelope/" uri="%[1]s/xmltooling/soap-envelope.xsd"/>
 </catalog>
 `
 
@@ -76,9 +78,23 @@ func (x *XML) Validate(document []byte) error {
 	cmd := exec.Command("xmllint", "--nonet", "--noout", "--schema", filepath.Join(x.dir, "driver.xsd"), file)
 	cmd.Env = append(os.Environ(), "XML_CATALOG_FILES="+filepath.Join(x.dir, "catalog.xml"))
 	if out, err := runFor(cmd, xmlToolTimeout); err != nil {
-		return fmt.Errorf("not valid: %s", strings.ReplaceAll(strings.TrimSpace(out), file, "document"))
+		return fmt.Errorf("not valid: %s", complaints(out, file))
 	}
 	return nil
+}
+
+// complaints cuts what xmllint printed down to what it says about file.
+func complaints(out, file string) string {
+	var lines []string
+	for line := range strings.Lines(out) {
+		if about, ok := strings.CutPrefix(line, file); ok {
+			lines = append(lines, "document"+strings.TrimRight(about, "\n"))
+		}
+	}
+	if len(lines) == 0 {
+		return lastLines(out, 5)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // Verify checks each signature of document with xmlsec1 against certificate (PEM), and that each covers exactly the
@@ -148,9 +164,13 @@ func signatures(root *etree.Element) []*etree.Element {
 	return found
 }
 
-// Decrypt decrypts the EncryptedAssertion of document with xmlsec1 and the key (PEM), and returns the assertion alone.
+// Decrypt decrypts the EncryptedAssertion of document with xmlsec1 and the key (PEM), and returns what was in it.
 func (x *XML) Decrypt(document, key []byte) ([]byte, error) {
-	file, remove, err := x.file(document)
+	encrypted, err := encryptedData(document)
+	if err != nil {
+		return nil, err
+	}
+	file, remove, err := x.file(encrypted)
 	if err != nil {
 		return nil, err
 	}
@@ -166,16 +186,29 @@ func (x *XML) Decrypt(document, key []byte) ([]byte, error) {
 	if out, err := runFor(cmd, xmlToolTimeout); err != nil {
 		return nil, fmt.Errorf("xmlsec1: %w: %s", err, lastLines(out, 4))
 	}
+	return os.ReadFile(plain)
+}
+
+// encryptedData cuts the EncryptedData of an assertion out of document, with the namespaces it stands in. On its own,
+// because xmlsec1 would otherwise parse the plain text inside the response and drop namespaces that both declare.
+func encryptedData(document []byte) ([]byte, error) {
 	doc := etree.NewDocument()
-	if err := doc.ReadFromFile(plain); err != nil {
+	if err := doc.ReadFromBytes(document); err != nil {
 		return nil, err
 	}
-	assertion := doc.FindElement("//EncryptedAssertion/Assertion")
-	if assertion == nil {
-		return nil, errors.New("there is no assertion in the decrypted EncryptedAssertion")
+	element := doc.FindElement("//EncryptedAssertion/EncryptedData")
+	if element == nil {
+		return nil, errors.New("there is no EncryptedAssertion")
+	}
+	space, err := etreeutils.NSBuildParentContext(element)
+	if err != nil {
+		return nil, err
 	}
 	alone := etree.NewDocument()
-	alone.SetRoot(assertion.Copy())
+	if element, err = etreeutils.NSDetatch(space, element); err != nil {
+		return nil, err
+	}
+	alone.SetRoot(element)
 	return alone.WriteToBytes()
 }
 
