@@ -123,7 +123,7 @@ func profileKey(facts *Facts) string {
 
 // absent lets a missing record be a nil fact.
 func absent(err error) error {
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, session.ErrNone) {
 		return nil
 	}
 	return err

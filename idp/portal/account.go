@@ -17,9 +17,12 @@ func (h *Handlers) account(w http.ResponseWriter, r *http.Request) error {
 }
 
 // accountPage shows the person's own facts, sessions and password form, with what was wrong in the form.
-func (h *Handlers) accountPage(w http.ResponseWriter, r *http.Request, status int, problems map[string]string, done string) error {
+func (h *Handlers) accountPage(w http.ResponseWriter, r *http.Request, status int, problems templates.Errors, done string) error {
 	actor := web.Of(r).Actor
-	page := templates.AccountPage{Shell: h.shell(r, "Your account", "account"), Errors: problems}
+	page := templates.AccountPage{
+		Shell: h.shell(r, "Your account", templates.SectionAccount), Errors: problems, PasswordRules: directory.PasswordRules,
+		EndAction: "/account/sessions/end", EndAllAction: "/account/sessions/end-others", PasswordAction: "/account/password",
+	}
 	if done != "" {
 		page.Notice = &templates.Notice{Kind: "ok", Text: done}
 	}
@@ -32,7 +35,10 @@ func (h *Handlers) accountPage(w http.ResponseWriter, r *http.Request, status in
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		page.User = templates.AccountFacts{Name: user.Name, DisplayName: user.DisplayName, Email: user.Email, Profile: profile.Name}
+		page.Facts = []templates.Fact{
+			{Label: "User name", Text: user.Name}, {Label: "Name", Text: user.DisplayName},
+			{Label: "E-mail", Text: user.Email}, {Label: "Profile", Text: profile.Name},
+		}
 		sessions, err := h.Sessions.ListByUser(tx, actor.ID)
 		page.Sessions = sessionRows(sessions, actor.Session)
 		return err
@@ -47,14 +53,15 @@ func sessionRows(sessions []session.Session, own string) []templates.SessionRow 
 	rows := make([]templates.SessionRow, 0, len(sessions))
 	for _, s := range sessions {
 		rows = append(rows, templates.SessionRow{
-			Handle: s.Handle, Agent: s.Agent, Address: s.Address, Started: s.Started, Seen: s.Seen, Current: s.ID == own,
+			Handle: s.Handle, Device: device(s.Agent), Address: s.Address, Level: string(s.Level),
+			Started: s.Started, Seen: s.Seen, Current: s.ID == own,
 		})
 	}
 	return rows
 }
 
 func (h *Handlers) endSession(w http.ResponseWriter, r *http.Request) error {
-	handle := r.PathValue("handle")
+	handle := r.PostFormValue("session")
 	return h.end(w, r, func(s session.Session) bool { return s.Handle == handle })
 }
 
@@ -106,12 +113,12 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 	}
 	actor := web.Of(r).Actor
 	current, fresh, repeat := r.PostForm.Get("current"), r.PostForm.Get("new"), r.PostForm.Get("repeat")
-	problems := map[string]string{}
+	var problems templates.Errors
 	if fresh != repeat {
-		problems["repeat"] = "The two new passwords are not the same. Type the new one twice."
+		problems = append(problems, templates.FieldError{Field: "repeat", Text: "The two new passwords are not the same. Type the new one twice."})
 	}
 	if err := directory.CheckPassword(fresh); err != nil {
-		problems["new"] = err.Error()
+		problems = append(problems, templates.FieldError{Field: "new", Text: err.Error()})
 	}
 	if len(problems) > 0 {
 		return h.accountPage(w, r, http.StatusUnprocessableEntity, problems, "")
@@ -119,7 +126,7 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 	_, err := h.Directory.Authenticate(r.Context(), actor.Name, current, web.Of(r).Address)
 	var refused *directory.Refused
 	if errors.As(err, &refused) {
-		problems["current"] = "That is not your current password."
+		problems = append(problems, templates.FieldError{Field: "current", Text: "That is not your current password."})
 		return h.accountPage(w, r, http.StatusUnprocessableEntity, problems, "")
 	}
 	if err != nil {

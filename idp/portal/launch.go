@@ -26,6 +26,7 @@ func (h *Handlers) launch(w http.ResponseWriter, r *http.Request) error {
 		Shell: h.Kit.Shell(r, "Open "+app.Definition.Name), Question: "Open " + app.Definition.Name + "?",
 		Detail: "Another website asks to open this app with your account. Go on only if you expected that.",
 		Action: r.URL.RequestURI(), Button: "Open " + app.Definition.Name,
+		Cancel: templates.Link{Label: "Go to your apps", Href: "/"},
 	}
 	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Confirm(b, page) })
 }

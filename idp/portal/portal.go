@@ -45,8 +45,8 @@ func (h *Handlers) Routes() []web.Route {
 		{Method: http.MethodPost, Path: "/launch/{app}", Permission: web.Public, Handle: h.launchNow},
 		{Method: http.MethodGet, Path: "/account", Permission: web.SignedIn, Handle: h.account},
 		{Method: http.MethodPost, Path: "/account/password", Permission: web.SignedIn, Handle: h.changePassword},
-		{Method: http.MethodPost, Path: "/account/sessions/{handle}/end", Permission: web.SignedIn, Handle: h.endSession},
-		{Method: http.MethodPost, Path: "/account/sessions/end", Permission: web.SignedIn, Handle: h.endOtherSessions},
+		{Method: http.MethodPost, Path: "/account/sessions/end", Permission: web.SignedIn, Handle: h.endSession},
+		{Method: http.MethodPost, Path: "/account/sessions/end-others", Permission: web.SignedIn, Handle: h.endOtherSessions},
 	}
 }
 
@@ -56,7 +56,7 @@ func (h *Handlers) tiles(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := templates.PortalPage{Shell: h.shell(r, "Your apps", "portal"), Query: query}
+	page := templates.PortalPage{Shell: h.shell(r, "Your apps", templates.SectionPortal), Query: query}
 	for _, app := range apps {
 		if matches(app, query) {
 			page.Tiles = append(page.Tiles, tile(app))

@@ -13,6 +13,9 @@ import (
 	"gatehouse/templates"
 )
 
+// level is what one factor proves.
+const level session.Level = "standard"
+
 // start gives the browser a session with a new id: the one it has, raised, if it is the same person's; else a new one, and
 // the other person's ends.
 func (h *Handlers) start(tx store.Tx, r *http.Request, result *directory.Result, oldSecret string) (string, session.Session, error) {
@@ -20,29 +23,23 @@ func (h *Handlers) start(tx store.Tx, r *http.Request, result *directory.Result,
 	old, _, err := h.Sessions.Current(tx, oldSecret)
 	switch {
 	case err == nil && old.User == result.User.ID:
-		return h.Sessions.Raise(tx, old, "standard", method)
+		return h.Sessions.Raise(tx, old, method, level)
 	case err == nil:
 		if err := h.Sessions.End(tx, old.ID); err != nil {
 			return "", old, err
 		}
-	case !errors.Is(err, store.ErrNotFound):
+	case !errors.Is(err, session.ErrNone):
 		return "", old, err
 	}
-	limits, err := directory.SessionLimits(tx)
+	settings, err := directory.GetSettings(tx)
 	if err != nil {
 		return "", old, err
 	}
-	return h.Sessions.Start(tx, session.Session{
-		User: result.User.ID, Level: "standard", Methods: []session.Method{method},
-		Address: web.Of(r).Address.String(), Agent: cut(r.UserAgent(), 200),
-	}, session.Limits(limits))
-}
-
-func cut(text string, bytes int) string {
-	if len(text) > bytes {
-		return text[:bytes]
-	}
-	return text
+	return h.Sessions.Start(tx, session.Opening{
+		User: result.User.ID, Level: level, Methods: []session.Method{method},
+		Address: web.Of(r).Address.String(), Agent: r.UserAgent(),
+		Limits: session.Limits{Idle: settings.SessionIdle, Max: settings.SessionMax},
+	})
 }
 
 // refuse writes the failed sign-in to the audit and shows the form again.
@@ -78,7 +75,7 @@ func (h *Handlers) page(w http.ResponseWriter, r *http.Request, status int, requ
 // askSignOut shows a button: a link must not sign anybody out.
 func (h *Handlers) askSignOut(w http.ResponseWriter, r *http.Request) error {
 	page := templates.ConfirmPage{
-		Shell: h.Kit.Shell(r, "Sign out"), Question: "Sign out of every app here?",
+		Shell: h.Kit.Shell(r, "Sign out"), Cancel: templates.Link{Label: "Stay signed in", Href: "/"}, Question: "Sign out of every app here?",
 		Detail: "You will have to sign in again to open your apps.", Action: "/logout", Button: "Sign out",
 	}
 	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Confirm(b, page) })
@@ -89,7 +86,7 @@ func (h *Handlers) signOut(w http.ResponseWriter, r *http.Request) error {
 	secret := h.Kit.Cookies.Get(r, web.SessionCookie)
 	err := h.Store.Update(r.Context(), func(tx store.Tx) error {
 		current, _, err := h.Sessions.Current(tx, secret)
-		if errors.Is(err, store.ErrNotFound) {
+		if errors.Is(err, session.ErrNone) {
 			return nil
 		}
 		if err != nil {
@@ -108,6 +105,6 @@ func (h *Handlers) signOut(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.Kit.Cookies.Clear(w, web.SessionCookie)
-	page := templates.SignedOutPage{Shell: h.Kit.Shell(r, "Signed out")}
+	page := templates.SignedOutPage{Shell: h.Kit.Shell(r, "Signed out"), SignInHref: "/login"}
 	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.SignedOut(b, page) })
 }

@@ -16,7 +16,6 @@ import (
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/store"
-	"gatehouse/templates"
 )
 
 // Handlers serve /login and /logout. All fields must be set.
@@ -62,7 +61,7 @@ func (h *Handlers) submit(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	form := attempt{
-		flow: r.PostForm.Get("flow"), name: r.PostForm.Get("username"), password: r.PostForm.Get("password"),
+		flow: r.PostForm.Get("flow"), name: r.PostForm.Get("name"), password: r.PostForm.Get("password"),
 		cancel: r.PostForm.Has("cancel"),
 	}
 	if form.cancel {

@@ -117,8 +117,10 @@ func (k *Kit) answerError(w *statusWriter, r *http.Request, route Route, err err
 		Heading: public.heading(),
 		Text:    public.Text,
 		Code:    k.codeOf(r, public),
+		Tone:    "danger",
+		Support: true,
+		Links:   []templates.Link{{Label: "Go to your apps", Href: "/"}},
 	}
-	page.Kind = "danger"
 	if writeErr := Page(w, r, public.Status, CSP{}, func(b *Buffer) error { return templates.Message(b, page) }); writeErr != nil {
 		return errors.Join(err, writeErr)
 	}
