@@ -1,0 +1,158 @@
+package idptest
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"io"
+	"net/http"
+	"net/url"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Load is many connections of one signed-in person, each sending a fresh AuthnRequest as soon as it has the answer.
+type Load struct {
+	Server *Server
+	SP     *SP
+	Cookie *http.Cookie
+	// Answered, if set, is called with the request id of every answer that arrived whole.
+	Answered func(id string)
+}
+
+// Result is what a Load measured.
+type Result struct {
+	Answers   int
+	Took      time.Duration
+	Latencies []time.Duration // sorted
+	Errors    []error         // at most a few
+}
+
+// Percentile is a latency; p is between 0 and 1.
+func (r *Result) Percentile(p float64) time.Duration {
+	if len(r.Latencies) == 0 {
+		return 0
+	}
+	return r.Latencies[min(int(p*float64(len(r.Latencies))), len(r.Latencies)-1)]
+}
+
+// Run keeps connections busy until the time is over, or until every one of them failed.
+func (l *Load) Run(connections int, d time.Duration) *Result {
+	var mu sync.Mutex
+	var all Result
+	var wg sync.WaitGroup
+	began := time.Now()
+	for range connections {
+		wg.Go(func() {
+			one := l.connection(began.Add(d))
+			mu.Lock()
+			defer mu.Unlock()
+			all.Answers += len(one.Latencies)
+			all.Latencies = append(all.Latencies, one.Latencies...)
+			all.Errors = append(all.Errors, one.Errors...)
+		})
+	}
+	wg.Wait()
+	all.Took = time.Since(began)
+	slices.Sort(all.Latencies)
+	return &all
+}
+
+func (l *Load) connection(until time.Time) (r Result) {
+	client := &http.Client{
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 1},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       20 * time.Second,
+	}
+	defer client.CloseIdleConnections()
+	for time.Now().Before(until) {
+		id := "_" + rand.Text()
+		target := l.SP.RedirectURL(l.Server.URL+"/saml/sso", Ask{ID: id})
+		began := time.Now()
+		if err := l.ask(client, target); err != nil {
+			r.Errors = append(r.Errors, err)
+			return r
+		}
+		r.Latencies = append(r.Latencies, time.Since(began))
+		if l.Answered != nil {
+			l.Answered(id)
+		}
+	}
+	return r
+}
+
+type notAnAnswer string
+
+func (e notAnAnswer) Error() string { return "no SAMLResponse: " + string(e) }
+
+func (l *Load) ask(client *http.Client, target string) error {
+	r, err := http.NewRequest(http.MethodGet, target, nil)
+	if err != nil {
+		return err
+	}
+	r.AddCookie(l.Cookie)
+	response, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(body), "SAMLResponse") {
+		return notAnAnswer(response.Status + "\n" + string(body))
+	}
+	return nil
+}
+
+// SessionCookie is the session cookie of a signed-in client.
+func (c *Client) SessionCookie() *http.Cookie {
+	c.t.Helper()
+	base, err := url.Parse(c.server.URL)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, cookie := range c.http.Jar.Cookies(base) {
+		if strings.HasSuffix(cookie.Name, "gatehouse_session") {
+			return cookie
+		}
+	}
+	c.t.Fatal("no session cookie")
+	return nil
+}
+
+// RawRSA is the processor time of one raw RSA-2048 signature over a SHA-256 digest, on a locked thread.
+func RawRSA(t testing.TB) time.Duration {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("gatehouse"))
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	const n = 500
+	before := threadCPU(t)
+	for range n {
+		if _, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return (threadCPU(t) - before) / n
+}
+
+func threadCPU(t testing.TB) time.Duration {
+	const thisThread = 1 // RUSAGE_THREAD, see getrusage(2)
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(thisThread, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
