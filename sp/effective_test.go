@@ -1,6 +1,10 @@
 package sp
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"strings"
 	"testing"
@@ -264,6 +268,17 @@ func TestUsesOfKeys(t *testing.T) {
 		if _, err := k.Public(); err == nil {
 			t.Errorf("%+v is a key", k)
 		}
+	}
+	short, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(short.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (&Key{PublicKey: der}).Public(); err == nil {
+		t.Error("an EC key of 224 bits is taken")
 	}
 	if (&Key{PublicKey: []byte("x")}).Fingerprint() != "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881" {
 		t.Error("the fingerprint is not the SHA-256")

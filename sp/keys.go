@@ -27,24 +27,23 @@ func (m *Metadata) keysFor(use KeyUse) []Key {
 const (
 	minRSABits    = 1024
 	maxRSABits    = 8192
+	minECBits     = 256
 	StrongRSABits = 2048 // less draws a warning
 )
 
 // Public returns the key as *rsa.PublicKey or *ecdsa.PublicKey. A certificate's validity, issuer and usage do not matter
 // (IIP-MD12).
 func (k *Key) Public() (crypto.PublicKey, error) {
-	var public any
-	var err error
 	if len(k.Certificate) > 0 {
-		var cert *x509.Certificate
-		if cert, err = x509.ParseCertificate(k.Certificate); err == nil {
-			public = cert.PublicKey
+		cert, err := x509.ParseCertificate(k.Certificate)
+		if err != nil {
+			return nil, fmt.Errorf("not a certificate: %w", err)
 		}
-	} else {
-		public, err = x509.ParsePKIXPublicKey(k.PublicKey)
+		return checkPublic(cert.PublicKey)
 	}
+	public, err := x509.ParsePKIXPublicKey(k.PublicKey)
 	if err != nil {
-		return nil, fmt.Errorf("read public key: %w", err)
+		return nil, fmt.Errorf("not a public key: %w", err)
 	}
 	return checkPublic(public)
 }
@@ -60,6 +59,9 @@ func checkPublic(public any) (crypto.PublicKey, error) {
 		}
 		return key, nil
 	case *ecdsa.PublicKey:
+		if bits := key.Curve.Params().BitSize; bits < minECBits {
+			return nil, fmt.Errorf("the EC key has %d bits; 256 or more work", bits)
+		}
 		return key, nil
 	}
 	return nil, errors.New("the key is neither RSA nor EC")

@@ -10,6 +10,9 @@ import (
 	"gatehouse/sp"
 )
 
+// maxWarnings keeps a document from flooding the page; nobody reads more.
+const maxWarnings = 100
+
 // maxURI bounds identifiers of bindings, formats and algorithms, in bytes.
 const maxURI = 1024
 
@@ -21,6 +24,9 @@ type reader struct {
 }
 
 func (r *reader) warn(severity Severity, code, format string, args ...any) {
+	if len(r.warnings) >= maxWarnings {
+		return
+	}
 	r.warnings = append(r.warnings, Warning{Code: code, Text: fmt.Sprintf(format, args...), Severity: severity})
 }
 
