@@ -119,7 +119,7 @@ func (t *Table[T]) Delete(tx Tx, key string) error {
 type Page struct {
 	Index   string // a list or unique index; empty: the table's keys
 	Value   string // with Index: only records with exactly this value
-	Prefix  string // with no Index: keys that begin so; with a unique Index: values that begin so
+	Prefix  string // with no Index: keys that begin so; with an Index: values that begin so
 	After   string // a cursor from an earlier call
 	Limit   int    // 0: everything
 	Reverse bool   // from high to low
@@ -323,7 +323,7 @@ func (t *Table[T]) pageRange(page Page) (Range, error) {
 	case list && page.Value != "":
 		prefix = append(t.prefix('l'), page.Index+"\x00"+page.Value+"\x00"...)
 	case list:
-		prefix = append(t.prefix('l'), page.Index+"\x00"...)
+		prefix = append(t.prefix('l'), page.Index+"\x00"+page.Prefix...)
 	default:
 		return Range{}, fmt.Errorf("%s has no index %q", t.Name, page.Index)
 	}

@@ -27,7 +27,6 @@ type User struct {
 	Attributes     map[string][]string `json:"attributes,omitempty"`
 	Created        time.Time           `json:"created"`
 	Changed        time.Time           `json:"changed"`
-	LastSignIn     time.Time           `json:"last_sign_in,omitzero"`
 }
 
 // Profile is the one profile of a person: address ranges and session limits that apply to all who hold it.
@@ -85,6 +84,37 @@ var Groups = &store.Table[Group]{
 	Version: 1,
 	Key:     func(g *Group) string { return g.ID },
 	Unique:  map[string]func(*Group) string{"name": func(g *Group) string { return Normalise(g.Name) }},
+}
+
+// Credential is how a person proves who they are: Password is an argon2id hash in PHC form.
+type Credential struct {
+	User     string    `json:"user"` // user id
+	Password string    `json:"password"`
+	Changed  time.Time `json:"changed"`
+}
+
+// Credentials is the table of credentials; apart from Users, so that no list or export of people can hold a hash.
+var Credentials = &store.Table[Credential]{
+	Name:    "credential",
+	Version: 1,
+	Key:     func(c *Credential) string { return c.User },
+}
+
+// Activity is what sign-ins leave behind. It is apart from Users, so that a sign-in does not change the revision of the
+// person that a sign-on under way has decided on.
+type Activity struct {
+	User        string    `json:"user"` // user id
+	LastSignIn  time.Time `json:"last_sign_in,omitzero"`
+	Failures    int       `json:"failures,omitempty"` // in a row
+	LastFailure time.Time `json:"last_failure,omitzero"`
+	Known       []string  `json:"known,omitempty"` // networks of the last successful sign-ins, the newest last
+}
+
+// Activities is the table of Activity.
+var Activities = &store.Table[Activity]{
+	Name:    "activity",
+	Version: 1,
+	Key:     func(a *Activity) string { return a.User },
 }
 
 func optional(value string) []string {

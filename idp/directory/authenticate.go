@@ -1,0 +1,260 @@
+package directory
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"gatehouse/store"
+)
+
+// Reason says, for the audit alone, why a sign-in failed. To the person wrong, unknown and disabled look the same.
+type Reason string
+
+// The reasons. A throttled attempt did not have its password checked: Result.RetryAfter says when to try again.
+const (
+	WrongPassword    Reason = "wrong_password"
+	UnknownUser      Reason = "unknown_user"
+	Disabled         Reason = "disabled"
+	ThrottledAccount Reason = "throttled_account"
+	ThrottledAddress Reason = "throttled_address"
+)
+
+// ErrChanged says that the person or the password was changed while the sign-in was under way: sign in again.
+var ErrChanged = errors.New("the account was changed during the sign-in")
+
+// maxKnown is how many networks a person is known from.
+const maxKnown = 5
+
+// Result is the outcome of Authenticate. Commit it in the transaction that starts the session or appends the audit entry.
+type Result struct {
+	User       User   // who signed in; the zero value unless OK
+	Account    string // id of the person that was tried, for the audit; empty if there is none
+	Reason     Reason // empty: the password is right
+	RetryAfter time.Duration
+
+	at         time.Time
+	account    string // key of the throttle
+	network    string
+	known      bool // tried from a network that the person signed in from before
+	credential store.Revision
+	upgraded   string // a hash at the current cost, when the stored one has another
+}
+
+// OK tells whether the password is right and the person may sign in.
+func (r *Result) OK() bool { return r.Reason == "" && r.User.ID != "" }
+
+// Throttled tells whether the attempt came too early; the page may say so.
+func (r *Result) Throttled() bool {
+	return r.Reason == ThrottledAccount || r.Reason == ThrottledAddress
+}
+
+// attempt is what one View tells about a sign-in.
+type attempt struct {
+	user       User
+	activity   Activity
+	hash       *phc
+	credential store.Revision
+	settings   Settings
+}
+
+// Authenticate checks a password. Whether the name exists or not, one hash is computed and the answer is the same. Failures
+// are throttled in two ways: per network and minute, and per account by growing waits that end by themselves. An attempt from
+// a network that the person is known from has a count of its own, so that strangers cannot keep the owner out. The error is
+// only ErrBusy, the context's or the store's.
+func (d *Directory) Authenticate(ctx context.Context, name, password string, address netip.Addr) (Result, error) {
+	a, err := d.look(ctx, name)
+	if err != nil {
+		return Result{}, err
+	}
+	result := Result{Account: a.user.ID, at: d.now(), network: network(address), credential: a.credential}
+	result.known = slices.Contains(a.activity.Known, result.network)
+	result.account = accountKey(name)
+	if d.throttled(a, &result) {
+		return result, nil
+	}
+	right, err := d.checkPassword(ctx, a, password, &result)
+	if err != nil {
+		d.uncount(&result, false)
+		return Result{}, err
+	}
+	switch {
+	case a.user.ID == "":
+		result.Reason = UnknownUser
+	case a.user.Disabled:
+		result.Reason = Disabled
+	case !right:
+		result.Reason = WrongPassword
+	default:
+		result.User = a.user
+		d.uncount(&result, true)
+	}
+	return result, nil
+}
+
+func (d *Directory) look(ctx context.Context, name string) (*attempt, error) {
+	var a *attempt
+	err := d.store.View(ctx, func(tx store.Tx) (err error) {
+		a = &attempt{}
+		if a.settings, _, err = LoadSettings(tx); err != nil || len(name) > maxName {
+			return err
+		}
+		if a.user, _, err = Users.By(tx, "name", Normalise(name)); errors.Is(err, store.ErrNotFound) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if a.activity, err = activityOf(tx, a.user.ID); err != nil {
+			return err
+		}
+		credential, revision, err := Credentials.Get(tx, a.user.ID)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			a.credential = revision
+			a.hash, err = parsePHC(credential.Password)
+		}
+		return err
+	})
+	return a, err
+}
+
+// checkPassword runs exactly one hash, whoever is asked for, and a second one when a right password's is to be upgraded.
+func (d *Directory) checkPassword(ctx context.Context, a *attempt, password string, result *Result) (bool, error) {
+	if len(password) > MaxPassword {
+		return false, nil
+	}
+	hash := a.hash
+	if hash == nil {
+		hash = dummy()
+	}
+	right, err := d.hasher.verify(ctx, hash, password)
+	if err != nil || !right || a.hash == nil {
+		return false, err
+	}
+	if hash.cost != current && !a.user.Disabled {
+		result.upgraded, err = d.hasher.make(ctx, password)
+	}
+	return true, err
+}
+
+// throttled counts the attempt, or refuses it.
+func (d *Directory) throttled(a *attempt, result *Result) bool {
+	stored := tally{}
+	if !result.known {
+		stored = tally{a.activity.Failures, a.activity.LastFailure}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	wait := d.networks.tryNetwork(result.network, a.settings.AddressLimit(), result.at)
+	if wait > 0 {
+		result.Reason, result.RetryAfter = ThrottledAddress, wait
+		return true
+	}
+	if wait = d.accounts.tryAccount(result.tallied(), stored, a.settings.AccountLimit(), result.at); wait > 0 {
+		result.Reason, result.RetryAfter = ThrottledAccount, wait
+		return true
+	}
+	return false
+}
+
+// uncount takes an attempt back that was no failure; a success forgets the account's failures too.
+func (d *Directory) uncount(result *Result, success bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.networks.takeBack(result.network)
+	if success {
+		d.accounts.forget(result.account)
+		d.accounts.forget(result.tallied())
+		return
+	}
+	d.accounts.takeBack(result.tallied())
+}
+
+// accountKey is the same for names that exist and names that do not.
+func accountKey(name string) string {
+	sum := sha256.Sum256([]byte(Normalise(name[:min(len(name), maxName)])))
+	return string(sum[:])
+}
+
+// tallied is the key under which the attempt counts: apart for a network that the person is known from.
+func (r *Result) tallied() string {
+	if r.known {
+		return r.account + r.network
+	}
+	return r.account
+}
+
+// Commit stores what follows from the attempt. After a success: the time, the end of earlier failures, the network and an
+// upgraded hash, or ErrChanged if the person was disabled or the password changed meanwhile. After a failure: one more, so
+// that a restart does not forget it. Throttled attempts and unknown names write nothing.
+func (r *Result) Commit(tx store.Tx) error {
+	switch {
+	case r.OK():
+		return r.commitSuccess(tx)
+	case r.Account == "" || r.Throttled() || r.known:
+		return nil
+	}
+	if revision, err := Users.Revision(tx, r.Account); err != nil || revision == 0 {
+		return err
+	}
+	activity, err := activityOf(tx, r.Account)
+	if err != nil {
+		return err
+	}
+	if r.at.Sub(activity.LastFailure) >= forgetting {
+		activity.Failures = 0
+	}
+	activity.Failures++
+	activity.LastFailure = r.at
+	return Activities.Put(tx, &activity)
+}
+
+func (r *Result) commitSuccess(tx store.Tx) error {
+	user, _, err := Users.Get(tx, r.Account)
+	if errors.Is(err, store.ErrNotFound) {
+		return ErrChanged
+	}
+	if err != nil {
+		return err
+	}
+	credential, revision, err := Credentials.Get(tx, r.Account)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if user.Disabled || revision != r.credential {
+		return ErrChanged
+	}
+	if r.upgraded != "" {
+		credential.Password = r.upgraded
+		if err := Credentials.Put(tx, &credential); err != nil {
+			return err
+		}
+	}
+	activity, err := activityOf(tx, r.Account)
+	if err != nil {
+		return err
+	}
+	activity.LastSignIn, activity.Failures, activity.LastFailure = r.at, 0, time.Time{}
+	known := slices.DeleteFunc(activity.Known, func(n string) bool { return n == r.network })
+	activity.Known = append(known[max(0, len(known)-maxKnown+1):], r.network)
+	return Activities.Put(tx, &activity)
+}
+
+func activityOf(tx store.Tx, user string) (Activity, error) {
+	activity, _, err := Activities.Get(tx, user)
+	if errors.Is(err, store.ErrNotFound) {
+		return Activity{User: user}, nil
+	}
+	return activity, err
+}
+
+// LastSignIn is when a person last signed in, zero if never.
+func LastSignIn(tx store.Tx, user string) (time.Time, error) {
+	activity, err := activityOf(tx, user)
+	return activity.LastSignIn, err
+}

@@ -1,0 +1,287 @@
+package directory
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/store"
+)
+
+// Settings are the organisation's, the keys of the design's organisation table. A zero value means the documented default;
+// read the ones with a default through their methods.
+type Settings struct {
+	Key                string        `json:"key"` // always SettingsKey
+	Name               string        `json:"name,omitempty"`
+	Logo               string        `json:"logo,omitempty"` // hash of the picture that LoadLogo returns
+	Color              string        `json:"color,omitempty"`
+	SupportContact     string        `json:"support_contact,omitempty"`
+	SAMLEntityID       string        `json:"saml_entity_id,omitempty"` // empty: base URL + /saml/metadata
+	WantSignedRequests bool          `json:"want_signed_requests,omitempty"`
+	MetadataFor        time.Duration `json:"metadata_for,omitempty"`
+	SessionIdle        time.Duration `json:"session_idle,omitempty"`
+	SessionMax         time.Duration `json:"session_max,omitempty"`
+	ThrottleAccount    int           `json:"throttle_account,omitempty"`
+	ThrottleAddress    int           `json:"throttle_address,omitempty"`
+	AuditFor           time.Duration `json:"audit_for,omitempty"`
+	TraceFor           time.Duration `json:"trace_for,omitempty"`
+	Methods            []string      `json:"methods,omitempty"` // of signing in
+}
+
+// SettingsKey is the key of the one record in SettingsTable.
+const SettingsKey = "organisation"
+
+// SettingsTable holds the organisation's settings.
+var SettingsTable = &store.Table[Settings]{
+	Name:    "settings",
+	Version: 1,
+	Key:     func(s *Settings) string { return s.Key },
+}
+
+// LoadSettings returns the settings and their revision; in a new store all are at their defaults and the revision is zero.
+func LoadSettings(tx store.Tx) (Settings, store.Revision, error) {
+	settings, revision, err := SettingsTable.Get(tx, SettingsKey)
+	if errors.Is(err, store.ErrNotFound) {
+		return Settings{Key: SettingsKey}, 0, nil
+	}
+	return settings, revision, err
+}
+
+// SaveSettings stores the settings.
+func SaveSettings(tx store.Tx, settings Settings) error {
+	settings.Key = SettingsKey
+	return SettingsTable.Put(tx, &settings)
+}
+
+const day = 24 * time.Hour
+
+// MetadataLifetime is for how long the IdP's metadata is valid after it was fetched: 14 days unless set.
+func (s *Settings) MetadataLifetime() time.Duration { return or(s.MetadataFor, 14*day) }
+
+// IdleLimit is after how long without use a session ends: 8 hours unless set.
+func (s *Settings) IdleLimit() time.Duration { return or(s.SessionIdle, 8*time.Hour) }
+
+// SessionLimit is after how long a session ends in any case: 24 hours unless set.
+func (s *Settings) SessionLimit() time.Duration { return or(s.SessionMax, day) }
+
+// AccountLimit is after how many failed sign-ins in a row an account is made to wait: 10 unless set.
+func (s *Settings) AccountLimit() int { return or(s.ThrottleAccount, 10) }
+
+// AddressLimit is how many sign-ins from one network may fail in a minute: 300 unless set.
+func (s *Settings) AddressLimit() int { return or(s.ThrottleAddress, 300) }
+
+// AuditRetention is how long audit entries are kept: 400 days unless set.
+func (s *Settings) AuditRetention() time.Duration { return or(s.AuditFor, 400*day) }
+
+// TraceRetention is how long traces are kept: 14 days unless set.
+func (s *Settings) TraceRetention() time.Duration { return or(s.TraceFor, 14*day) }
+
+// SignInMethods are the methods of the first factor: the password unless set.
+func (s *Settings) SignInMethods() []string {
+	if len(s.Methods) == 0 {
+		return []string{"password"}
+	}
+	return s.Methods
+}
+
+func or[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}
+
+// Setting is one key as `gatehouse settings list` shows it.
+type Setting struct {
+	Key, Value, Default string
+	IsDefault           bool
+}
+
+// key describes one key: what it may be, and where it lives.
+type key struct {
+	name, fallback string
+	get            func(*Settings) string
+	set            func(s *Settings, value string) error // empty: back to the default
+}
+
+func keys() []key {
+	return []key{
+		text("name", "", 100, func(s *Settings) *string { return &s.Name }, nil),
+		{"logo", "", func(s *Settings) string { return s.Logo }, setLogoKey},
+		text("color", "", 7, func(s *Settings) *string { return &s.Color }, checkColor),
+		text("support_contact", "", 200, func(s *Settings) *string { return &s.SupportContact }, nil),
+		text("saml.entity_id", "", 1024, func(s *Settings) *string { return &s.SAMLEntityID }, checkEntityID),
+		flag("saml.want_signed_requests", func(s *Settings) *bool { return &s.WantSignedRequests }),
+		duration("saml.metadata_lifetime", "14d", time.Hour, 366*day, func(s *Settings) *time.Duration { return &s.MetadataFor }),
+		duration("session.idle", "8h", time.Minute, 366*day, func(s *Settings) *time.Duration { return &s.SessionIdle }),
+		duration("session.max", "24h", time.Minute, 366*day, func(s *Settings) *time.Duration { return &s.SessionMax }),
+		number("throttle.account", "10", 3, 1000, func(s *Settings) *int { return &s.ThrottleAccount }),
+		number("throttle.address", "300", 10, 1_000_000, func(s *Settings) *int { return &s.ThrottleAddress }),
+		methods("signin.methods", func(s *Settings) *[]string { return &s.Methods }),
+		duration("audit.retention", "400d", day, 36500*day, func(s *Settings) *time.Duration { return &s.AuditFor }),
+		duration("trace.retention", "14d", time.Hour, 366*day, func(s *Settings) *time.Duration { return &s.TraceFor }),
+	}
+}
+
+// List returns every key with its value, in the order of the design's table.
+func (s *Settings) List() []Setting {
+	var all []Setting
+	for _, k := range keys() {
+		value := k.get(s)
+		all = append(all, Setting{k.name, or(value, k.fallback), k.fallback, value == ""})
+	}
+	return all
+}
+
+// Set changes one key; the value `default` undoes. Refusals are *InputError.
+func (s *Settings) Set(name, value string) error {
+	all := keys()
+	i := slices.IndexFunc(all, func(k key) bool { return k.name == name })
+	if i < 0 {
+		return refuse("There is no setting %.60q: `gatehouse settings list` shows them", name)
+	}
+	if value == "default" {
+		value = ""
+	}
+	return all[i].set(s, value)
+}
+
+func text(name, fallback string, limit int, at func(*Settings) *string, check func(string) error) key {
+	return key{name, fallback, func(s *Settings) string { return *at(s) }, func(s *Settings, value string) error {
+		if len(value) > limit {
+			return refuse("%s is longer than %d bytes", name, limit)
+		}
+		if err := checkText(name, value); err != nil {
+			return err
+		}
+		if value != "" && check != nil {
+			if err := check(value); err != nil {
+				return err
+			}
+		}
+		*at(s) = value
+		return nil
+	}}
+}
+
+func flag(name string, at func(*Settings) *bool) key {
+	get := func(s *Settings) string {
+		if *at(s) {
+			return "true"
+		}
+		return ""
+	}
+	return key{name, "false", get, func(s *Settings, value string) error {
+		if value != "" && value != "true" && value != "false" {
+			return refuse("%s is true or false, not %.40q", name, value)
+		}
+		*at(s) = value == "true"
+		return nil
+	}}
+}
+
+func number(name, fallback string, low, high int, at func(*Settings) *int) key {
+	get := func(s *Settings) string {
+		if *at(s) == 0 {
+			return ""
+		}
+		return strconv.Itoa(*at(s))
+	}
+	return key{name, fallback, get, func(s *Settings, value string) error {
+		n, err := strconv.Atoi(value)
+		if value != "" && (err != nil || n < low || n > high) {
+			return refuse("%s is a number from %d to %d, not %.40q", name, low, high, value)
+		}
+		*at(s) = n
+		return nil
+	}}
+}
+
+func duration(name, fallback string, low, high time.Duration, at func(*Settings) *time.Duration) key {
+	get := func(s *Settings) string { return formatDuration(*at(s)) }
+	return key{name, fallback, get, func(s *Settings, value string) error {
+		d, err := parseDuration(value)
+		if value != "" && (err != nil || d < low || d > high) {
+			return refuse("%s is a duration from %s to %s such as %s, not %.40q",
+				name, formatDuration(low), formatDuration(high), fallback, value)
+		}
+		*at(s) = d
+		return nil
+	}}
+}
+
+func methods(name string, at func(*Settings) *[]string) key {
+	get := func(s *Settings) string { return strings.Join(*at(s), ",") }
+	return key{name, "password", get, func(s *Settings, value string) error {
+		if value != "" && value != "password" {
+			return refuse("%s knows only the method password, not %.40q", name, value)
+		}
+		*at(s) = nil
+		return nil
+	}}
+}
+
+var dayForm = regexp.MustCompile(`^(\d{1,5})d`)
+
+// parseDuration reads Go's durations, with days in front: 14d, 1d12h.
+func parseDuration(text string) (time.Duration, error) {
+	var days time.Duration
+	if found := dayForm.FindStringSubmatch(text); found != nil {
+		n, err := strconv.Atoi(found[1])
+		if err != nil {
+			return 0, err
+		}
+		days = time.Duration(n) * day
+		if text = text[len(found[0]):]; text == "" {
+			return days, nil
+		}
+	}
+	rest, err := time.ParseDuration(text)
+	return days + rest, err
+}
+
+func formatDuration(d time.Duration) string {
+	switch {
+	case d == 0:
+		return ""
+	case d%day == 0:
+		return fmt.Sprintf("%dd", d/day)
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	}
+	return d.String()
+}
+
+var colorForm = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
+
+func checkColor(value string) error {
+	if !colorForm.MatchString(value) {
+		return refuse("color is written like #1a2b3c, not %.40q", value)
+	}
+	return nil
+}
+
+// checkEntityID holds an entity id to an absolute URI (saml-core-2.0-os, 8.3.6); it is compared octet by octet everywhere.
+func checkEntityID(value string) error {
+	parsed, err := url.Parse(value)
+	if err != nil || !parsed.IsAbs() || strings.ContainsAny(value, " \"<>") {
+		return refuse("saml.entity_id is an absolute URI such as https://idp.example.com/saml/metadata, not %.80q", value)
+	}
+	return nil
+}
+
+func setLogoKey(s *Settings, value string) error {
+	if value != "" {
+		return refuse("logo is set from a picture file: logo=@FILE")
+	}
+	s.Logo = ""
+	return nil
+}
