@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
@@ -15,6 +16,9 @@ import (
 
 	"gatehouse/sp"
 )
+
+// maxKeys bounds the keys of one app: each may have to be tried on every signed request.
+const maxKeys = 100
 
 // broken is a key that could not be read.
 type broken struct {
@@ -41,6 +45,9 @@ func (r *reader) keys(role *node) error {
 			problems[i].use = use
 		}
 		bad = append(bad, problems...)
+		if len(r.out.Keys) > maxKeys {
+			return d.fail("there are more than 100 keys; remove the old ones in the app")
+		}
 		if len(found)+len(problems) == 0 {
 			r.warn(Caution, "key_unusable", "The key on line %d is only named, not given, and cannot be used.", d.line)
 		}
@@ -52,6 +59,10 @@ func (r *reader) keys(role *node) error {
 		r.warn(Caution, "key_broken", "The key on line %d is left out: %v.", b.at.line, b.reason)
 	}
 	return nil
+}
+
+func sameKey(a, b sp.Key) bool {
+	return bytes.Equal(a.Certificate, b.Certificate) && bytes.Equal(a.PublicKey, b.PublicKey)
 }
 
 func serves(have, want sp.KeyUse) bool {
@@ -68,7 +79,7 @@ func descriptorKeys(d *node) (keys []sp.Key, bad []broken) {
 			bad = append(bad, broken{at: n, reason: err})
 			return
 		}
-		if !slices.ContainsFunc(keys, func(other sp.Key) bool { return other.Fingerprint() == k.Fingerprint() }) {
+		if !slices.ContainsFunc(keys, func(other sp.Key) bool { return sameKey(other, k) }) {
 			keys = append(keys, k)
 		}
 	}

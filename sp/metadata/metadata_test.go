@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -227,6 +228,7 @@ func TestRefused(t *testing.T) {
 		{"key use", key(` use="both"`, ""), `use="both" must be signing or encryption`},
 		{"empty key use", key(` use=""`, ""), `use="" must be signing or encryption`},
 		{"broken certificate", key("", "<X509Data><X509Certificate>!</X509Certificate></X509Data>"), "not base64"},
+		{"many keys", key("", manyKeys(t)), "more than 100 keys"},
 		{"empty certificate", key("", "<X509Data><X509Certificate/></X509Data>"), "it is empty"},
 		{"certificate of elements", key("", "<X509Data><X509Certificate><a/></X509Certificate></X509Data>"), "elements instead of base64"},
 		{"not a certificate", key("", "<X509Data><X509Certificate>AAAA</X509Certificate></X509Data>"), "the key in X509Certificate cannot be read"},
@@ -254,6 +256,19 @@ func manyAttributes(n int) string {
 	var b strings.Builder
 	for i := range n {
 		b.WriteString("a" + string(rune('a'+i%26)) + strings.Repeat("x", i) + `="1" `)
+	}
+	return b.String()
+}
+
+// manyKeys makes 101 key values out of one modulus.
+func manyKeys(t *testing.T) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(string(fixture(t, "keyvalue.xml")), "<ds:Modulus>")
+	modulus, _, _ := strings.Cut(rest, "</ds:Modulus>")
+	var b strings.Builder
+	for i := range 101 {
+		exponent := base64.StdEncoding.EncodeToString([]byte{1, byte(2*i + 1)})
+		fmt.Fprintf(&b, "<KeyValue><RSAKeyValue><Modulus>%s</Modulus><Exponent>%s</Exponent></RSAKeyValue></KeyValue>", modulus, exponent)
 	}
 	return b.String()
 }
@@ -346,45 +361,5 @@ func TestBuild(t *testing.T) {
 	}
 	if _, err := Build("my-app", "http://app.example.org/acs", Options{AllowHTTP: true}); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestDiff(t *testing.T) {
-	before := parse(t, "multi-acs.xml").Metadata
-	if got := Diff(before, parse(t, "multi-acs.xml").Metadata); got != nil {
-		t.Errorf("equal metadata differ: %v", got)
-	}
-	after := parse(t, "multi-acs.xml").Metadata
-	after.ACS = after.ACS[:5]
-	after.WantAssertionsSigned = true
-	slices.Reverse(after.NameIDFormats)
-	want := []Change{
-		{"acs", "https://multi.example.org/acs/seven-again by HTTP-POST, index 7, default true", ""},
-		{"nameid_format_order", strings.Join(before.NameIDFormats, ", "), strings.Join(after.NameIDFormats, ", ")},
-		{"want_assertions_signed", "false", "true"},
-	}
-	if got := Diff(before, after); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %q", got)
-	}
-}
-
-// TestDiffSeesEveryField changes each field of the record on its own.
-func TestDiffSeesEveryField(t *testing.T) {
-	shib, library := parse(t, "shibboleth.xml").Metadata, parse(t, "requested-attributes.xml").Metadata
-	full := shib
-	full.AttributeServices, full.NameIDFormats = library.AttributeServices, []string{sp.NameIDPersistent}
-	full.ValidUntil, full.AuthnRequestsSigned, full.WantAssertionsSigned = now, true, true
-	full.DisplayName, full.Description, full.InformationURL = "a", "b", "c"
-	full.LogoURL, full.Contact, full.SourceURL = "d", "e", "f"
-	for i := range reflect.TypeFor[sp.Metadata]().NumField() {
-		changed := full
-		field := reflect.ValueOf(&changed).Elem().Field(i)
-		if field.IsZero() {
-			t.Errorf("%s is not filled", reflect.TypeFor[sp.Metadata]().Field(i).Name)
-		}
-		field.SetZero()
-		if len(Diff(full, changed)) == 0 {
-			t.Errorf("a change of %s is not seen", reflect.TypeFor[sp.Metadata]().Field(i).Name)
-		}
 	}
 }
