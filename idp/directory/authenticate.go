@@ -11,17 +11,26 @@ import (
 	"gatehouse/store"
 )
 
-// Reason says, for the audit alone, why a sign-in failed. To the person wrong, unknown and disabled look the same.
-type Reason string
-
-// The reasons. A throttled attempt did not have its password checked: Result.RetryAfter says when to try again.
+// Why a sign-in failed, for the audit alone. To the person wrong, unknown and disabled look the same.
 const (
-	WrongPassword    Reason = "wrong_password"
-	UnknownUser      Reason = "unknown_user"
-	Disabled         Reason = "disabled"
-	ThrottledAccount Reason = "throttled_account"
-	ThrottledAddress Reason = "throttled_address"
+	WrongPassword    = "wrong_password"
+	UnknownUser      = "unknown_user"
+	Disabled         = "disabled"
+	ThrottledAccount = "throttled_account"
+	ThrottledAddress = "throttled_address"
 )
+
+// Refused is the error of a sign-in that failed. Commit it in the transaction that appends the audit entry.
+type Refused struct {
+	Reason     string        // one of the constants above
+	User       string        // id of the person that was tried, for the audit; empty if there is none
+	RetryAfter time.Duration // above zero: throttled, the password was not looked at; the page may say so
+
+	at    time.Time
+	known bool
+}
+
+func (e *Refused) Error() string { return "sign-in refused: " + e.Reason }
 
 // ErrChanged says that the person or the password was changed while the sign-in was under way: sign in again.
 var ErrChanged = errors.New("the account was changed during the sign-in")
@@ -29,77 +38,70 @@ var ErrChanged = errors.New("the account was changed during the sign-in")
 // maxKnown is how many networks a person is known from.
 const maxKnown = 5
 
-// Result is the outcome of Authenticate. Commit it in the transaction that starts the session or appends the audit entry.
+// Result is a sign-in whose password is right. Commit it in the transaction that starts the session.
 type Result struct {
-	User       User   // who signed in; the zero value unless OK
-	Account    string // id of the person that was tried, for the audit; empty if there is none
-	Reason     Reason // empty: the password is right
-	RetryAfter time.Duration
+	User User
 
 	at         time.Time
-	account    string // key of the throttle
 	network    string
-	known      bool // tried from a network that the person signed in from before
 	credential store.Revision
 	upgraded   string // a hash at the current cost, when the stored one has another
 }
 
-// OK tells whether the password is right and the person may sign in.
-func (r *Result) OK() bool { return r.Reason == "" && r.User.ID != "" }
-
-// Throttled tells whether the attempt came too early; the page may say so.
-func (r *Result) Throttled() bool {
-	return r.Reason == ThrottledAccount || r.Reason == ThrottledAddress
-}
-
-// attempt is what one View tells about a sign-in.
+// attempt is one sign-in under way: who it is for, as one View tells, and how it is counted.
 type attempt struct {
 	user       User
 	activity   Activity
 	hash       *phc
 	credential store.Revision
 	settings   Settings
+
+	at      time.Time
+	network string
+	known   bool   // from a network that the person signed in from before
+	account string // key of the throttle
 }
 
 // Authenticate checks a password. Whether the name exists or not, one hash is computed and the answer is the same. Failures
 // are throttled in two ways: per network and minute, and per account by growing waits that end by themselves. An attempt from
 // a network that the person is known from has a count of its own, so that strangers cannot keep the owner out. The error is
-// only ErrBusy, the context's or the store's.
-func (d *Directory) Authenticate(ctx context.Context, name, password string, address netip.Addr) (Result, error) {
+// *Refused, ErrBusy, the context's or the store's.
+func (d *Directory) Authenticate(ctx context.Context, name, password string, address netip.Addr) (*Result, error) {
 	a, err := d.look(ctx, name)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
-	result := Result{Account: a.user.ID, at: d.now(), network: network(address), credential: a.credential}
-	result.known = slices.Contains(a.activity.Known, result.network)
-	result.account = accountKey(name)
-	if d.throttled(a, &result) {
-		return result, nil
+	a.at, a.network, a.account = d.now(), network(address), accountKey(name)
+	a.known = slices.Contains(a.activity.Known, a.network)
+	if reason, wait := d.throttled(a); wait > 0 {
+		return nil, a.refused(reason, wait)
 	}
-	right, err := d.checkPassword(ctx, a, password, &result)
+	result, right, err := d.checkPassword(ctx, a, password)
 	if err != nil {
-		d.uncount(&result, false)
-		return Result{}, err
+		d.uncount(a, false)
+		return nil, err
 	}
 	switch {
 	case a.user.ID == "":
-		result.Reason = UnknownUser
+		return nil, a.refused(UnknownUser, 0)
 	case a.user.Disabled:
-		result.Reason = Disabled
+		return nil, a.refused(Disabled, 0)
 	case !right:
-		result.Reason = WrongPassword
-	default:
-		result.User = a.user
-		d.uncount(&result, true)
+		return nil, a.refused(WrongPassword, 0)
 	}
+	d.uncount(a, true)
 	return result, nil
+}
+
+func (a *attempt) refused(reason string, wait time.Duration) *Refused {
+	return &Refused{Reason: reason, User: a.user.ID, RetryAfter: wait, at: a.at, known: a.known}
 }
 
 func (d *Directory) look(ctx context.Context, name string) (*attempt, error) {
 	var a *attempt
 	err := d.store.View(ctx, func(tx store.Tx) (err error) {
 		a = &attempt{}
-		if a.settings, _, err = LoadSettings(tx); err != nil || len(name) > maxName {
+		if a.settings, err = GetSettings(tx); err != nil || len(name) > maxName {
 			return err
 		}
 		if a.user, _, err = Users.By(tx, "name", Normalise(name)); errors.Is(err, store.ErrNotFound) {
@@ -124,9 +126,9 @@ func (d *Directory) look(ctx context.Context, name string) (*attempt, error) {
 }
 
 // checkPassword runs exactly one hash, whoever is asked for, and a second one when a right password's is to be upgraded.
-func (d *Directory) checkPassword(ctx context.Context, a *attempt, password string, result *Result) (bool, error) {
+func (d *Directory) checkPassword(ctx context.Context, a *attempt, password string) (*Result, bool, error) {
 	if len(password) > MaxPassword {
-		return false, nil
+		return nil, false, nil
 	}
 	hash := a.hash
 	if hash == nil {
@@ -134,45 +136,40 @@ func (d *Directory) checkPassword(ctx context.Context, a *attempt, password stri
 	}
 	right, err := d.hasher.verify(ctx, hash, password)
 	if err != nil || !right || a.hash == nil {
-		return false, err
+		return nil, false, err
 	}
+	result := &Result{User: a.user, at: a.at, network: a.network, credential: a.credential}
 	if hash.cost != current && !a.user.Disabled {
 		result.upgraded, err = d.hasher.make(ctx, password)
 	}
-	return true, err
+	return result, true, err
 }
 
-// throttled counts the attempt, or refuses it.
-func (d *Directory) throttled(a *attempt, result *Result) bool {
+// throttled counts the attempt, or says why and how long to wait.
+func (d *Directory) throttled(a *attempt) (string, time.Duration) {
 	stored := tally{}
-	if !result.known {
+	if !a.known {
 		stored = tally{a.activity.Failures, a.activity.LastFailure}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	wait := d.networks.tryNetwork(result.network, a.settings.AddressLimit(), result.at)
-	if wait > 0 {
-		result.Reason, result.RetryAfter = ThrottledAddress, wait
-		return true
+	if wait := d.networks.tryNetwork(a.network, a.settings.ThrottleAddress, a.at); wait > 0 {
+		return ThrottledAddress, wait
 	}
-	if wait = d.accounts.tryAccount(result.tallied(), stored, a.settings.AccountLimit(), result.at); wait > 0 {
-		result.Reason, result.RetryAfter = ThrottledAccount, wait
-		return true
-	}
-	return false
+	return ThrottledAccount, d.accounts.tryAccount(a.tallied(), stored, a.settings.ThrottleAccount, a.at)
 }
 
 // uncount takes an attempt back that was no failure; a success forgets the account's failures too.
-func (d *Directory) uncount(result *Result, success bool) {
+func (d *Directory) uncount(a *attempt, success bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.networks.takeBack(result.network)
+	d.networks.takeBack(a.network)
 	if success {
-		d.accounts.forget(result.account)
-		d.accounts.forget(result.tallied())
+		d.accounts.forget(a.account)
+		d.accounts.forget(a.tallied())
 		return
 	}
-	d.accounts.takeBack(result.tallied())
+	d.accounts.takeBack(a.tallied())
 }
 
 // accountKey is the same for names that exist and names that do not.
@@ -182,47 +179,45 @@ func accountKey(name string) string {
 }
 
 // tallied is the key under which the attempt counts: apart for a network that the person is known from.
-func (r *Result) tallied() string {
-	if r.known {
-		return r.account + r.network
+func (a *attempt) tallied() string {
+	if a.known {
+		return a.account + a.network
 	}
-	return r.account
+	return a.account
 }
 
-// Commit stores what follows from the attempt. After a success: the time, the end of earlier failures, the network and an
-// upgraded hash, or ErrChanged if the person was disabled or the password changed meanwhile. After a failure: one more, so
-// that a restart does not forget it. Throttled attempts and unknown names write nothing.
-func (r *Result) Commit(tx store.Tx) error {
-	switch {
-	case r.OK():
-		return r.commitSuccess(tx)
-	case r.Account == "" || r.Throttled() || r.known:
+// Commit notes the failure, so that a restart does not forget it. Throttled attempts, those from a network that the person is
+// known from, and unknown names write nothing: memory alone counts them.
+func (e *Refused) Commit(tx store.Tx) error {
+	if e.User == "" || e.RetryAfter > 0 || e.known {
 		return nil
 	}
-	if revision, err := Users.Revision(tx, r.Account); err != nil || revision == 0 {
+	if revision, err := Users.Revision(tx, e.User); err != nil || revision == 0 {
 		return err
 	}
-	activity, err := activityOf(tx, r.Account)
+	activity, err := activityOf(tx, e.User)
 	if err != nil {
 		return err
 	}
-	if r.at.Sub(activity.LastFailure) >= forgetting {
+	if e.at.Sub(activity.LastFailure) >= forgetting {
 		activity.Failures = 0
 	}
 	activity.Failures++
-	activity.LastFailure = r.at
+	activity.LastFailure = e.at
 	return Activities.Put(tx, &activity)
 }
 
-func (r *Result) commitSuccess(tx store.Tx) error {
-	user, _, err := Users.Get(tx, r.Account)
+// Commit stores the time, the network and an upgraded hash, and ends earlier failures; ErrChanged if the person was disabled
+// or removed or the password changed meanwhile.
+func (r *Result) Commit(tx store.Tx) error {
+	user, _, err := Users.Get(tx, r.User.ID)
 	if errors.Is(err, store.ErrNotFound) {
 		return ErrChanged
 	}
 	if err != nil {
 		return err
 	}
-	credential, revision, err := Credentials.Get(tx, r.Account)
+	credential, revision, err := Credentials.Get(tx, r.User.ID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
@@ -235,7 +230,7 @@ func (r *Result) commitSuccess(tx store.Tx) error {
 			return err
 		}
 	}
-	activity, err := activityOf(tx, r.Account)
+	activity, err := activityOf(tx, r.User.ID)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func SaveLogo(tx store.Tx, picture []byte) error {
 	if kind == "" || len(picture) > maxLogo {
 		return refuse("The logo must be a PNG, JPEG or WebP picture of at most %d KiB", maxLogo>>10)
 	}
-	settings, _, err := LoadSettings(tx)
+	settings, err := GetSettings(tx)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func SaveLogo(tx store.Tx, picture []byte) error {
 	if err := Logos.Put(tx, &Logo{Key: SettingsKey, Type: kind, Bytes: picture}); err != nil {
 		return err
 	}
-	return SaveSettings(tx, settings)
+	return PutSettings(tx, settings)
 }
 
 // LoadLogo returns the picture, or store.ErrNotFound.
