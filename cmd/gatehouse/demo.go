@@ -74,11 +74,10 @@ func demo(ctx context.Context, listen, data string, out, logs io.Writer) error {
 // demoAddress refuses addresses that other machines reach, and finds a free port when the usual one is taken.
 func demoAddress(listen string) (string, error) {
 	if listen == "" {
-		probe, err := net.Listen("tcp", demoListen)
-		if err != nil {
-			return "127.0.0.1:0", nil
+		if isFree(demoListen) {
+			return demoListen, nil
 		}
-		return demoListen, probe.Close()
+		return "127.0.0.1:0", nil
 	}
 	host, _, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -92,7 +91,7 @@ func demoAddress(listen string) (string, error) {
 
 // furnish starts the sample apps, adds people and apps through the socket as an administrator would, and prints what to do.
 func furnish(ctx context.Context, url, data string, out io.Writer) error {
-	apps, err := sampleapps.Start(ctx, sampleapps.Config{MetadataURL: url + "/saml/metadata", Apps: sampleapps.Demo()})
+	apps, err := startApps(ctx, url)
 	if err != nil {
 		return err
 	}
@@ -108,11 +107,30 @@ func furnish(ctx context.Context, url, data string, out io.Writer) error {
 	if err := addApp(ctx, client, payroll, managers); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, demoGuide, url, demoPassword, benefits.SignInURL(), travel.MetadataURL(), url, data)
+	_, err = fmt.Fprintf(out, demoGuide, url, demoPassword, benefits.SignInURL(), travel.EntityID(), url, data)
 	if err == nil {
 		_, err = fmt.Fprintln(out, "ready", url)
 	}
 	return err
+}
+
+// startApps starts the sample apps on ports that stay the same from run to run, where they are free.
+func startApps(ctx context.Context, url string) (*sampleapps.Apps, error) {
+	specs := sampleapps.Demo()
+	for i := range specs {
+		if address := fmt.Sprintf("localhost:%d", firstAppPort+i); isFree(address) {
+			specs[i].Listen = address
+		}
+	}
+	return sampleapps.Start(ctx, sampleapps.Config{MetadataURL: url + "/saml/metadata", Apps: specs})
+}
+
+// firstAppPort is the port of the first sample app; the others follow.
+const firstAppPort = 8081
+
+func isFree(address string) bool {
+	probe, err := net.Listen("tcp", address)
+	return err == nil && probe.Close() == nil
 }
 
 const demoGuide = `

@@ -36,12 +36,14 @@ type Spec struct {
 	Unsigned     bool   // do not sign requests
 }
 
-// Demo returns the apps of `gatehouse demo`: one for everybody and one meant for a single profile.
+// Demo returns the apps of `gatehouse demo`: one for everybody, one meant for a single profile, and one that the sample
+// administrator connects.
 func Demo() []Spec {
 	return []Spec{
 		{Name: "Your Benefits", Description: "Health, pension and days off in one place.", Accent: "#0f766e"},
 		{Name: "Payroll Console", Description: "Salaries, for the people who run them.", Accent: "#9a3412",
 			NameIDFormat: emailAddress},
+		{Name: "Travel Desk", Description: "Trips and expenses. Not connected yet: that is for you to do.", Accent: "#4338ca"},
 	}
 }
 
