@@ -87,6 +87,5 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}
-	s.wire()
-	return s, nil
+	return s, s.wire(ctx)
 }

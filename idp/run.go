@@ -92,7 +92,7 @@ func (s *Server) shutdown(servers []server) {
 			s.config.Log.Warn("connections were cut at the stop", "error", err)
 		}
 	}
-	if err := s.engine.Strangers.Flush(ctx, s.config.Store, s.audit); err != nil {
+	if err := s.engine.Strangers.Flush(ctx, s.config.Store, s.audit, true); err != nil {
 		s.config.Log.Error("refusals counted since the last minute are not in the audit", "error", err)
 	}
 }
@@ -153,7 +153,7 @@ func (s *Server) sweep(ctx context.Context) error {
 			}
 		}
 	}
-	if err := s.engine.Strangers.Flush(ctx, s.config.Store, s.audit); err != nil {
+	if err := s.engine.Strangers.Flush(ctx, s.config.Store, s.audit, false); err != nil {
 		return err
 	}
 	return s.engine.Recount(ctx)

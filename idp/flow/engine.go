@@ -145,10 +145,17 @@ func (e *Engine) Halt(r *http.Request, app, kind string, reason Reason) error {
 	return &web.Error{Status: http.StatusBadRequest, Reason: reason.Type, Text: reason.Text, Code: code, Err: reason.Err}
 }
 
-// Note writes the audit entry of something that was refused to a stranger, within the bounds for strangers.
-func (e *Engine) Note(ctx context.Context, event audit.Event) error {
-	_, err := e.record(ctx, event)
-	return err
+// Note writes the audit entry of something that was refused to a stranger, within the bounds for strangers, and in the same
+// transaction what else follows from it.
+func (e *Engine) Note(ctx context.Context, event audit.Event, also func(store.Tx) error) error {
+	single := e.Strangers.Single(event)
+	return e.Store.Update(ctx, func(tx store.Tx) error {
+		if err := also(tx); err != nil || !single {
+			return err
+		}
+		_, err := e.Audit.Append(tx, event)
+		return err
+	})
 }
 
 // record appends a stranger's refusal, singly or folded into a counted entry; the code is empty when it was folded.

@@ -62,6 +62,9 @@ func (e *Engine) loadRecords(tx store.Tx, facts *Facts, found *seen) (err error)
 	if err := absent(err); err != nil {
 		return err
 	}
+	if facts.Settings == nil {
+		facts.Settings = &directory.Settings{} // every default
+	}
 	if facts.Session == nil {
 		return nil
 	}

@@ -12,6 +12,9 @@ import (
 	"gatehouse/templates"
 )
 
+// passwordRules is what directory.CheckPassword wants, in words.
+const passwordRules = "Use at least 8 characters; a few words together are easy to remember."
+
 func (h *Handlers) account(w http.ResponseWriter, r *http.Request) error {
 	return h.accountPage(w, r, http.StatusOK, nil, "")
 }
@@ -20,7 +23,7 @@ func (h *Handlers) account(w http.ResponseWriter, r *http.Request) error {
 func (h *Handlers) accountPage(w http.ResponseWriter, r *http.Request, status int, problems templates.Errors, done string) error {
 	actor := web.Of(r).Actor
 	page := templates.AccountPage{
-		Shell: h.shell(r, "Your account", templates.SectionAccount), Errors: problems, PasswordRules: directory.PasswordRules,
+		Shell: h.shell(r, "Your account", templates.SectionAccount), Errors: problems, PasswordRules: passwordRules,
 		EndAction: "/account/sessions/end", EndAllAction: "/account/sessions/end-others", PasswordAction: "/account/password",
 	}
 	if done != "" {
@@ -123,9 +126,11 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 	if len(problems) > 0 {
 		return h.accountPage(w, r, http.StatusUnprocessableEntity, problems, "")
 	}
-	_, err := h.Directory.Authenticate(r.Context(), actor.Name, current, web.Of(r).Address)
-	var refused *directory.Refused
-	if errors.As(err, &refused) {
+	result, err := h.Directory.Authenticate(r.Context(), actor.Name, current, web.Of(r).Address)
+	if err == nil && !result.OK() {
+		if err := h.noteWrong(r, &result); err != nil {
+			return err
+		}
 		problems = append(problems, templates.FieldError{Field: "current", Text: "That is not your current password."})
 		return h.accountPage(w, r, http.StatusUnprocessableEntity, problems, "")
 	}
@@ -140,6 +145,14 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	return h.accountPage(w, r, http.StatusOK, nil, "Your password is changed and your other sessions are signed out.")
+}
+
+// noteWrong counts a wrong current password like a failed sign-in, so that a stolen session cannot guess it.
+func (h *Handlers) noteWrong(r *http.Request, result *directory.Result) error {
+	return h.Engine.Note(r.Context(), audit.Event{
+		Kind: "user.password", Outcome: audit.Refused, Reason: string(result.Reason), Actor: web.Of(r).Actor.ID, User: result.Account,
+		Address: web.Of(r).Address.String(),
+	}, result.Commit)
 }
 
 func (h *Handlers) setPassword(r *http.Request, hash string) error {

@@ -39,7 +39,7 @@ func (h *Handlers) launchNow(w http.ResponseWriter, r *http.Request) error {
 	if app == nil || flow.IsBuiltin(app.ID) || app.State == sp.Removed {
 		return h.unknown(r)
 	}
-	if app.Definition.SAML == nil || !app.IDPInitiatedAllowed() {
+	if app.Definition.SAML == nil || !app.Definition.SAML.IDPInitiatedAllowed() {
 		return h.startAtApp(w, r, app)
 	}
 	request, err := h.SAML.Launch(app, r.URL.Query().Get("RelayState"))

@@ -3,6 +3,7 @@ package signin
 import (
 	"errors"
 	"net/http"
+	"strconv"
 
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
@@ -31,27 +32,28 @@ func (h *Handlers) start(tx store.Tx, r *http.Request, result *directory.Result,
 	case !errors.Is(err, session.ErrNone):
 		return "", old, err
 	}
-	settings, err := directory.GetSettings(tx)
+	settings, _, err := directory.LoadSettings(tx)
 	if err != nil {
 		return "", old, err
 	}
 	return h.Sessions.Start(tx, session.Opening{
 		User: result.User.ID, Level: level, Methods: []session.Method{method},
 		Address: web.Of(r).Address.String(), Agent: r.UserAgent(),
-		Limits: session.Limits{Idle: settings.SessionIdle, Max: settings.SessionMax},
+		Limits: session.Limits{Idle: settings.IdleLimit(), Max: settings.SessionLimit()},
 	})
 }
 
-// refuse writes the failed sign-in to the audit and shows the form again.
-func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, request *flow.Request, form attempt, refused *directory.Refused) error {
+// refuse counts the failed sign-in, writes it to the audit and shows the form again.
+func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, request *flow.Request, form attempt, result *directory.Result) error {
 	event := audit.Event{
-		Kind: "signin", Outcome: audit.Refused, Reason: refused.Reason, User: refused.User,
-		Address: web.Of(r).Address.String(),
+		Kind: "signin", Outcome: audit.Refused, Reason: string(result.Reason), User: result.Account,
+		Address: web.Of(r).Address.String(), Facts: map[string]string{"method": "password"},
 	}
-	if err := h.Engine.Note(r.Context(), event); err != nil {
+	if err := h.Engine.Note(r.Context(), event, result.Commit); err != nil {
 		return err
 	}
-	if refused.RetryAfter > 0 {
+	if result.Throttled() {
+		w.Header().Set("Retry-After", strconv.Itoa(int(result.RetryAfter.Seconds())+1))
 		return h.page(w, r, http.StatusTooManyRequests, request, form, "Too many tries. Wait a moment, then try again.")
 	}
 	return h.page(w, r, http.StatusForbidden, request, form, "The user name or the password is wrong. Check both and try again.")

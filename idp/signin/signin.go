@@ -75,14 +75,20 @@ func (h *Handlers) submit(w http.ResponseWriter, r *http.Request) error {
 		return h.page(w, r, http.StatusUnprocessableEntity, request, form, "Enter your user name and your password.")
 	}
 	result, err := h.Directory.Authenticate(r.Context(), form.name, form.password, web.Of(r).Address)
-	var refused *directory.Refused
-	switch {
-	case errors.As(err, &refused):
-		return h.refuse(w, r, request, form, refused)
-	case err != nil:
+	if errors.Is(err, directory.ErrBusy) {
+		return h.page(w, r, http.StatusServiceUnavailable, request, form, "Many people are signing in at this moment. Try again in a few seconds.")
+	}
+	if err != nil {
 		return err
 	}
-	if err := h.enter(w, r, result); err != nil {
+	if !result.OK() {
+		return h.refuse(w, r, request, form, &result)
+	}
+	err = h.enter(w, r, &result)
+	if errors.Is(err, directory.ErrChanged) {
+		return h.page(w, r, http.StatusConflict, request, form, "Your account was changed at this moment. Sign in again.")
+	}
+	if err != nil {
 		return err
 	}
 	web.SeeOther(w, "/flow/"+url.PathEscape(form.flow))

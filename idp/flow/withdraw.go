@@ -1,0 +1,70 @@
+package flow
+
+import (
+	"slices"
+
+	"gatehouse/idp/session"
+	"gatehouse/store"
+)
+
+// Scope says what Withdraw takes back. Exactly one field is set.
+type Scope struct {
+	User    string // every session of a user id
+	App     string // an app id's place in every session; the sessions themselves go on
+	Session string // the session with this record id
+	All     bool   // every session
+}
+
+// Withdraw ends sessions, or takes an app out of them, inside the caller's transaction: it is the one way to do so. It
+// returns the sessions concerned as they were before, so that the apps they reached can be told. Waiting requests are left
+// alone: Resume reads every fact again and refuses for the reason that holds then.
+func Withdraw(tx store.Tx, scope Scope) ([]session.Session, error) {
+	concerned, err := scope.sessions(tx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range concerned {
+		if scope.App == "" {
+			err = session.Table.Delete(tx, concerned[i].ID)
+		} else {
+			err = leave(tx, concerned[i], scope.App)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return concerned, nil
+}
+
+func (s Scope) sessions(tx store.Tx) ([]session.Session, error) {
+	page := store.Page{}
+	switch {
+	case s.Session != "":
+		one, _, err := session.Table.Get(tx, s.Session)
+		if one.ID == "" {
+			return nil, absent(err)
+		}
+		return []session.Session{one}, err
+	case s.User != "":
+		page = store.Page{Index: "user", Value: s.User}
+	case s.App == "" && !s.All:
+		return nil, nil
+	}
+	var concerned []session.Session
+	err := session.Table.Each(tx, page, func(_ string, one *session.Session) error {
+		if s.App == "" || slices.ContainsFunc(one.Apps, reaches(s.App)) {
+			concerned = append(concerned, *one)
+		}
+		return nil
+	})
+	return concerned, err
+}
+
+func leave(tx store.Tx, s session.Session, app string) error {
+	s.Apps = slices.DeleteFunc(slices.Clone(s.Apps), reaches(app))
+	return session.Table.Put(tx, &s)
+}
+
+func reaches(app string) func(session.AppReached) bool {
+	return func(a session.AppReached) bool { return a.App == app }
+}

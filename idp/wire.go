@@ -1,0 +1,150 @@
+package idp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"gatehouse/certs"
+	"gatehouse/idp/admin"
+	"gatehouse/idp/audit"
+	"gatehouse/idp/claims"
+	"gatehouse/idp/directory"
+	"gatehouse/idp/flow"
+	"gatehouse/idp/outbound"
+	"gatehouse/idp/portal"
+	"gatehouse/idp/saml"
+	"gatehouse/idp/session"
+	"gatehouse/idp/signin"
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+	"gatehouse/store"
+	"gatehouse/templates"
+)
+
+// Server is a wired Gatehouse. Make it with New, serve with Run.
+type Server struct {
+	config    Config
+	kit       *web.Kit
+	directory *directory.Directory
+	sessions  *session.Keeper
+	audit     *audit.Log
+	keys      *certs.Keyring
+	engine    *flow.Engine
+	signin    *signin.Handlers
+	portal    *portal.Handlers
+	saml      *saml.Handlers
+	admin     *admin.Admin
+	settings  store.Cache[directory.Settings]
+}
+
+// tables are all that this Gatehouse keeps, for the check of schema versions.
+func tables() []store.Check {
+	return []store.Check{
+		sp.Apps, session.Table, flow.Requests, flow.AnsweredOnce, directory.Users, directory.Profiles, directory.PermissionSets,
+		directory.Groups, directory.Credentials, directory.SettingsTable, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets,
+	}
+}
+
+// prepare checks the templates and the store's schema, and makes what a new store needs: the built-in apps and a key.
+func (s *Server) prepare(ctx context.Context) error {
+	if err := templates.Check(); err != nil {
+		return err
+	}
+	if err := store.Prepare(ctx, s.config.Store, tables()...); err != nil {
+		return err
+	}
+	s.audit = &audit.Log{Node: s.config.Node, Now: s.config.Now}
+	s.keys = &certs.Keyring{Seal: s.config.Sealer, Now: s.config.Now}
+	base, err := url.Parse(s.config.BaseURL)
+	if err != nil {
+		return err
+	}
+	if err := s.keys.Ensure(ctx, s.config.Store, base.Hostname()); err != nil {
+		return fmt.Errorf("making the first signing key: %w", err)
+	}
+	return s.config.Store.Update(ctx, s.addBuiltins)
+}
+
+// addBuiltins adds the built-in apps that are missing, each with its audit entry.
+func (s *Server) addBuiltins(tx store.Tx) error {
+	for _, app := range flow.BuiltinApps() {
+		revision, err := sp.Apps.Revision(tx, app.ID)
+		if err != nil {
+			return err
+		}
+		if revision != 0 {
+			continue
+		}
+		app.Created = s.config.Now()
+		app.Changed = app.Created
+		if err := sp.Apps.Put(tx, &app); err != nil {
+			return err
+		}
+		event := audit.Event{Kind: "app.add", Outcome: audit.OK, Actor: "system", App: app.ID}
+		if _, err := s.audit.Append(tx, event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wire builds the parts in the order in which they need each other.
+func (s *Server) wire(ctx context.Context) error {
+	c := s.config
+	s.directory = directory.New(c.Store, c.Now)
+	s.sessions = &session.Keeper{Now: c.Now}
+	s.kit = &web.Kit{
+		Log: c.Log, Now: c.Now, Proxies: c.Proxies, Cookies: web.Cookies{Secure: web.IsHTTPS(c.BaseURL)},
+		Brand: s.brand, Guard: s.guard,
+	}
+	s.engine = &flow.Engine{
+		Store: c.Store, Sessions: s.sessions, Audit: s.audit, Strangers: &audit.Limiter{Now: c.Now},
+		Cookies: s.kit.Cookies, Reachable: sp.Standard, Now: c.Now,
+	}
+	names, err := s.keys.Secret(ctx, c.Store, "nameid")
+	if err != nil {
+		return err
+	}
+	s.saml = &saml.Handlers{
+		Kit: s.kit, Engine: s.engine, Store: c.Store, Keys: s.keys, BaseURL: c.BaseURL, Now: c.Now,
+		Claims: &claims.Evaluator{}, NameIDKey: names,
+	}
+	s.engine.Protocols = map[string]flow.Protocol{saml.Protocol: s.saml, flow.BuiltinProtocol: flow.Builtin{}}
+	s.signin = &signin.Handlers{
+		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
+	}
+	s.portal = &portal.Handlers{
+		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
+		SAML: s.saml, IsAdmin: admin.IsAdmin,
+	}
+	s.admin = admin.New(admin.Deps{
+		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
+		Keys: s.keys, Fetcher: outbound.NewFetcher(c.Fetch), IdP: s.saml, BaseURL: c.BaseURL, Now: c.Now,
+	})
+	return s.engine.Recount(ctx)
+}
+
+// brand is how the organisation looks, from its settings.
+func (s *Server) brand(ctx context.Context) templates.Brand {
+	brand := templates.Brand{Name: "Gatehouse"}
+	err := s.config.Store.View(ctx, func(tx store.Tx) error {
+		settings, _, err := s.settings.Get(tx, directory.SettingsTable, directory.SettingsKey)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if settings.Name != "" {
+			brand.Name = settings.Name
+		}
+		brand.LogoURL, brand.Color, brand.SupportContact = settings.Logo, settings.Color, settings.SupportContact
+		return nil
+	})
+	if err != nil {
+		s.config.Log.ErrorContext(ctx, "reading the organisation's settings", "error", err)
+	}
+	return brand
+}
