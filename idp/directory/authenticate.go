@@ -11,26 +11,17 @@ import (
 	"gatehouse/store"
 )
 
-// Why a sign-in failed, for the audit alone. To the person wrong, unknown and disabled look the same.
+// Reason says, for the audit alone, why a sign-in failed. To the person wrong, unknown and disabled look the same.
+type Reason string
+
+// The reasons. A throttled attempt did not have its password checked: Result.RetryAfter says when to try again.
 const (
-	WrongPassword    = "wrong_password"
-	UnknownUser      = "unknown_user"
-	Disabled         = "disabled"
-	ThrottledAccount = "throttled_account"
-	ThrottledAddress = "throttled_address"
+	WrongPassword    Reason = "wrong_password"
+	UnknownUser      Reason = "unknown_user"
+	Disabled         Reason = "disabled"
+	ThrottledAccount Reason = "throttled_account"
+	ThrottledAddress Reason = "throttled_address"
 )
-
-// Refused is the error of a sign-in that failed. Commit it in the transaction that appends the audit entry.
-type Refused struct {
-	Reason     string        // one of the constants above
-	User       string        // id of the person that was tried, for the audit; empty if there is none
-	RetryAfter time.Duration // above zero: throttled, the password was not looked at; the page may say so
-
-	at    time.Time
-	known bool
-}
-
-func (e *Refused) Error() string { return "sign-in refused: " + e.Reason }
 
 // ErrChanged says that the person or the password was changed while the sign-in was under way: sign in again.
 var ErrChanged = errors.New("the account was changed during the sign-in")
@@ -38,70 +29,77 @@ var ErrChanged = errors.New("the account was changed during the sign-in")
 // maxKnown is how many networks a person is known from.
 const maxKnown = 5
 
-// Result is a sign-in whose password is right. Commit it in the transaction that starts the session.
+// Result is the outcome of Authenticate. Commit it in the transaction that starts the session or appends the audit entry.
 type Result struct {
-	User User
+	User       User   // who signed in; the zero value unless OK
+	Account    string // id of the person that was tried, for the audit; empty if there is none
+	Reason     Reason // empty: the password is right
+	RetryAfter time.Duration
 
 	at         time.Time
+	account    string // key of the throttle
 	network    string
+	known      bool // tried from a network that the person signed in from before
 	credential store.Revision
 	upgraded   string // a hash at the current cost, when the stored one has another
 }
 
-// attempt is one sign-in under way: who it is for, as one View tells, and how it is counted.
+// OK tells whether the password is right and the person may sign in.
+func (r *Result) OK() bool { return r.Reason == "" && r.User.ID != "" }
+
+// Throttled tells whether the attempt came too early; the page may say so.
+func (r *Result) Throttled() bool {
+	return r.Reason == ThrottledAccount || r.Reason == ThrottledAddress
+}
+
+// attempt is what one View tells about a sign-in.
 type attempt struct {
 	user       User
 	activity   Activity
 	hash       *phc
 	credential store.Revision
 	settings   Settings
-
-	at      time.Time
-	network string
-	known   bool   // from a network that the person signed in from before
-	account string // key of the throttle
 }
 
 // Authenticate checks a password. Whether the name exists or not, one hash is computed and the answer is the same. Failures
 // are throttled in two ways: per network and minute, and per account by growing waits that end by themselves. An attempt from
 // a network that the person is known from has a count of its own, so that strangers cannot keep the owner out. The error is
-// *Refused, ErrBusy, the context's or the store's.
-func (d *Directory) Authenticate(ctx context.Context, name, password string, address netip.Addr) (*Result, error) {
+// only ErrBusy, the context's or the store's.
+func (d *Directory) Authenticate(ctx context.Context, name, password string, address netip.Addr) (Result, error) {
 	a, err := d.look(ctx, name)
 	if err != nil {
-		return nil, err
+		return Result{}, err
 	}
-	a.at, a.network, a.account = d.now(), network(address), accountKey(name)
-	a.known = slices.Contains(a.activity.Known, a.network)
-	if reason, wait := d.throttled(a); wait > 0 {
-		return nil, a.refused(reason, wait)
+	result := Result{Account: a.user.ID, at: d.now(), network: network(address), credential: a.credential}
+	result.known = slices.Contains(a.activity.Known, result.network)
+	result.account = accountKey(name)
+	if d.throttled(a, &result) {
+		return result, nil
 	}
-	result, right, err := d.checkPassword(ctx, a, password)
+	right, err := d.checkPassword(ctx, a, password, &result)
 	if err != nil {
-		d.uncount(a, false)
-		return nil, err
+		d.uncount(&result, false)
+		return Result{}, err
 	}
 	switch {
 	case a.user.ID == "":
-		return nil, a.refused(UnknownUser, 0)
+		result.Reason = UnknownUser
 	case a.user.Disabled:
-		return nil, a.refused(Disabled, 0)
+		result.Reason = Disabled
 	case !right:
-		return nil, a.refused(WrongPassword, 0)
+		result.Reason = WrongPassword
+	default:
+		result.User = a.user
+		d.uncount(&result, true)
 	}
-	d.uncount(a, true)
 	return result, nil
-}
-
-func (a *attempt) refused(reason string, wait time.Duration) *Refused {
-	return &Refused{Reason: reason, User: a.user.ID, RetryAfter: wait, at: a.at, known: a.known}
 }
 
 func (d *Directory) look(ctx context.Context, name string) (*attempt, error) {
 	var a *attempt
 	err := d.store.View(ctx, func(tx store.Tx) (err error) {
 		a = &attempt{}
-		if a.settings, err = GetSettings(tx); err != nil || len(name) > maxName {
+		if a.settings, _, err = LoadSettings(tx); err != nil || len(name) > maxName {
 			return err
 		}
 		if a.user, _, err = Users.By(tx, "name", Normalise(name)); errors.Is(err, store.ErrNotFound) {
@@ -126,9 +124,9 @@ func (d *Directory) look(ctx context.Context, name string) (*attempt, error) {
 }
 
 // checkPassword runs exactly one hash, whoever is asked for, and a second one when a right password's is to be upgraded.
-func (d *Directory) checkPassword(ctx context.Context, a *attempt, password string) (*Result, bool, error) {
+func (d *Directory) checkPassword(ctx context.Context, a *attempt, password string, result *Result) (bool, error) {
 	if len(password) > MaxPassword {
-		return nil, false, nil
+		return false, nil
 	}
 	hash := a.hash
 	if hash == nil {
@@ -136,40 +134,45 @@ func (d *Directory) checkPassword(ctx context.Context, a *attempt, password stri
 	}
 	right, err := d.hasher.verify(ctx, hash, password)
 	if err != nil || !right || a.hash == nil {
-		return nil, false, err
+		return false, err
 	}
-	result := &Result{User: a.user, at: a.at, network: a.network, credential: a.credential}
 	if hash.cost != current && !a.user.Disabled {
 		result.upgraded, err = d.hasher.make(ctx, password)
 	}
-	return result, true, err
+	return true, err
 }
 
-// throttled counts the attempt, or says why and how long to wait.
-func (d *Directory) throttled(a *attempt) (string, time.Duration) {
+// throttled counts the attempt, or refuses it.
+func (d *Directory) throttled(a *attempt, result *Result) bool {
 	stored := tally{}
-	if !a.known {
+	if !result.known {
 		stored = tally{a.activity.Failures, a.activity.LastFailure}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if wait := d.networks.tryNetwork(a.network, a.settings.ThrottleAddress, a.at); wait > 0 {
-		return ThrottledAddress, wait
+	wait := d.networks.tryNetwork(result.network, a.settings.AddressLimit(), result.at)
+	if wait > 0 {
+		result.Reason, result.RetryAfter = ThrottledAddress, wait
+		return true
 	}
-	return ThrottledAccount, d.accounts.tryAccount(a.tallied(), stored, a.settings.ThrottleAccount, a.at)
+	if wait = d.accounts.tryAccount(result.tallied(), stored, a.settings.AccountLimit(), result.at); wait > 0 {
+		result.Reason, result.RetryAfter = ThrottledAccount, wait
+		return true
+	}
+	return false
 }
 
 // uncount takes an attempt back that was no failure; a success forgets the account's failures too.
-func (d *Directory) uncount(a *attempt, success bool) {
+func (d *Directory) uncount(result *Result, success bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.networks.takeBack(a.network)
+	d.networks.takeBack(result.network)
 	if success {
-		d.accounts.forget(a.account)
-		d.accounts.forget(a.tallied())
+		d.accounts.forget(result.account)
+		d.accounts.forget(result.tallied())
 		return
 	}
-	d.accounts.takeBack(a.tallied())
+	d.accounts.takeBack(result.tallied())
 }
 
 // accountKey is the same for names that exist and names that do not.
@@ -179,45 +182,47 @@ func accountKey(name string) string {
 }
 
 // tallied is the key under which the attempt counts: apart for a network that the person is known from.
-func (a *attempt) tallied() string {
-	if a.known {
-		return a.account + a.network
+func (r *Result) tallied() string {
+	if r.known {
+		return r.account + r.network
 	}
-	return a.account
+	return r.account
 }
 
-// Commit notes the failure, so that a restart does not forget it. Throttled attempts, those from a network that the person is
-// known from, and unknown names write nothing: memory alone counts them.
-func (e *Refused) Commit(tx store.Tx) error {
-	if e.User == "" || e.RetryAfter > 0 || e.known {
+// Commit stores what follows from the attempt. After a success: the time, the end of earlier failures, the network and an
+// upgraded hash, or ErrChanged if the person was disabled or the password changed meanwhile. After a failure: one more, so
+// that a restart does not forget it. Throttled attempts and unknown names write nothing.
+func (r *Result) Commit(tx store.Tx) error {
+	switch {
+	case r.OK():
+		return r.commitSuccess(tx)
+	case r.Account == "" || r.Throttled() || r.known:
 		return nil
 	}
-	if revision, err := Users.Revision(tx, e.User); err != nil || revision == 0 {
+	if revision, err := Users.Revision(tx, r.Account); err != nil || revision == 0 {
 		return err
 	}
-	activity, err := activityOf(tx, e.User)
+	activity, err := activityOf(tx, r.Account)
 	if err != nil {
 		return err
 	}
-	if e.at.Sub(activity.LastFailure) >= forgetting {
+	if r.at.Sub(activity.LastFailure) >= forgetting {
 		activity.Failures = 0
 	}
 	activity.Failures++
-	activity.LastFailure = e.at
+	activity.LastFailure = r.at
 	return Activities.Put(tx, &activity)
 }
 
-// Commit stores the time, the network and an upgraded hash, and ends earlier failures; ErrChanged if the person was disabled
-// or removed or the password changed meanwhile.
-func (r *Result) Commit(tx store.Tx) error {
-	user, _, err := Users.Get(tx, r.User.ID)
+func (r *Result) commitSuccess(tx store.Tx) error {
+	user, _, err := Users.Get(tx, r.Account)
 	if errors.Is(err, store.ErrNotFound) {
 		return ErrChanged
 	}
 	if err != nil {
 		return err
 	}
-	credential, revision, err := Credentials.Get(tx, r.User.ID)
+	credential, revision, err := Credentials.Get(tx, r.Account)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
@@ -230,7 +235,7 @@ func (r *Result) Commit(tx store.Tx) error {
 			return err
 		}
 	}
-	activity, err := activityOf(tx, r.User.ID)
+	activity, err := activityOf(tx, r.Account)
 	if err != nil {
 		return err
 	}

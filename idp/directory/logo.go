@@ -26,7 +26,7 @@ func SaveLogo(tx store.Tx, picture []byte) error {
 	if kind == "" || len(picture) > maxLogo {
 		return refuse("The logo must be a PNG, JPEG or WebP picture of at most %d KiB", maxLogo>>10)
 	}
-	settings, err := GetSettings(tx)
+	settings, _, err := LoadSettings(tx)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func SaveLogo(tx store.Tx, picture []byte) error {
 	if err := Logos.Put(tx, &Logo{Key: SettingsKey, Type: kind, Bytes: picture}); err != nil {
 		return err
 	}
-	return PutSettings(tx, settings)
+	return SaveSettings(tx, settings)
 }
 
 // LoadLogo returns the picture, or store.ErrNotFound.

@@ -21,9 +21,6 @@ const (
 	MaxPassword = 1024
 )
 
-// PasswordRules tells a person what a new password must be.
-const PasswordRules = "At least 8 characters. Long beats complicated: a few unrelated words are good."
-
 // ErrBusy says that too many passwords wait to be checked; a second later it may work. It counts as no failure.
 var ErrBusy = errors.New("too many sign-ins at this moment")
 

@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -14,62 +13,24 @@ import (
 	"gatehouse/store"
 )
 
-// Settings are the organisation's: the keys of the design's organisation table. Fields hold what is in force; DefaultSettings
-// has the documented defaults, and only what differs from them is stored.
+// Settings are the organisation's, the keys of the design's organisation table. A zero value means the documented default;
+// read the ones with a default through their methods.
 type Settings struct {
-	Name               string
-	Logo               string // hash of the picture that LoadLogo returns
-	Color              string
-	SupportContact     string
-	SAMLEntityID       string // empty: base URL + /saml/metadata
-	WantSignedRequests bool
-	MetadataLifetime   time.Duration
-	SessionIdle        time.Duration
-	SessionMax         time.Duration
-	ThrottleAccount    int // failed sign-ins in a row before an account has to wait
-	ThrottleAddress    int // failed sign-ins of one network in a minute
-	SignInMethods      []string
-	AuditRetention     time.Duration
-	TraceRetention     time.Duration
-}
-
-const day = 24 * time.Hour
-
-// DefaultSettings are those of a new store.
-func DefaultSettings() Settings {
-	return Settings{
-		MetadataLifetime: 14 * day, SessionIdle: 8 * time.Hour, SessionMax: day,
-		ThrottleAccount: 10, ThrottleAddress: 300, SignInMethods: []string{"password"},
-		AuditRetention: 400 * day, TraceRetention: 14 * day,
-	}
-}
-
-// MarshalJSON writes the keys that differ from the defaults.
-func (s Settings) MarshalJSON() ([]byte, error) {
-	values := map[string]string{}
-	for _, one := range s.List() {
-		if !one.IsDefault {
-			values[one.Key] = one.Value
-		}
-	}
-	return json.Marshal(values)
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote, over the defaults.
-func (s *Settings) UnmarshalJSON(text []byte) error {
-	var values map[string]string
-	if err := json.Unmarshal(text, &values); err != nil {
-		return err
-	}
-	*s = DefaultSettings()
-	for _, k := range keys {
-		if value, ok := values[k.name]; ok {
-			if err := k.set(s, value); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	Key                string        `json:"key"` // always SettingsKey
+	Name               string        `json:"name,omitempty"`
+	Logo               string        `json:"logo,omitempty"` // hash of the picture that LoadLogo returns
+	Color              string        `json:"color,omitempty"`
+	SupportContact     string        `json:"support_contact,omitempty"`
+	SAMLEntityID       string        `json:"saml_entity_id,omitempty"` // empty: base URL + /saml/metadata
+	WantSignedRequests bool          `json:"want_signed_requests,omitempty"`
+	MetadataFor        time.Duration `json:"metadata_for,omitempty"`
+	SessionIdle        time.Duration `json:"session_idle,omitempty"`
+	SessionMax         time.Duration `json:"session_max,omitempty"`
+	ThrottleAccount    int           `json:"throttle_account,omitempty"`
+	ThrottleAddress    int           `json:"throttle_address,omitempty"`
+	AuditFor           time.Duration `json:"audit_for,omitempty"`
+	TraceFor           time.Duration `json:"trace_for,omitempty"`
+	Methods            []string      `json:"methods,omitempty"` // of signing in
 }
 
 // SettingsKey is the key of the one record in SettingsTable.
@@ -79,20 +40,62 @@ const SettingsKey = "organisation"
 var SettingsTable = &store.Table[Settings]{
 	Name:    "settings",
 	Version: 1,
-	Key:     func(*Settings) string { return SettingsKey },
+	Key:     func(s *Settings) string { return s.Key },
 }
 
-// GetSettings returns the settings in force; in a new store those are the defaults.
-func GetSettings(tx store.Tx) (Settings, error) {
-	settings, _, err := SettingsTable.Get(tx, SettingsKey)
+// LoadSettings returns the settings and their revision; in a new store all are at their defaults and the revision is zero.
+func LoadSettings(tx store.Tx) (Settings, store.Revision, error) {
+	settings, revision, err := SettingsTable.Get(tx, SettingsKey)
 	if errors.Is(err, store.ErrNotFound) {
-		return DefaultSettings(), nil
+		return Settings{Key: SettingsKey}, 0, nil
 	}
-	return settings, err
+	return settings, revision, err
 }
 
-// PutSettings stores the settings.
-func PutSettings(tx store.Tx, settings Settings) error { return SettingsTable.Put(tx, &settings) }
+// SaveSettings stores the settings.
+func SaveSettings(tx store.Tx, settings Settings) error {
+	settings.Key = SettingsKey
+	return SettingsTable.Put(tx, &settings)
+}
+
+const day = 24 * time.Hour
+
+// MetadataLifetime is for how long the IdP's metadata is valid after it was fetched: 14 days unless set.
+func (s *Settings) MetadataLifetime() time.Duration { return or(s.MetadataFor, 14*day) }
+
+// IdleLimit is after how long without use a session ends: 8 hours unless set.
+func (s *Settings) IdleLimit() time.Duration { return or(s.SessionIdle, 8*time.Hour) }
+
+// SessionLimit is after how long a session ends in any case: 24 hours unless set.
+func (s *Settings) SessionLimit() time.Duration { return or(s.SessionMax, day) }
+
+// AccountLimit is after how many failed sign-ins in a row an account is made to wait: 10 unless set.
+func (s *Settings) AccountLimit() int { return or(s.ThrottleAccount, 10) }
+
+// AddressLimit is how many sign-ins from one network may fail in a minute: 300 unless set.
+func (s *Settings) AddressLimit() int { return or(s.ThrottleAddress, 300) }
+
+// AuditRetention is how long audit entries are kept: 400 days unless set.
+func (s *Settings) AuditRetention() time.Duration { return or(s.AuditFor, 400*day) }
+
+// TraceRetention is how long traces are kept: 14 days unless set.
+func (s *Settings) TraceRetention() time.Duration { return or(s.TraceFor, 14*day) }
+
+// SignInMethods are the methods of the first factor: the password unless set.
+func (s *Settings) SignInMethods() []string {
+	if len(s.Methods) == 0 {
+		return []string{"password"}
+	}
+	return s.Methods
+}
+
+func or[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}
 
 // Setting is one key as `gatehouse settings list` shows it.
 type Setting struct {
@@ -100,30 +103,128 @@ type Setting struct {
 	IsDefault           bool
 }
 
+// key describes one key: what it may be, and where it lives.
+type key struct {
+	name, fallback string
+	get            func(*Settings) string
+	set            func(s *Settings, value string) error // empty: back to the default
+}
+
+func keys() []key {
+	return []key{
+		text("name", "", 100, func(s *Settings) *string { return &s.Name }, nil),
+		{"logo", "", func(s *Settings) string { return s.Logo }, setLogoKey},
+		text("color", "", 7, func(s *Settings) *string { return &s.Color }, checkColor),
+		text("support_contact", "", 200, func(s *Settings) *string { return &s.SupportContact }, nil),
+		text("saml.entity_id", "", 1024, func(s *Settings) *string { return &s.SAMLEntityID }, checkEntityID),
+		flag("saml.want_signed_requests", func(s *Settings) *bool { return &s.WantSignedRequests }),
+		duration("saml.metadata_lifetime", "14d", time.Hour, 366*day, func(s *Settings) *time.Duration { return &s.MetadataFor }),
+		duration("session.idle", "8h", time.Minute, 366*day, func(s *Settings) *time.Duration { return &s.SessionIdle }),
+		duration("session.max", "24h", time.Minute, 366*day, func(s *Settings) *time.Duration { return &s.SessionMax }),
+		number("throttle.account", "10", 3, 1000, func(s *Settings) *int { return &s.ThrottleAccount }),
+		number("throttle.address", "300", 10, 1_000_000, func(s *Settings) *int { return &s.ThrottleAddress }),
+		methods("signin.methods", func(s *Settings) *[]string { return &s.Methods }),
+		duration("audit.retention", "400d", day, 36500*day, func(s *Settings) *time.Duration { return &s.AuditFor }),
+		duration("trace.retention", "14d", time.Hour, 366*day, func(s *Settings) *time.Duration { return &s.TraceFor }),
+	}
+}
+
 // List returns every key with its value, in the order of the design's table.
 func (s *Settings) List() []Setting {
-	defaults := DefaultSettings()
-	all := make([]Setting, 0, len(keys))
-	for _, k := range keys {
-		value, fallback := k.get(s), k.get(&defaults)
-		all = append(all, Setting{Key: k.name, Value: value, Default: fallback, IsDefault: value == fallback})
+	var all []Setting
+	for _, k := range keys() {
+		value := k.get(s)
+		all = append(all, Setting{k.name, or(value, k.fallback), k.fallback, value == ""})
 	}
 	return all
 }
 
 // Set changes one key; the value `default` undoes. Refusals are *InputError.
 func (s *Settings) Set(name, value string) error {
-	i := slices.IndexFunc(keys, func(k key) bool { return k.name == name })
+	all := keys()
+	i := slices.IndexFunc(all, func(k key) bool { return k.name == name })
 	if i < 0 {
 		return refuse("There is no setting %.60q: `gatehouse settings list` shows them", name)
 	}
 	if value == "default" {
-		defaults := DefaultSettings()
-		value = keys[i].get(&defaults)
-	} else if name == "logo" && value != "" {
-		return refuse("logo is set from a picture file: logo=@FILE")
+		value = ""
 	}
-	return keys[i].set(s, value)
+	return all[i].set(s, value)
+}
+
+func text(name, fallback string, limit int, at func(*Settings) *string, check func(string) error) key {
+	return key{name, fallback, func(s *Settings) string { return *at(s) }, func(s *Settings, value string) error {
+		if len(value) > limit {
+			return refuse("%s is longer than %d bytes", name, limit)
+		}
+		if err := checkText(name, value); err != nil {
+			return err
+		}
+		if value != "" && check != nil {
+			if err := check(value); err != nil {
+				return err
+			}
+		}
+		*at(s) = value
+		return nil
+	}}
+}
+
+func flag(name string, at func(*Settings) *bool) key {
+	get := func(s *Settings) string {
+		if *at(s) {
+			return "true"
+		}
+		return ""
+	}
+	return key{name, "false", get, func(s *Settings, value string) error {
+		if value != "" && value != "true" && value != "false" {
+			return refuse("%s is true or false, not %.40q", name, value)
+		}
+		*at(s) = value == "true"
+		return nil
+	}}
+}
+
+func number(name, fallback string, low, high int, at func(*Settings) *int) key {
+	get := func(s *Settings) string {
+		if *at(s) == 0 {
+			return ""
+		}
+		return strconv.Itoa(*at(s))
+	}
+	return key{name, fallback, get, func(s *Settings, value string) error {
+		n, err := strconv.Atoi(value)
+		if value != "" && (err != nil || n < low || n > high) {
+			return refuse("%s is a number from %d to %d, not %.40q", name, low, high, value)
+		}
+		*at(s) = n
+		return nil
+	}}
+}
+
+func duration(name, fallback string, low, high time.Duration, at func(*Settings) *time.Duration) key {
+	get := func(s *Settings) string { return formatDuration(*at(s)) }
+	return key{name, fallback, get, func(s *Settings, value string) error {
+		d, err := parseDuration(value)
+		if value != "" && (err != nil || d < low || d > high) {
+			return refuse("%s is a duration from %s to %s such as %s, not %.40q",
+				name, formatDuration(low), formatDuration(high), fallback, value)
+		}
+		*at(s) = d
+		return nil
+	}}
+}
+
+func methods(name string, at func(*Settings) *[]string) key {
+	get := func(s *Settings) string { return strings.Join(*at(s), ",") }
+	return key{name, "password", get, func(s *Settings, value string) error {
+		if value != "" && value != "password" {
+			return refuse("%s knows only the method password, not %.40q", name, value)
+		}
+		*at(s) = nil
+		return nil
+	}}
 }
 
 var dayForm = regexp.MustCompile(`^(\d{1,5})d`)
@@ -174,5 +275,13 @@ func checkEntityID(value string) error {
 	if err != nil || !parsed.IsAbs() || strings.ContainsAny(value, " \"<>") {
 		return refuse("saml.entity_id is an absolute URI such as https://idp.example.com/saml/metadata, not %.80q", value)
 	}
+	return nil
+}
+
+func setLogoKey(s *Settings, value string) error {
+	if value != "" {
+		return refuse("logo is set from a picture file: logo=@FILE")
+	}
+	s.Logo = ""
 	return nil
 }
