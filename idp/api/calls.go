@@ -162,9 +162,6 @@ func (c *Client) Audit(ctx context.Context, q AuditQuery) (List[AuditEntry], err
 	if q.Limit > 0 {
 		values.Set("limit", strconv.Itoa(q.Limit))
 	}
-	if q.Forward {
-		values.Set("forward", "true")
-	}
 	return call[List[AuditEntry]](ctx, c, http.MethodGet, "/audit", values, nil)
 }
 

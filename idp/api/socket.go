@@ -146,16 +146,9 @@ func Peer(ctx context.Context) (uid int, ok bool) {
 	return uid, ok
 }
 
-// RefuseBrowsers answers 403 to every request that a web page could have caused: one with Origin or Referer, or for
-// another host than SocketHost.
-func RefuseBrowsers(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Host != SocketHost || r.Header.Get("Origin") != "" || r.Header.Get("Referer") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusForbidden)
-			_, _ = w.Write([]byte(`{"error":{"reason":"browser","text":"The socket answers the gatehouse command only, not a browser."}}` + "\n"))
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+// FromBrowser tells whether a web page could have caused a request on the socket: it names an origin or a referrer, or is
+// for another host than SocketHost.
+func FromBrowser(r *http.Request) bool {
+	h := r.Header
+	return r.Host != SocketHost || h.Get("Origin") != "" || h.Get("Referer") != "" || h.Get("Sec-Fetch-Site") != ""
 }

@@ -24,8 +24,16 @@ type Ref struct {
 
 // Warning is something about an app that a person should look at; it forbids nothing.
 type Warning struct {
-	Code string `json:"code"`
-	Text string `json:"text"`
+	Code     string `json:"code"`
+	Text     string `json:"text"`
+	Severity string `json:"severity,omitempty"` // info: needs no action; caution: may
+}
+
+// Difference is one thing that newer metadata changes; an empty Before is an addition, an empty After a removal.
+type Difference struct {
+	Field  string `json:"field"`
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
 }
 
 // Setting is one key of an app, a person or the organisation, with its value as `set` takes it.
@@ -51,6 +59,7 @@ type App struct {
 	ID             string    `json:"id"`
 	Name           string    `json:"name"`
 	Description    string    `json:"description,omitempty"`
+	LogoURL        string    `json:"logo_url,omitempty"`
 	State          string    `json:"state"` // pending, active, blocked, removed
 	Builtin        bool      `json:"builtin,omitempty"`
 	EntityID       string    `json:"entity_id,omitempty"`
@@ -61,6 +70,7 @@ type App struct {
 	Changed        time.Time `json:"changed,omitzero"`
 	SAML           *SAML     `json:"saml,omitempty"`
 	Settings       []Setting `json:"settings,omitempty"`
+	Warnings       []Warning `json:"warnings,omitempty"` // about the app as it is
 }
 
 // SAML is what an app's metadata says.
@@ -108,10 +118,10 @@ type NewApp struct {
 
 // AddedApp is the app as it is now, or, of a preview, as it would be.
 type AddedApp struct {
-	App         App       `json:"app"`
-	Warnings    []Warning `json:"warnings"`
-	Replaced    bool      `json:"replaced,omitempty"`
-	Differences []string  `json:"differences,omitempty"` // of a replaced app, one line each
+	App         App          `json:"app"`
+	Warnings    []Warning    `json:"warnings"` // about the metadata and the app
+	Replaced    bool         `json:"replaced,omitempty"`
+	Differences []Difference `json:"differences,omitempty"` // of a replaced app
 }
 
 // User is a person.
@@ -146,6 +156,8 @@ type NewUser struct {
 	PermissionSets []string `json:"permission_sets,omitempty"`
 	Groups         []string `json:"groups,omitempty"`
 	Roles          []string `json:"roles,omitempty"`
+
+	Attributes map[string][]string `json:"attributes,omitempty"`
 }
 
 // Password is a new password for a person.
@@ -157,7 +169,7 @@ type Password struct {
 type Profile struct {
 	ID       string   `json:"id"`
 	Name     string   `json:"name"`
-	IPRanges []string `json:"ip_ranges"`
+	IPRanges []string `json:"ip_ranges,omitempty"`
 	Members  int      `json:"members"`
 }
 
@@ -226,23 +238,23 @@ type AuditEntry struct {
 	Node    string            `json:"node,omitempty"`
 }
 
-// AuditQuery filters the audit; zero values do not filter. Entries come newest first, or with Forward oldest first.
+// AuditQuery filters the audit; zero values do not filter. Entries come newest first.
 type AuditQuery struct {
 	App, User, Kind, Outcome string
 	Since                    time.Time
 	After                    string
 	Limit                    int
-	Forward                  bool
 }
 
 // Key is a signing key of the identity provider.
 type Key struct {
 	ID          string    `json:"id"`
-	State       string    `json:"state"` // next, active, retiring, …
-	Algorithm   string    `json:"algorithm,omitempty"`
-	NotBefore   time.Time `json:"not_before,omitzero"`
-	NotAfter    time.Time `json:"not_after,omitzero"`
-	Fingerprint string    `json:"sha256,omitempty"`
+	State       string    `json:"state"` // next, active, retiring, retired
+	Algorithm   string    `json:"algorithm"`
+	Created     time.Time `json:"created"`
+	Activated   time.Time `json:"activated,omitzero"`
+	NotAfter    time.Time `json:"not_after"`
+	Fingerprint string    `json:"sha256,omitempty"` // of the certificate
 }
 
 // Explanation tells whether a person would get into an app, and why.
@@ -252,6 +264,8 @@ type Explanation struct {
 	Outcome string    `json:"outcome"` // allow, step_up, refuse
 	Reason  string    `json:"reason,omitempty"`
 	Text    string    `json:"text"`
+	Address string    `json:"address,omitempty"`
+	At      time.Time `json:"at"`
 	Rules   []Weighed `json:"rules"`
 }
 

@@ -1,0 +1,196 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"gatehouse/certs"
+	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
+	"gatehouse/idp/flow"
+	"gatehouse/idp/session"
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+	"gatehouse/sp/metadata"
+	"gatehouse/store"
+)
+
+// Fetcher gets what lies at an address that a person typed in. Its errors are worded for that person.
+type Fetcher interface {
+	Fetch(ctx context.Context, address string) ([]byte, error)
+}
+
+// IDPMetadata makes the identity provider's own metadata; with an app id, the one with that app's keys.
+type IDPMetadata interface {
+	IDPMetadata(ctx context.Context, app string) ([]byte, error)
+}
+
+// Actions are the operations, one method each: everything is parsed and checked first, then one Update makes the change and
+// appends its audit event. Who may call what is the route table's. Errors for the caller are *web.Error. All fields must be
+// set, except CheckSource.
+type Actions struct {
+	Store       store.Store
+	Directory   *directory.Directory
+	Keeper      *session.Keeper
+	Audit       *audit.Log
+	Keyring     *certs.Keyring
+	Fetcher     Fetcher
+	Metadata    IDPMetadata
+	CheckSource func(source string) error // of a released attribute: is it a name or a sound expression?
+	EntityID    func(context.Context) string
+	Host        string   // named in new certificates
+	Reachable   sp.Level // the highest level that the configured sign-in methods give
+	Version     string
+	Now         func() time.Time
+}
+
+// By is who acts, from where. On the unix socket the actor is "uid N".
+type By struct {
+	web.Actor
+	Address netip.Addr
+	Force   bool // make the change even if it shuts its author out
+}
+
+// onSocket tells whether the actor came through the unix socket, which roles and lock-out rules do not bind.
+func (b By) onSocket() bool { return strings.HasPrefix(b.ID, socketActor) }
+
+const socketActor = "uid "
+
+// change runs fn in one Update and appends the event that it returns. A change after which its author could no longer enter
+// the console is refused. fn may run more than once.
+func (a *Actions) change(ctx context.Context, by By, fn func(tx store.Tx) (audit.Event, error)) error {
+	return worded(a.Store.Update(ctx, func(tx store.Tx) error {
+		event, err := fn(tx)
+		if err != nil {
+			return err
+		}
+		if err := a.keepsAuthor(tx, by); err != nil {
+			return err
+		}
+		event.Actor, event.Outcome = by.ID, audit.OK
+		if by.Address.IsValid() {
+			event.Address = by.Address.String()
+		}
+		_, err = a.Audit.Append(tx, event)
+		return err
+	}))
+}
+
+// view runs fn in one View.
+func (a *Actions) view(ctx context.Context, fn func(tx store.Tx) error) error {
+	return worded(a.Store.View(ctx, fn))
+}
+
+// keepsAuthor refuses a change that would keep its author out of the console, unless it is forced. A session that the change
+// itself ended is no lock-out: the author can sign in again.
+func (a *Actions) keepsAuthor(tx store.Tx, by By) error {
+	if by.onSocket() || by.Force {
+		return nil
+	}
+	user, err := directory.ResolveUser(tx, by.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return lockOut("removed")
+	}
+	if err != nil {
+		return err
+	}
+	facts, err := a.factsFor(tx, user.ID, flow.Console)
+	if err != nil {
+		return err
+	}
+	facts.Address, facts.Now = by.Address, a.Now()
+	facts.Session = freshSession(user.ID, a.Reachable, facts.Now)
+	if current, _, err := session.Table.Get(tx, by.Session); err == nil {
+		facts.Session = &current
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	step := flow.Next(facts)
+	if !IsAdmin(user.Roles) {
+		return lockOut("role")
+	}
+	if step.Kind == flow.StepRefuse {
+		return lockOut(step.Reason.Type)
+	}
+	return nil
+}
+
+func lockOut(why string) error {
+	return &web.Error{
+		Status: http.StatusConflict, Reason: "locks_out_author", Err: errors.New(why),
+		Text: "This would shut you yourself out of the console, so nothing was changed. Have somebody else do it, or force it.",
+	}
+}
+
+// refused is a 4xx that the caller can do something about.
+func refused(status int, reason, field, format string, args ...any) *web.Error {
+	return &web.Error{Status: status, Reason: reason, Field: field, Text: fmt.Sprintf(format, args...)}
+}
+
+func badValue(field, format string, args ...any) *web.Error {
+	return refused(http.StatusBadRequest, "bad_value", field, format, args...)
+}
+
+// worded gives the errors of the packages below their public form; what it does not know stays internal.
+func worded(err error) error {
+	var public *web.Error
+	var setting *sp.SettingError
+	var state *sp.StateError
+	var parse *metadata.Error
+	var taken *store.ConflictError
+	var input *directory.InputError
+	var missing *directory.MissingError
+	var held *directory.HeldError
+	switch {
+	case err == nil, errors.As(err, &public):
+		return err
+	case errors.As(err, &setting):
+		return badValue(setting.Key, "%s %s.", setting.Key, setting.Reason)
+	case errors.As(err, &state):
+		return refused(http.StatusConflict, "wrong_state", "state", "%s.", sentence(state.Error()))
+	case errors.Is(err, sp.ErrRemoved):
+		return refused(http.StatusConflict, "removed", "", "%s.", sentence(err.Error()))
+	case errors.As(err, &input):
+		return badValue("", "%s.", sentence(input.Text))
+	case errors.As(err, &missing):
+		return unknown(missing.What, missing.Name)
+	case errors.As(err, &held):
+		return refused(http.StatusConflict, "held", "", "%s.", sentence(held.Error()))
+	case errors.As(err, &parse):
+		public := badValue("metadata", "The metadata cannot be used: %s.", strings.TrimSuffix(parse.Error(), "."))
+		public.Err = parse // pages show the line
+		return public
+	case errors.As(err, &taken):
+		return refused(http.StatusConflict, "exists", taken.Index, "The %s %q is taken: choose another.", strings.ReplaceAll(taken.Index, "_", " "), taken.Value)
+	case errors.Is(err, certs.ErrNoKey):
+		return refused(http.StatusNotFound, "not_found", "key", "%s.", sentence(err.Error()))
+	case errors.Is(err, certs.ErrKeyState):
+		return refused(http.StatusConflict, "wrong_state", "key", "%s.", sentence(err.Error()))
+	case errors.Is(err, audit.ErrCursor):
+		return badValue("after", "%s.", sentence(err.Error()))
+	case errors.Is(err, store.ErrBusy):
+		return &web.Error{Status: http.StatusServiceUnavailable, Reason: "busy", RetryAfter: time.Second, Err: err, Text: "The store is busy, so nothing was changed. Try again in a moment."}
+	}
+	return err
+}
+
+// asPublic is the public form of an error, nil when it has none.
+func asPublic(err error) *web.Error {
+	var public *web.Error
+	if errors.As(worded(err), &public) {
+		return public
+	}
+	return nil
+}
+
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}

@@ -1,0 +1,72 @@
+// Package admin owns the administration of Gatehouse: one set of Actions, and two thin faces over them, the JSON API (on the
+// public listener and on the unix socket) and the console's pages.
+//
+// A face parses, asks an action and answers; it decides nothing and writes nothing. What a role may do is in roles.go, who
+// may call what in the route tables of api.go and console.go. Read actions.go for how a change is made, then the route
+// tables.
+package admin
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strconv"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/web"
+)
+
+// Admin serves the console and the API. All fields must be set.
+type Admin struct {
+	Actions *Actions
+	Kit     *web.Kit
+	BaseURL string // public origin, shown as what apps are to be told
+}
+
+// Routes are the paths of the public listener: the API under /api/v1 and the console under /admin.
+func (a *Admin) Routes() []web.Route {
+	routes := a.consoleRoutes()
+	for _, row := range a.rows() {
+		routes = append(routes, web.Route{
+			Method: row.Method, Path: api.Root + row.Path, Permission: row.Permission, CrossSite: row.CrossSite,
+			MaxBody: row.MaxBody, API: true, Handle: row.handle,
+		})
+	}
+	return routes
+}
+
+// SocketRoutes are the same API for the unix socket: who may connect to it may do everything, browsers may do nothing.
+func (a *Admin) SocketRoutes() []web.Route {
+	var routes []web.Route
+	for _, row := range a.rows() {
+		routes = append(routes, web.Route{
+			Method: row.Method, Path: api.Root + row.Path, Permission: web.Public, CrossSite: true,
+			MaxBody: row.MaxBody, API: true, Handle: onSocket(row.handle),
+		})
+	}
+	return routes
+}
+
+// PeerContext is for the ConnContext of the socket's server.
+func (a *Admin) PeerContext(ctx context.Context, c net.Conn) context.Context {
+	return api.ConnContext(ctx, c)
+}
+
+// onSocket makes the user at the other end of the socket the actor, "uid N". A request that did not come through the socket,
+// or that a web page caused, is refused.
+func onSocket(next web.HandlerFunc) web.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		uid, ok := api.Peer(r.Context())
+		if !ok || api.FromBrowser(r) {
+			return refused(http.StatusForbidden, "browser", "", "The socket answers the gatehouse command only, not a browser.")
+		}
+		web.Of(r).Actor = web.Actor{ID: socketActor + strconv.Itoa(uid)}
+		return next(w, r)
+	}
+}
+
+// byOf is who a request acts for.
+func byOf(r *http.Request) By {
+	info := web.Of(r)
+	return By{Actor: info.Actor, Address: info.Address}
+}

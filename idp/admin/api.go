@@ -1,0 +1,208 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/web"
+)
+
+// row is one line of the API's route table. CrossSite is false everywhere: a browser may only call from our own pages.
+type row struct {
+	Method     string
+	Path       string // below api.Root
+	Permission web.Permission
+	CrossSite  bool
+	MaxBody    int64 // bytes; 0: the kit's default
+	Status     int   // of success; 0: 200
+	Action     func(c *call) (any, error)
+}
+
+// maxAppBody holds 1 MiB of metadata as JSON, which writes angle brackets as six bytes.
+const maxAppBody = 7 << 20
+
+func (a *Admin) rows() []row {
+	do := a.Actions
+	rows := []row{
+		{Method: "GET", Path: "/version", Permission: Overview, Action: func(*call) (any, error) { return api.Version{Version: do.Version}, nil }},
+
+		{Method: "GET", Path: "/apps", Permission: AppsRead, Action: func(c *call) (any, error) {
+			return do.Apps(c.ctx(), AppFilter{State: c.query("state"), Ref: c.query("ref"), After: c.query("after"), Limit: c.limit()})
+		}},
+		{Method: "POST", Path: "/apps", Permission: AppsWrite, MaxBody: maxAppBody, Status: 201, Action: with(func(c *call, n api.NewApp) (any, error) { return do.AddApp(c.ctx(), c.by(), n) })},
+		{Method: "POST", Path: "/apps/preview", Permission: AppsWrite, MaxBody: maxAppBody, Action: with(func(c *call, n api.NewApp) (any, error) { return do.PreviewApp(c.ctx(), c.by(), n) })},
+		{Method: "GET", Path: "/apps/{app}", Permission: AppsRead, Action: func(c *call) (any, error) { return do.App(c.ctx(), c.path("app")) }},
+		{Method: "PATCH", Path: "/apps/{app}", Permission: AppsWrite, MaxBody: 1 << 20, Action: with(func(c *call, change api.Change) (any, error) {
+			return do.SetApp(c.ctx(), c.forced(change), c.path("app"), change.Set)
+		})},
+		{Method: "DELETE", Path: "/apps/{app}", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.RemoveApp(c.ctx(), c.by(), c.path("app")) }},
+		{Method: "POST", Path: "/apps/{app}/block", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.BlockApp(c.ctx(), c.by(), c.path("app")) }},
+		{Method: "POST", Path: "/apps/{app}/unblock", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.UnblockApp(c.ctx(), c.by(), c.path("app")) }},
+		{Method: "POST", Path: "/apps/{app}/approve", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.ApproveApp(c.ctx(), c.by(), c.path("app")) }},
+		{Method: "GET", Path: "/apps/{app}/idp-metadata", Permission: AppsRead, Action: func(c *call) (any, error) { return do.OwnMetadata(c.ctx(), c.path("app")) }},
+		{Method: "GET", Path: "/metadata", Permission: AppsRead, Action: func(c *call) (any, error) { return do.OwnMetadata(c.ctx(), "") }},
+		{Method: "GET", Path: "/explain", Permission: AppsRead, Action: a.explain},
+
+		{Method: "GET", Path: "/users", Permission: UsersRead, Action: func(c *call) (any, error) {
+			return do.Users(c.ctx(), UserFilter{Search: c.query("search"), Ref: c.query("ref"), After: c.query("after"), Limit: c.limit()})
+		}},
+		{Method: "POST", Path: "/users", Permission: UsersWrite, Status: 201, Action: with(func(c *call, n api.NewUser) (any, error) { return do.AddUser(c.ctx(), c.by(), n) })},
+		{Method: "GET", Path: "/users/{user}", Permission: UsersRead, Action: func(c *call) (any, error) { return do.User(c.ctx(), c.path("user")) }},
+		{Method: "PATCH", Path: "/users/{user}", Permission: UsersWrite, Action: with(func(c *call, change api.Change) (any, error) {
+			return do.SetUser(c.ctx(), c.forced(change), c.path("user"), change.Set)
+		})},
+		{Method: "DELETE", Path: "/users/{user}", Permission: UsersWrite, Action: func(c *call) (any, error) { return do.RemoveUser(c.ctx(), c.by(), c.path("user")) }},
+		{Method: "POST", Path: "/users/{user}/disable", Permission: UsersWrite, Action: func(c *call) (any, error) { return do.DisableUser(c.ctx(), c.by(), c.path("user")) }},
+		{Method: "POST", Path: "/users/{user}/enable", Permission: UsersWrite, Action: func(c *call) (any, error) { return do.EnableUser(c.ctx(), c.by(), c.path("user")) }},
+		{Method: "POST", Path: "/users/{user}/password", Permission: UsersPassword, Action: with(func(c *call, p api.Password) (any, error) {
+			return do.ResetPassword(c.ctx(), c.by(), c.path("user"), p.Password)
+		})},
+
+		{Method: "GET", Path: "/sessions", Permission: SessionsRead, Action: func(c *call) (any, error) { return do.Sessions(c.ctx(), c.query("user"), c.query("app")) }},
+		{Method: "POST", Path: "/sessions/end", Permission: SessionsEnd, Action: with(func(c *call, ask api.EndSessions) (any, error) { return do.EndSessions(c.ctx(), c.by(), ask) })},
+
+		{Method: "GET", Path: "/audit", Permission: AuditRead, Action: a.auditList},
+		{Method: "GET", Path: "/audit/{code}", Permission: AuditRead, Action: func(c *call) (any, error) { return do.Trace(c.ctx(), c.path("code")) }},
+
+		{Method: "GET", Path: "/settings", Permission: SettingsRead, Action: func(c *call) (any, error) { return do.Settings(c.ctx()) }},
+		{Method: "PATCH", Path: "/settings", Permission: SettingsWrite, MaxBody: 1 << 20, Action: with(func(c *call, change api.Change) (any, error) {
+			return do.SetSettings(c.ctx(), c.forced(change), change.Set)
+		})},
+
+		{Method: "GET", Path: "/keys", Permission: KeysRead, Action: func(c *call) (any, error) { return do.Keys(c.ctx()) }},
+		{Method: "POST", Path: "/keys", Permission: KeysWrite, Status: 201, Action: func(c *call) (any, error) { return do.StageKey(c.ctx(), c.by()) }},
+		{Method: "POST", Path: "/keys/{key}/activate", Permission: KeysWrite, Action: func(c *call) (any, error) { return do.ActivateKey(c.ctx(), c.by(), c.path("key")) }},
+		{Method: "POST", Path: "/keys/{key}/retire", Permission: KeysWrite, Action: func(c *call) (any, error) { return do.RetireKey(c.ctx(), c.by(), c.path("key")) }},
+	}
+	rows = append(rows, profiles.rows(do, "/profiles")...)
+	rows = append(rows, permissionSets.rows(do, "/permission-sets")...)
+	return append(rows, groups.rows(do, "/groups")...)
+}
+
+// rows are the five operations on profiles, permission sets and groups.
+func (n *named[T]) rows(do *Actions, path string) []row {
+	return []row{
+		{Method: "GET", Path: path, Permission: UsersRead, Action: func(c *call) (any, error) {
+			return n.list(c.ctx(), do, c.query("ref"), c.query("after"), c.limit())
+		}},
+		{Method: "POST", Path: path, Permission: UsersWrite, Status: 201, Action: with(func(c *call, ask api.Named) (any, error) { return n.add(c.ctx(), do, c.by(), ask) })},
+		{Method: "GET", Path: path + "/{name}", Permission: UsersRead, Action: func(c *call) (any, error) { return n.get(c.ctx(), do, c.path("name")) }},
+		{Method: "PATCH", Path: path + "/{name}", Permission: UsersWrite, Action: with(func(c *call, change api.Change) (any, error) {
+			return n.set(c.ctx(), do, c.forced(change), c.path("name"), change.Set)
+		})},
+		{Method: "DELETE", Path: path + "/{name}", Permission: UsersWrite, Action: func(c *call) (any, error) { return n.remove(c.ctx(), do, c.by(), c.path("name")) }},
+	}
+}
+
+func (a *Admin) explain(c *call) (any, error) {
+	var address netip.Addr
+	if ip := c.query("ip"); ip != "" {
+		var err error
+		if address, err = netip.ParseAddr(ip); err != nil {
+			return nil, badValue("ip", "%.60q is not an IP address: write it like 192.0.2.7.", ip)
+		}
+	}
+	at, err := c.time("at")
+	if err != nil {
+		return nil, err
+	}
+	return a.Actions.Explain(c.ctx(), c.query("user"), c.query("app"), address.Unmap(), at)
+}
+
+func (a *Admin) auditList(c *call) (any, error) {
+	since, err := c.time("since")
+	if err != nil {
+		return nil, err
+	}
+	return a.Actions.AuditEntries(c.ctx(), api.AuditQuery{
+		App: c.query("app"), User: c.query("user"), Kind: c.query("kind"), Outcome: c.query("outcome"),
+		Since: since, After: c.query("after"), Limit: c.limit(),
+	})
+}
+
+// call is one request to the API, for its action.
+type call struct{ r *http.Request }
+
+func (c *call) ctx() context.Context     { return c.r.Context() }
+func (c *call) by() By                   { return byOf(c.r) }
+func (c *call) path(name string) string  { return c.r.PathValue(name) }
+func (c *call) query(name string) string { return c.r.URL.Query().Get(name) }
+
+func (c *call) forced(change api.Change) By {
+	by := c.by()
+	by.Force = change.Force
+	return by
+}
+
+// limit is 0, which actions read as their own bound, for an absent or senseless value.
+func (c *call) limit() int {
+	n, err := strconv.Atoi(c.query("limit"))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func (c *call) time(name string) (time.Time, error) {
+	text := c.query(name)
+	if text == "" {
+		return time.Time{}, nil
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return at, badValue(name, "%.60q is not a time: write it like 2027-01-31T18:00:00Z.", text)
+	}
+	return at, nil
+}
+
+// with reads the body into a T first: JSON, one value, no unknown fields.
+func with[T any](action func(*call, T) (any, error)) func(*call) (any, error) {
+	return func(c *call) (any, error) {
+		var body T
+		if kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+			return nil, refused(http.StatusUnsupportedMediaType, "not_json", "", "Send the request's body as JSON, with Content-Type: application/json.")
+		}
+		d := json.NewDecoder(c.r.Body)
+		d.DisallowUnknownFields()
+		err := d.Decode(&body)
+		if err == nil {
+			if _, err = d.Token(); errors.Is(err, io.EOF) {
+				return action(c, body)
+			}
+			err = errors.New("there is something after the value")
+		}
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return nil, err
+		}
+		return nil, refused(http.StatusBadRequest, "bad_json", "", "The request's body cannot be read: %.200s.", err.Error())
+	}
+}
+
+// handle is the row as a handler: ask, answer.
+func (w row) handle(out http.ResponseWriter, r *http.Request) error {
+	answer, err := w.Action(&call{r})
+	if err != nil {
+		return worded(err)
+	}
+	if raw, ok := answer.([]byte); ok {
+		out.Header().Set("Content-Type", "application/samlmetadata+xml")
+		web.NoStore(out.Header())
+		_, err = out.Write(raw)
+		return err
+	}
+	status := w.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	web.WriteJSON(out, status, answer)
+	return nil
+}

@@ -1,0 +1,152 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/audit"
+	"gatehouse/idp/flow"
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// AppFilter chooses apps for a list. An empty State means all but the removed ones.
+type AppFilter struct {
+	State string
+	Ref   string // only the app that an id, a name or an entity id stands for
+	After string
+	Limit int // 1 to 1,000; otherwise 1,000
+}
+
+const maxPage = 1000
+
+// Apps lists apps by id.
+func (a *Actions) Apps(ctx context.Context, filter AppFilter) (api.List[api.App], error) {
+	var list api.List[api.App]
+	err := a.view(ctx, func(tx store.Tx) error {
+		records, next, err := listApps(tx, filter)
+		list = api.List[api.App]{Items: make([]api.App, 0, len(records)), Next: next}
+		for i := range records {
+			list.Items = append(list.Items, wireApp(&records[i]))
+		}
+		return err
+	})
+	return list, err
+}
+
+func listApps(tx store.Tx, filter AppFilter) ([]sp.App, string, error) {
+	if filter.Ref != "" {
+		app, err := findApp(tx, filter.Ref)
+		if err != nil {
+			return nil, "", err
+		}
+		return []sp.App{app}, "", nil
+	}
+	page := store.Page{After: filter.After, Limit: pageSize(filter.Limit)}
+	if filter.State == "" {
+		records, next, err := sp.Apps.List(tx, page)
+		return slices.DeleteFunc(records, func(app sp.App) bool { return app.State == sp.Removed }), next, err
+	}
+	if !slices.Contains([]sp.State{sp.Pending, sp.Active, sp.Blocked, sp.Removed}, sp.State(filter.State)) {
+		return nil, "", badValue("state", "There is no state %.40q: choose pending, active, blocked or removed.", filter.State)
+	}
+	page.Index, page.Value = "state", filter.State
+	return sp.Apps.List(tx, page)
+}
+
+func pageSize(limit int) int {
+	if limit < 1 || limit > maxPage {
+		return maxPage
+	}
+	return limit
+}
+
+// App shows one app with its metadata, settings and warnings.
+func (a *Actions) App(ctx context.Context, ref string) (api.App, error) {
+	var shown api.App
+	err := a.view(ctx, func(tx store.Tx) error {
+		app, err := findApp(tx, ref)
+		if err != nil {
+			return err
+		}
+		shown, err = a.show(tx, &app)
+		return err
+	})
+	return shown, err
+}
+
+// SetApp changes settings of an app: all of them, or none.
+func (a *Actions) SetApp(ctx context.Context, by By, ref string, values map[string]string) (api.App, error) {
+	if len(values) == 0 {
+		return api.App{}, badValue("set", "Nothing was to be set: name at least one KEY=VALUE.")
+	}
+	return a.changeApp(ctx, by, ref, "app.set", func(tx store.Tx, app *sp.App) (map[string]string, error) {
+		if err := a.apply(tx, app, values); err != nil {
+			return nil, err
+		}
+		app.Changed = a.Now()
+		return describe(values), nil
+	})
+}
+
+// BlockApp shuts an app: its place in every session ends in the same transaction.
+func (a *Actions) BlockApp(ctx context.Context, by By, ref string) (api.App, error) {
+	return a.endApp(ctx, by, ref, "app.block", "blocked", (*sp.App).Block)
+}
+
+// RemoveApp removes an app and leaves its tombstone; its entity id is free again.
+func (a *Actions) RemoveApp(ctx context.Context, by By, ref string) (api.App, error) {
+	return a.endApp(ctx, by, ref, "app.remove", "removed", (*sp.App).Remove)
+}
+
+// UnblockApp opens a blocked app again.
+func (a *Actions) UnblockApp(ctx context.Context, by By, ref string) (api.App, error) {
+	return a.changeApp(ctx, by, ref, "app.unblock", func(_ store.Tx, app *sp.App) (map[string]string, error) {
+		return nil, app.Unblock(a.Now())
+	})
+}
+
+// ApproveApp makes a pending app active.
+func (a *Actions) ApproveApp(ctx context.Context, by By, ref string) (api.App, error) {
+	return a.changeApp(ctx, by, ref, "app.approve", func(_ store.Tx, app *sp.App) (map[string]string, error) {
+		return nil, app.Approve(a.Now())
+	})
+}
+
+func (a *Actions) endApp(ctx context.Context, by By, ref, kind, word string, move func(*sp.App, time.Time) error) (api.App, error) {
+	return a.changeApp(ctx, by, ref, kind, func(tx store.Tx, app *sp.App) (map[string]string, error) {
+		if flow.IsBuiltin(app.ID) {
+			return nil, refused(http.StatusConflict, "builtin", "app", "%s is part of Gatehouse and cannot be %s: set who may use it instead.", app.Definition.Name, word)
+		}
+		if err := move(app, a.Now()); err != nil {
+			return nil, err
+		}
+		left, err := flow.Withdraw(tx, flow.Scope{App: app.ID})
+		return map[string]string{"sessions": strconv.Itoa(len(left))}, err
+	})
+}
+
+// changeApp changes one app in one transaction with its event; fn returns the event's facts.
+func (a *Actions) changeApp(ctx context.Context, by By, ref, kind string, fn func(store.Tx, *sp.App) (map[string]string, error)) (api.App, error) {
+	var shown api.App
+	err := a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
+		app, err := findApp(tx, ref)
+		if err != nil {
+			return audit.Event{}, err
+		}
+		facts, err := fn(tx, &app)
+		if err != nil {
+			return audit.Event{}, err
+		}
+		if err := sp.Apps.Put(tx, &app); err != nil {
+			return audit.Event{}, err
+		}
+		shown, err = a.show(tx, &app)
+		return audit.Event{Kind: kind, App: app.ID, Facts: facts}, err
+	})
+	return shown, err
+}

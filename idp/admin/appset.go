@@ -1,0 +1,162 @@
+package admin
+
+import (
+	"encoding/json"
+	"strings"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/directory"
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// reference says how the items of a setting are named by people and stored as ids.
+type reference struct {
+	ids  func(tx store.Tx, names []string) ([]string, error)
+	name func(tx store.Tx, id string) (api.Ref, error)
+}
+
+var references = map[string]reference{
+	"policy.profiles":        {directory.AllProfiles.IDs, profileRef},
+	"policy.permission_sets": {directory.AllPermissionSets.IDs, setRef},
+	"policy.groups":          {directory.AllGroups.IDs, groupRef},
+	"policy.users":           {userIDs, userRef},
+}
+
+func userIDs(tx store.Tx, names []string) ([]string, error) {
+	ids := make([]string, 0, len(names))
+	for _, name := range names {
+		user, err := directory.ResolveUser(tx, name)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, user.ID)
+	}
+	return ids, nil
+}
+
+// apply sets values as people write them: names become ids, and what only the store or an expression can tell is checked.
+func (a *Actions) apply(tx store.Tx, app *sp.App, values map[string]string) error {
+	resolved := make(map[string]string, len(values))
+	for key, value := range values {
+		ref, named := references[key]
+		if !named || value == sp.Undo || value == "" {
+			resolved[key] = value
+			continue
+		}
+		ids, err := ref.ids(tx, splitList(value))
+		if err != nil {
+			return fieldOf(key, err)
+		}
+		resolved[key] = joinList(ids)
+	}
+	if err := app.Apply(resolved); err != nil {
+		return err
+	}
+	return a.checkApp(tx, app, values)
+}
+
+func (a *Actions) checkApp(tx store.Tx, app *sp.App, values map[string]string) error {
+	saml := app.Definition.SAML
+	if saml == nil {
+		return nil
+	}
+	if _, set := values["saml.signing_key"]; set && saml.Settings.SigningKey != "" {
+		if _, _, err := a.Keyring.ByID(tx, saml.Settings.SigningKey); err != nil {
+			return fieldOf("saml.signing_key", err)
+		}
+	}
+	if _, set := values["saml.attributes"]; !set || a.CheckSource == nil {
+		return nil
+	}
+	for _, attribute := range saml.Settings.Attributes {
+		if err := a.CheckSource(attribute.Source); err != nil {
+			return badValue("saml.attributes", "The source of the attribute %.80q cannot be used: %v.", attribute.Name, err)
+		}
+	}
+	return nil
+}
+
+// fieldOf names the setting that an error is about.
+func fieldOf(key string, err error) error {
+	public := asPublic(err)
+	if public == nil {
+		return err
+	}
+	named := *public
+	named.Field = key
+	return &named
+}
+
+// appSettings lists an app's settings with names in the place of ids.
+func appSettings(tx store.Tx, app *sp.App) ([]api.Setting, error) {
+	var list []api.Setting
+	for _, s := range sp.Settings() {
+		if strings.HasPrefix(s.Key, "saml.") && app.Definition.SAML == nil {
+			continue
+		}
+		value, isDefault, err := app.Setting(s.Key)
+		if err != nil {
+			return nil, err
+		}
+		if ref, named := references[s.Key]; named && !isDefault {
+			if value, err = namesOf(tx, ref, value); err != nil {
+				return nil, err
+			}
+		}
+		list = append(list, api.Setting{
+			Key: s.Key, Value: value, IsDefault: isDefault, Label: s.Label, Help: s.Help, Kind: string(s.Kind),
+			Options: s.Options, Default: s.Default,
+		})
+	}
+	return list, nil
+}
+
+func namesOf(tx store.Tx, ref reference, value string) (string, error) {
+	ids := splitList(value)
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		named, err := ref.name(tx, id)
+		if err != nil {
+			return "", err
+		}
+		names[i] = named.Name
+	}
+	return joinList(names), nil
+}
+
+// splitList reads a list as settings write it; sp checks what comes of it.
+func splitList(value string) []string {
+	var items []string
+	if strings.HasPrefix(value, "[") && json.Unmarshal([]byte(value), &items) == nil {
+		return items
+	}
+	for item := range strings.SplitSeq(value, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// joinList writes a list as settings read it: with commas where that is safe.
+func joinList(items []string) string {
+	joined := strings.Join(items, ",")
+	if strings.Count(joined, ",") == max(len(items)-1, 0) && !strings.HasPrefix(joined, "[") && joined != sp.Undo && joined != "" {
+		return joined
+	}
+	encoded, err := json.Marshal(items)
+	if err != nil || len(items) == 0 { // strings always encode
+		return ""
+	}
+	return string(encoded)
+}
+
+// describe makes the facts of a settings event. Settings of apps hold no secrets.
+func describe(values map[string]string) map[string]string {
+	facts := make(map[string]string, len(values))
+	for key, value := range values {
+		facts[key] = value
+	}
+	return facts
+}

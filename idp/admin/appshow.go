@@ -1,0 +1,124 @@
+package admin
+
+import (
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/flow"
+	"gatehouse/sp"
+	"gatehouse/sp/metadata"
+	"gatehouse/store"
+)
+
+// wireApp is an app as lists show it.
+func wireApp(app *sp.App) api.App {
+	p := &app.Policy
+	return api.App{
+		ID: app.ID, Name: app.Definition.Name, Description: app.Definition.Description, State: string(app.State),
+		Builtin: flow.IsBuiltin(app.ID), EntityID: app.EntityID(), LogoURL: app.Definition.LogoURL,
+		PermittedUsers: p.PermittedUsers, Permitted: len(p.Profiles) + len(p.PermissionSets) + len(p.Groups) + len(p.Users),
+		Created: app.Created, CreatedBy: app.CreatedBy, Changed: app.Changed,
+	}
+}
+
+// show is an app with everything about it.
+func (a *Actions) show(tx store.Tx, app *sp.App) (api.App, error) {
+	shown := wireApp(app)
+	var err error
+	if shown.Settings, err = appSettings(tx, app); err != nil {
+		return shown, err
+	}
+	if saml := app.Definition.SAML; saml != nil {
+		shown.SAML = wireSAML(&saml.Metadata)
+	}
+	shown.Warnings = append(appWarnings(app), a.endingCertificates(app)...)
+	return shown, nil
+}
+
+func wireSAML(m *sp.Metadata) *api.SAML {
+	wire := &api.SAML{
+		EntityID: m.EntityID, SourceURL: m.SourceURL, ValidUntil: m.ValidUntil, NameIDFormats: m.NameIDFormats,
+		RequestsSigned: m.AuthnRequestsSigned, DisplayName: m.DisplayName, LogoURL: m.LogoURL,
+		ACS: wireEndpoints(m.ACS), SLO: wireEndpoints(m.SLO),
+	}
+	for i := range m.Keys {
+		wire.Certificates = append(wire.Certificates, wireCertificate(&m.Keys[i]))
+	}
+	for _, service := range m.AttributeServices {
+		for _, asked := range service.Requested {
+			wire.Requested = append(wire.Requested, asked.Name)
+		}
+	}
+	return wire
+}
+
+func wireEndpoints(list []sp.Endpoint) []api.Endpoint {
+	wire := make([]api.Endpoint, len(list))
+	for i, e := range list {
+		wire[i] = api.Endpoint{Binding: e.Binding, Location: e.Location, Index: e.Index, Default: e.IsDefault != nil && *e.IsDefault}
+	}
+	return wire
+}
+
+func wireCertificate(key *sp.Key) api.Certificate {
+	wire := api.Certificate{Use: string(key.Use), Fingerprint: key.Fingerprint()}
+	if certificate, err := x509.ParseCertificate(key.Certificate); err == nil { // a bare key has none
+		wire.Subject, wire.NotAfter = certificate.Subject.String(), certificate.NotAfter
+	}
+	return wire
+}
+
+// appWarnings are about the settings and the policy as they are.
+func appWarnings(app *sp.App) []api.Warning {
+	var list []api.Warning
+	if NobodyEnters(&app.Policy) {
+		list = append(list, api.Warning{Code: "nobody_permitted", Severity: string(metadata.Caution), Text: "Nobody may use this app: its policy permits only those it names, and names none."})
+	}
+	if app.Definition.SAML != nil {
+		for _, text := range app.Definition.SAML.Cautions() {
+			list = append(list, api.Warning{Code: "setting", Severity: string(metadata.Caution), Text: text})
+		}
+	}
+	return list
+}
+
+// soon is how early the end of an app's certificate is announced.
+const soon = 30 * 24 * time.Hour
+
+func (a *Actions) endingCertificates(app *sp.App) []api.Warning {
+	if app.Definition.SAML == nil {
+		return nil
+	}
+	var list []api.Warning
+	for i := range app.Definition.SAML.Metadata.Keys {
+		c := wireCertificate(&app.Definition.SAML.Metadata.Keys[i])
+		if !c.NotAfter.IsZero() && c.NotAfter.Before(a.Now().Add(soon)) {
+			list = append(list, api.Warning{Code: "certificate_ends", Severity: string(metadata.Caution),
+				Text: fmt.Sprintf("The app's certificate %.80q ends on %s: ask for newer metadata.", c.Subject, c.NotAfter.UTC().Format("2 January 2006"))})
+		}
+	}
+	return list
+}
+
+// NobodyEnters tells whether a policy is limited to lists that are all empty.
+func NobodyEnters(p *sp.Policy) bool {
+	return p.PermittedUsers == sp.PermitPreauthorized && len(p.Profiles)+len(p.PermissionSets)+len(p.Groups)+len(p.Users) == 0
+}
+
+func wireWarnings(list []metadata.Warning) []api.Warning {
+	wire := make([]api.Warning, len(list))
+	for i, w := range list {
+		wire[i] = api.Warning{Code: w.Code, Text: w.Text, Severity: string(w.Severity)}
+	}
+	return wire
+}
+
+func wireDifferences(list []metadata.Change) []api.Difference {
+	wire := make([]api.Difference, len(list))
+	for i, c := range list {
+		wire[i] = api.Difference(c)
+	}
+	return wire
+}

@@ -1,0 +1,59 @@
+package admin
+
+import (
+	"slices"
+
+	"gatehouse/idp/web"
+)
+
+// The roles of the console and the API (design, section 4).
+const (
+	RoleOwner     = "owner"
+	RoleAppAdmin  = "app_admin"
+	RoleDeveloper = "developer"
+	RoleApprover  = "approver"
+	RoleHelpDesk  = "help_desk"
+	RoleAuditor   = "auditor"
+)
+
+// The permissions that the route table names. Overview is what every role has.
+const (
+	Overview      web.Permission = "overview"
+	AppsRead      web.Permission = "apps.read"
+	AppsWrite     web.Permission = "apps.write"
+	UsersRead     web.Permission = "users.read"
+	UsersWrite    web.Permission = "users.write"
+	UsersPassword web.Permission = "users.password"
+	SessionsRead  web.Permission = "sessions.read"
+	SessionsEnd   web.Permission = "sessions.end"
+	AuditRead     web.Permission = "audit.read"
+	SettingsRead  web.Permission = "settings.read"
+	SettingsWrite web.Permission = "settings.write"
+	KeysRead      web.Permission = "keys.read"
+	KeysWrite     web.Permission = "keys.write"
+)
+
+// permissions says what each role may do; an owner may do everything. Developers get their own apps with the registration
+// of apps, approvers their requests with access requests.
+var permissions = map[string][]web.Permission{
+	RoleAppAdmin:  {Overview, AppsRead, AppsWrite, UsersRead, SessionsRead, AuditRead},
+	RoleDeveloper: {Overview, AppsRead},
+	RoleApprover:  {Overview, AppsRead},
+	RoleHelpDesk:  {Overview, UsersRead, UsersPassword, SessionsRead, SessionsEnd},
+	RoleAuditor:   {Overview, AppsRead, UsersRead, SessionsRead, AuditRead, SettingsRead, KeysRead},
+}
+
+// Roles lists the roles in the order in which forms offer them.
+func Roles() []string {
+	return []string{RoleOwner, RoleAppAdmin, RoleDeveloper, RoleApprover, RoleHelpDesk, RoleAuditor}
+}
+
+// Allows tells whether one of the roles holds a permission. An unknown role holds none.
+func Allows(roles []string, need web.Permission) bool {
+	return slices.ContainsFunc(roles, func(role string) bool {
+		return role == RoleOwner || slices.Contains(permissions[role], need)
+	})
+}
+
+// IsAdmin tells whether the roles open the console at all.
+func IsAdmin(roles []string) bool { return Allows(roles, Overview) }

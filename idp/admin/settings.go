@@ -1,0 +1,90 @@
+package admin
+
+import (
+	"context"
+	"encoding/base64"
+	"maps"
+	"slices"
+	"strings"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// Settings lists the organisation's settings.
+func (a *Actions) Settings(ctx context.Context) (api.List[api.Setting], error) {
+	var list api.List[api.Setting]
+	err := a.view(ctx, func(tx store.Tx) error {
+		settings, _, err := directory.LoadSettings(tx)
+		list.Items = wireSettings(&settings)
+		return err
+	})
+	return list, err
+}
+
+// SetSettings changes the organisation's settings: all of them, or none. The logo is a data URI of a picture.
+func (a *Actions) SetSettings(ctx context.Context, by By, values map[string]string) (api.List[api.Setting], error) {
+	if len(values) == 0 {
+		return api.List[api.Setting]{}, badValue("set", "Nothing was to be set: name at least one KEY=VALUE.")
+	}
+	var list api.List[api.Setting]
+	err := a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
+		for _, key := range slices.Sorted(maps.Keys(values)) {
+			if err := setSetting(tx, key, values[key]); err != nil {
+				return audit.Event{}, fieldOf(key, err)
+			}
+		}
+		settings, _, err := directory.LoadSettings(tx)
+		list.Items = wireSettings(&settings)
+		return audit.Event{Kind: "settings.set", Facts: settingFacts(values)}, err
+	})
+	return list, err
+}
+
+func setSetting(tx store.Tx, key, value string) error {
+	if key == "logo" && value != "" && value != sp.Undo {
+		picture, err := decodePicture(value)
+		if err != nil {
+			return err
+		}
+		return directory.SaveLogo(tx, picture)
+	}
+	settings, _, err := directory.LoadSettings(tx)
+	if err != nil {
+		return err
+	}
+	if err := settings.Set(key, value); err != nil {
+		return err
+	}
+	return directory.SaveSettings(tx, settings)
+}
+
+// decodePicture reads a data URI in base64 (RFC 2397).
+func decodePicture(value string) ([]byte, error) {
+	header, data, found := strings.Cut(value, ";base64,")
+	picture, err := base64.StdEncoding.DecodeString(data)
+	if !found || !strings.HasPrefix(header, "data:") || err != nil {
+		return nil, badValue("logo", "The logo is set from a picture file: write logo=@FILE.")
+	}
+	return picture, nil
+}
+
+// settingFacts leaves the picture out of the audit.
+func settingFacts(values map[string]string) map[string]string {
+	facts := describe(values)
+	if strings.HasPrefix(facts["logo"], "data:") {
+		facts["logo"] = "a picture"
+	}
+	return facts
+}
+
+func wireSettings(s *directory.Settings) []api.Setting {
+	var list []api.Setting
+	for _, one := range s.List() {
+		list = append(list, api.Setting{Key: one.Key, Value: one.Value, IsDefault: one.IsDefault, Default: one.Default, Kind: "text"})
+	}
+	return list
+}

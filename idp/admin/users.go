@@ -1,0 +1,284 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
+	"gatehouse/idp/flow"
+	"gatehouse/store"
+)
+
+// UserFilter chooses people for a list: those whose user name or e-mail begins with Search, or who hold a profile,
+// permission set or group (an id, in Index terms of directory.Users).
+type UserFilter struct {
+	Search string
+	Ref    string // only the person that an id or a name stands for
+	Index  string // "profile", "permission_set" or "group"
+	Value  string
+	After  string
+	Limit  int // 1 to 1,000; otherwise 1,000
+}
+
+// Users lists people.
+func (a *Actions) Users(ctx context.Context, filter UserFilter) (api.List[api.User], error) {
+	list := api.List[api.User]{Items: []api.User{}}
+	err := a.view(ctx, func(tx store.Tx) error {
+		records, next, err := listUsers(tx, filter)
+		if err != nil {
+			return err
+		}
+		list = api.List[api.User]{Items: make([]api.User, 0, len(records)), Next: next}
+		for i := range records {
+			wire, err := wireUser(tx, &records[i])
+			if err != nil {
+				return err
+			}
+			list.Items = append(list.Items, wire)
+		}
+		return nil
+	})
+	return list, err
+}
+
+func listUsers(tx store.Tx, filter UserFilter) ([]directory.User, string, error) {
+	switch {
+	case filter.Ref != "":
+		user, err := directory.ResolveUser(tx, filter.Ref)
+		return []directory.User{user}, "", err
+	case filter.Index != "":
+		return directory.Users.List(tx, store.Page{Index: filter.Index, Value: filter.Value, After: filter.After, Limit: pageSize(filter.Limit)})
+	}
+	return directory.Search(tx, filter.Search, filter.After, pageSize(filter.Limit))
+}
+
+// User shows one person.
+func (a *Actions) User(ctx context.Context, ref string) (api.User, error) {
+	var shown api.User
+	err := a.view(ctx, func(tx store.Tx) error {
+		user, err := directory.ResolveUser(tx, ref)
+		if err != nil {
+			return err
+		}
+		shown, err = wireUser(tx, &user)
+		return err
+	})
+	return shown, err
+}
+
+// AddUser adds a person. Without a profile the one named Standard is given, or the only one there is.
+func (a *Actions) AddUser(ctx context.Context, by By, n api.NewUser) (api.User, error) {
+	hash, err := a.hash(ctx, n.Password)
+	if err != nil {
+		return api.User{}, err
+	}
+	var shown api.User
+	err = a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
+		user, err := newUser(tx, n)
+		if err != nil {
+			return audit.Event{}, err
+		}
+		if err := mayHandle(by, &user); err != nil {
+			return audit.Event{}, err
+		}
+		if user, err = a.Directory.AddUser(tx, user); err != nil {
+			return audit.Event{}, err
+		}
+		if hash != "" {
+			if err := a.Directory.SetPassword(tx, user.ID, hash); err != nil {
+				return audit.Event{}, err
+			}
+		}
+		shown, err = wireUser(tx, &user)
+		return audit.Event{Kind: "user.add", User: user.ID, Facts: map[string]string{"name": user.Name}}, err
+	})
+	return shown, err
+}
+
+// hash checks and hashes a password outside any transaction; an empty one stays empty.
+func (a *Actions) hash(ctx context.Context, password string) (string, error) {
+	if password == "" {
+		return "", nil
+	}
+	if err := directory.CheckPassword(password); err != nil {
+		return "", fieldOf("password", err)
+	}
+	return a.Directory.HashPassword(ctx, password)
+}
+
+func newUser(tx store.Tx, n api.NewUser) (directory.User, error) {
+	user := directory.User{
+		Name: n.Name, Email: n.Email, DisplayName: n.DisplayName, GivenName: n.GivenName, Surname: n.Surname,
+		Roles: n.Roles, Attributes: n.Attributes,
+	}
+	var err error
+	if user.Profile, err = profileFor(tx, n.Profile); err != nil {
+		return user, fieldOf("profile", err)
+	}
+	if user.PermissionSets, err = directory.AllPermissionSets.IDs(tx, n.PermissionSets); err != nil {
+		return user, fieldOf("permission_sets", err)
+	}
+	user.Groups, err = directory.AllGroups.IDs(tx, n.Groups)
+	return user, fieldOf("groups", err)
+}
+
+// standardProfile is the profile of people for whom nobody chose one.
+const standardProfile = "Standard"
+
+// profileFor finds the named profile. For no name it finds the standard one, the only one, or makes the first.
+func profileFor(tx store.Tx, ref string) (string, error) {
+	if ref != "" {
+		profile, err := directory.AllProfiles.Resolve(tx, ref)
+		return profile.ID, err
+	}
+	profile, err := directory.AllProfiles.Resolve(tx, standardProfile)
+	if err == nil || !errors.Is(err, store.ErrNotFound) {
+		return profile.ID, err
+	}
+	few, _, err := directory.AllProfiles.List(tx, "", 2)
+	switch {
+	case err != nil:
+		return "", err
+	case len(few) == 1:
+		return few[0].ID, nil
+	case len(few) > 1:
+		return "", badValue("profile", "Give the person a profile: there are several and none is called %s.", standardProfile)
+	}
+	profile, err = directory.AllProfiles.Add(tx, directory.Profile{Name: standardProfile})
+	return profile.ID, err
+}
+
+// EnableUser lets a person sign in again.
+func (a *Actions) EnableUser(ctx context.Context, by By, ref string) (api.User, error) {
+	return a.changeUser(ctx, by, ref, "user.enable", func(tx store.Tx, user *directory.User) (map[string]string, error) {
+		changed, err := a.Directory.Enable(tx, user.ID)
+		*user = changed
+		return nil, err
+	})
+}
+
+// DisableUser keeps a person from signing in and ends their sessions.
+func (a *Actions) DisableUser(ctx context.Context, by By, ref string) (api.User, error) {
+	return a.changeUser(ctx, by, ref, "user.disable", func(tx store.Tx, user *directory.User) (map[string]string, error) {
+		changed, err := a.Directory.Disable(tx, user.ID)
+		if err != nil {
+			return nil, err
+		}
+		*user = changed
+		return endSessions(tx, user.ID)
+	})
+}
+
+// ResetPassword sets a person's password and ends their sessions.
+func (a *Actions) ResetPassword(ctx context.Context, by By, ref, password string) (api.User, error) {
+	if password == "" {
+		return api.User{}, badValue("password", "Give the new password.")
+	}
+	hash, err := a.hash(ctx, password)
+	if err != nil {
+		return api.User{}, err
+	}
+	return a.changeUser(ctx, by, ref, "user.password", func(tx store.Tx, user *directory.User) (map[string]string, error) {
+		if err := a.Directory.SetPassword(tx, user.ID, hash); err != nil {
+			return nil, err
+		}
+		return endSessions(tx, user.ID)
+	})
+}
+
+// RemoveUser removes a person and ends their sessions.
+func (a *Actions) RemoveUser(ctx context.Context, by By, ref string) (api.User, error) {
+	return a.changeUser(ctx, by, ref, "user.remove", func(tx store.Tx, user *directory.User) (map[string]string, error) {
+		facts, err := endSessions(tx, user.ID)
+		if err != nil {
+			return nil, err
+		}
+		facts["name"] = user.Name
+		_, err = a.Directory.RemoveUser(tx, user.ID)
+		return facts, err
+	})
+}
+
+func endSessions(tx store.Tx, user string) (map[string]string, error) {
+	ended, err := flow.Withdraw(tx, flow.Scope{User: user})
+	return map[string]string{"sessions": strconv.Itoa(len(ended))}, err
+}
+
+// changeUser changes one person in one transaction with its event; fn returns the event's facts.
+func (a *Actions) changeUser(ctx context.Context, by By, ref, kind string, fn func(store.Tx, *directory.User) (map[string]string, error)) (api.User, error) {
+	var shown api.User
+	err := a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
+		user, err := directory.ResolveUser(tx, ref)
+		if err != nil {
+			return audit.Event{}, err
+		}
+		before := user
+		if err := mayHandle(by, &before); err != nil {
+			return audit.Event{}, err
+		}
+		facts, err := fn(tx, &user)
+		if err != nil {
+			return audit.Event{}, err
+		}
+		if err := mayHandle(by, &user); err != nil {
+			return audit.Event{}, err
+		}
+		if err := keepsOwner(tx, &before); err != nil {
+			return audit.Event{}, err
+		}
+		shown, err = wireUser(tx, &user)
+		return audit.Event{Kind: kind, User: user.ID, Facts: facts}, err
+	})
+	return shown, err
+}
+
+// mayHandle keeps people without the owner role from taking over those who hold one, and from handing roles out.
+func mayHandle(by By, user *directory.User) error {
+	if by.onSocket() || slices.Contains(by.Roles, RoleOwner) || len(user.Roles) == 0 || user.ID == by.ID {
+		return nil
+	}
+	return refused(http.StatusForbidden, "needs_owner", "roles", "%s has a role, so only an owner may do this: ask one.", user.Name)
+}
+
+// keepsOwner refuses a change after which no active owner is left. Only a change to an owner can cause that.
+func keepsOwner(tx store.Tx, before *directory.User) error {
+	if before.Disabled || !slices.Contains(before.Roles, RoleOwner) {
+		return nil
+	}
+	left := false
+	err := directory.Users.Each(tx, store.Page{}, func(_ string, user *directory.User) error {
+		if left = !user.Disabled && slices.Contains(user.Roles, RoleOwner); left {
+			return store.ErrStop
+		}
+		return nil
+	})
+	if err == nil && !left {
+		err = refused(http.StatusConflict, "last_owner", "roles", "%s is the last owner: make somebody else an owner first.", before.Name)
+	}
+	return err
+}
+
+func wireUser(tx store.Tx, user *directory.User) (api.User, error) {
+	wire := api.User{
+		ID: user.ID, Name: user.Name, DisplayName: user.DisplayName, Email: user.Email, GivenName: user.GivenName,
+		Surname: user.Surname, Status: "active", Roles: slices.Clone(user.Roles), Attributes: user.Attributes,
+		Created: user.Created, Changed: user.Changed,
+	}
+	if user.Disabled {
+		wire.Status = "disabled"
+	}
+	if wire.Roles == nil {
+		wire.Roles = []string{}
+	}
+	var errs [4]error
+	wire.Profile, errs[0] = profileRef(tx, user.Profile)
+	wire.PermissionSets, errs[1] = refsTo(tx, user.PermissionSets, setRef)
+	wire.Groups, errs[2] = refsTo(tx, user.Groups, groupRef)
+	wire.LastSignIn, errs[3] = directory.LastSignIn(tx, user.ID)
+	return wire, errors.Join(errs[:]...)
+}
