@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"sync"
 
 	"gatehouse/sp"
 )
@@ -107,6 +108,12 @@ const (
 	infoClose      = `</ds:DigestValue></ds:Reference></ds:SignedInfo>`
 )
 
+// scratches are buffers that signatures are written in before they are inserted.
+var scratches = sync.Pool{New: func() any {
+	scratch := make([]byte, 0, 4<<10)
+	return &scratch
+}}
+
 // signInto inserts an enveloped signature at offset at over the canonical element doc[from:], whose ID is id.
 func (s *Signing) signInto(doc []byte, from, at int, id string) ([]byte, error) {
 	h := s.digest.hash.New()
@@ -114,20 +121,21 @@ func (s *Signing) signInto(doc []byte, from, at int, id string) ([]byte, error) 
 	var sum [64]byte
 	digestValue := h.Sum(sum[:0])
 
-	info := make([]byte, 0, 1024)
-	info = append(append(append(info, methodOpen...), s.algorithm.uri...), referenceOpen...)
-	info = append(append(append(info, id...), transforms...), s.digest.uri...)
-	info = base64.StdEncoding.AppendEncode(append(info, digestOpen...), digestValue)
-	info = append(info, infoClose...)
+	scratch := scratches.Get().(*[]byte)
+	defer scratches.Put(scratch)
+	signature := append(append((*scratch)[:0], signatureOpen...), methodOpen...)
+	signature = append(append(append(signature, s.algorithm.uri...), referenceOpen...), id...)
+	signature = append(append(append(signature, transforms...), s.digest.uri...), digestOpen...)
+	signature = append(base64.StdEncoding.AppendEncode(signature, digestValue), infoClose...)
 
-	value, err := s.sign(info)
+	value, err := s.sign(signature[len(signatureOpen):])
 	if err != nil {
 		return nil, err
 	}
-	signature := make([]byte, 0, len(signatureOpen)+len(info)+len(s.key.keyInfo)+base64.StdEncoding.EncodedLen(len(value))+80)
-	signature = append(append(append(signature, signatureOpen...), info...), "<ds:SignatureValue>"...)
+	signature = append(signature, "<ds:SignatureValue>"...)
 	signature = base64.StdEncoding.AppendEncode(signature, value)
 	signature = append(append(append(signature, "</ds:SignatureValue>"...), s.key.keyInfo...), "</ds:Signature>"...)
+	*scratch = signature
 	return slices.Insert(doc, at, signature...), nil
 }
 
