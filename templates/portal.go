@@ -1,6 +1,9 @@
 package templates
 
-import "io"
+import (
+	"io"
+	"slices"
+)
 
 // Tile is one app in the portal.
 type Tile struct {
@@ -39,3 +42,8 @@ type AccountPage struct {
 
 // Account writes a person's own page.
 func Account(w io.Writer, p AccountPage) error { return render(w, "account", p) }
+
+// HasFavourites tells whether the page has a section of favourites; a search shows one list only.
+func (p PortalPage) HasFavourites() bool {
+	return p.Query == "" && slices.ContainsFunc(p.Tiles, func(t Tile) bool { return t.Favourite })
+}
