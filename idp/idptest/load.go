@@ -112,6 +112,16 @@ func (l *Load) ask(client *http.Client, target string) error {
 	return nil
 }
 
+// AddCookie gives the client a cookie of another one.
+func (c *Client) AddCookie(cookie *http.Cookie) {
+	c.t.Helper()
+	base, err := url.Parse(c.server.URL)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.http.Jar.SetCookies(base, []*http.Cookie{cookie})
+}
+
 // SessionCookie is the session cookie of a signed-in client.
 func (c *Client) SessionCookie() *http.Cookie {
 	c.t.Helper()
