@@ -84,7 +84,7 @@ func checkText(what, text string) error {
 		return refuse("The %s is not valid UTF-8", what)
 	}
 	for _, r := range text {
-		if r != ' ' && !unicode.IsGraphic(r) || unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point) {
+		if r != ' ' && !unicode.IsGraphic(r) || unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
 			return refuse("The %s holds the invisible character U+%04X: type it again", what, r)
 		}
 	}

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"errors"
 	"strings"
 
 	"gatehouse/store"
@@ -19,6 +20,9 @@ func Search(tx store.Tx, text, cursor string, limit int) ([]User, string, error)
 	}
 	var found []User
 	phase, after, _ := strings.Cut(cursor, ":")
+	if cursor != "" && phase != "name" && phase != "email" {
+		return nil, "", errCursor
+	}
 	if phase != "email" {
 		users, next, err := Users.List(tx, store.Page{Index: "name", Prefix: text, After: after, Limit: limit})
 		if err != nil {
@@ -58,9 +62,12 @@ func searchEmail(tx store.Tx, found []User, text, after string, limit int) ([]Us
 	return found, next, nil
 }
 
+var errCursor = refuse("The list cannot be continued there: start it again")
+
+// badCursor blames the cursor, if there is one, for an error that is not the store's.
 func badCursor(cursor string, err error) error {
-	if cursor == "" {
+	if cursor == "" || errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrNewer) {
 		return err
 	}
-	return refuse("The list cannot be continued there: start it again")
+	return errCursor
 }
