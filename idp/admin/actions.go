@@ -42,10 +42,8 @@ type Actions struct {
 	Fetcher     Fetcher
 	Metadata    IDPMetadata
 	CheckSource func(source string) error // of a released attribute: is it a name or a sound expression?
-	EntityID    func(context.Context) string
-	Host        string   // named in new certificates
-	Reachable   sp.Level // the highest level that the configured sign-in methods give
-	Version     string
+	BaseURL     string                    // public origin
+	Reachable   sp.Level                  // the highest level that the configured sign-in methods give
 	Now         func() time.Time
 }
 
@@ -120,6 +118,7 @@ func (a *Actions) keepsAuthor(tx store.Tx, by By) error {
 	return nil
 }
 
+// lockOut says why the author would be outside.
 func lockOut(why string) error {
 	return &web.Error{
 		Status: http.StatusConflict, Reason: "locks_out_author", Err: errors.New(why),

@@ -11,16 +11,46 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"time"
 
+	"gatehouse/certs"
 	"gatehouse/idp/api"
+	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
+	"gatehouse/idp/flow"
+	"gatehouse/idp/session"
 	"gatehouse/idp/web"
+	"gatehouse/store"
 )
 
-// Admin serves the console and the API. All fields must be set.
+// Deps are what the package needs. All must be set, except CheckSource.
+type Deps struct {
+	Kit         *web.Kit
+	Engine      *flow.Engine
+	Store       store.Store
+	Directory   *directory.Directory
+	Sessions    *session.Keeper
+	Audit       *audit.Log
+	Keys        *certs.Keyring
+	Fetcher     Fetcher
+	IdP         IDPMetadata
+	CheckSource func(source string) error // of a released attribute: is it a name or a sound expression?
+	BaseURL     string                    // public origin
+	Now         func() time.Time
+}
+
+// Admin serves the console and the API.
 type Admin struct {
 	Actions *Actions
-	Kit     *web.Kit
-	BaseURL string // public origin, shown as what apps are to be told
+	kit     *web.Kit
+}
+
+// New builds the package.
+func New(d Deps) *Admin {
+	return &Admin{kit: d.Kit, Actions: &Actions{
+		Store: d.Store, Directory: d.Directory, Keeper: d.Sessions, Audit: d.Audit, Keyring: d.Keys, Fetcher: d.Fetcher,
+		Metadata: d.IdP, CheckSource: d.CheckSource, BaseURL: d.BaseURL, Reachable: d.Engine.Reachable, Now: d.Now,
+	}}
 }
 
 // Routes are the paths of the public listener: the API under /api/v1 and the console under /admin.

@@ -32,7 +32,7 @@ const maxAppBody = 7 << 20
 func (a *Admin) rows() []row {
 	do := a.Actions
 	rows := []row{
-		{Method: "GET", Path: "/version", Permission: Overview, Action: func(*call) (any, error) { return api.Version{Version: do.Version}, nil }},
+		{Method: "GET", Path: "/version", Permission: Overview, Action: func(*call) (any, error) { return api.Version{Version: api.BuildVersion()}, nil }},
 
 		{Method: "GET", Path: "/apps", Permission: AppsRead, Action: func(c *call) (any, error) {
 			return do.Apps(c.ctx(), AppFilter{State: c.query("state"), Ref: c.query("ref"), After: c.query("after"), Limit: c.limit()})

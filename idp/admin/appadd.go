@@ -21,12 +21,16 @@ const maxMetadata = 1 << 20
 // AddApp adds an app from metadata, from an address, or from an entity id and an ACS. One that has the entity id already is
 // refused, or with Replace upgraded: its policy and local settings stay. Unless Set says otherwise everybody may use it.
 func (a *Actions) AddApp(ctx context.Context, by By, n api.NewApp) (api.AddedApp, error) {
-	parsed, err := a.parse(ctx, n)
+	parsed, err := a.parse(ctx, &n)
 	if err != nil {
 		return api.AddedApp{}, err
 	}
+	return a.store(ctx, by, n, parsed)
+}
+
+func (a *Actions) store(ctx context.Context, by By, n api.NewApp, parsed metadata.Result) (api.AddedApp, error) {
 	var added api.AddedApp
-	err = a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
+	err := a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
 		app, outcome, err := a.plan(tx, by, n, parsed)
 		if err != nil {
 			return audit.Event{}, err
@@ -42,23 +46,28 @@ func (a *Actions) AddApp(ctx context.Context, by By, n api.NewApp) (api.AddedApp
 
 // PreviewApp tells what AddApp would make of the same input, and changes nothing.
 func (a *Actions) PreviewApp(ctx context.Context, by By, n api.NewApp) (api.AddedApp, error) {
-	parsed, err := a.parse(ctx, n)
+	parsed, err := a.parse(ctx, &n)
 	if err != nil {
 		return api.AddedApp{}, err
 	}
+	return a.preview(ctx, by, n, parsed)
+}
+
+func (a *Actions) preview(ctx context.Context, by By, n api.NewApp, parsed metadata.Result) (api.AddedApp, error) {
 	var preview api.AddedApp
-	err = a.view(ctx, func(tx store.Tx) (err error) {
+	err := a.view(ctx, func(tx store.Tx) (err error) {
 		_, preview, err = a.plan(tx, by, n, parsed)
 		return err
 	})
 	return preview, err
 }
 
-// ReplaceMetadata upgrades one app, which must have the entity id of the metadata.
-func (a *Actions) ReplaceMetadata(ctx context.Context, by By, ref string, n api.NewApp) (api.AddedApp, error) {
-	parsed, err := a.parse(ctx, n)
+// Upgrade replaces the metadata of one app by newer metadata of the same entity id, or, unless confirmed, tells what that
+// would change. It returns the metadata's text too, so that what was reviewed is what is stored.
+func (a *Actions) Upgrade(ctx context.Context, by By, ref string, n api.NewApp, confirmed bool) (api.AddedApp, string, error) {
+	parsed, err := a.parse(ctx, &n)
 	if err != nil {
-		return api.AddedApp{}, err
+		return api.AddedApp{}, "", err
 	}
 	err = a.view(ctx, func(tx store.Tx) error {
 		app, err := findApp(tx, ref)
@@ -68,14 +77,19 @@ func (a *Actions) ReplaceMetadata(ctx context.Context, by By, ref string, n api.
 		return err
 	})
 	if err != nil {
-		return api.AddedApp{}, err
+		return api.AddedApp{}, "", err
 	}
 	n.Replace = true
-	return a.AddApp(ctx, by, n)
+	if !confirmed {
+		preview, err := a.preview(ctx, by, n, parsed)
+		return preview, n.Metadata, err
+	}
+	outcome, err := a.store(ctx, by, n, parsed)
+	return outcome, n.Metadata, err
 }
 
-// parse reads the metadata, wherever it comes from.
-func (a *Actions) parse(ctx context.Context, n api.NewApp) (metadata.Result, error) {
+// parse reads the metadata, wherever it comes from; what was fetched is filled in.
+func (a *Actions) parse(ctx context.Context, n *api.NewApp) (metadata.Result, error) {
 	given := 0
 	for _, form := range []bool{n.Metadata != "", n.URL != "", n.EntityID != "" || n.ACS != ""} {
 		if form {
@@ -85,23 +99,26 @@ func (a *Actions) parse(ctx context.Context, n api.NewApp) (metadata.Result, err
 	if given != 1 {
 		return metadata.Result{}, badValue("metadata", "Give the app's metadata as a file or an address, or its entity id and ACS address: one of the three.")
 	}
-	opts := metadata.Options{Now: a.Now(), OwnEntityID: a.EntityID(ctx)}
+	own, err := a.entityID(ctx)
+	if err != nil {
+		return metadata.Result{}, err
+	}
+	opts := metadata.Options{Now: a.Now(), OwnEntityID: own}
 	if n.EntityID != "" || n.ACS != "" {
 		built, err := metadata.Build(n.EntityID, n.ACS, opts)
 		return metadata.Result{Metadata: built}, worded(err)
 	}
-	content := []byte(n.Metadata)
 	if n.URL != "" {
 		fetched, err := a.Fetcher.Fetch(ctx, n.URL)
 		if err != nil {
 			return metadata.Result{}, badValue("url", "%s", err.Error())
 		}
-		content = fetched
+		n.Metadata = string(fetched)
 	}
-	if len(content) > maxMetadata {
+	if len(n.Metadata) > maxMetadata {
 		return metadata.Result{}, badValue("metadata", "The metadata is larger than 1 MiB: give that of this one app.")
 	}
-	result, err := metadata.Parse(content, opts)
+	result, err := metadata.Parse([]byte(n.Metadata), opts)
 	result.Metadata.SourceURL = n.URL
 	return result, worded(err)
 }

@@ -1,5 +1,169 @@
 package admin
 
-import "gatehouse/idp/web"
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
 
-func (a *Admin) consoleRoutes() []web.Route { return nil }
+	"gatehouse/idp/api"
+	"gatehouse/idp/web"
+	"gatehouse/templates"
+)
+
+// consoleRoutes is every page and post of the console.
+func (a *Admin) consoleRoutes() []web.Route {
+	get := func(path string, need web.Permission, handle web.HandlerFunc) web.Route {
+		return web.Route{Method: http.MethodGet, Path: "/admin" + path, Permission: need, Handle: handle}
+	}
+	post := func(path string, need web.Permission, handle web.HandlerFunc) web.Route {
+		return web.Route{Method: http.MethodPost, Path: "/admin" + path, Permission: need, MaxBody: maxForm, Handle: handle}
+	}
+	routes := []web.Route{
+		get("", Overview, a.toOverview),
+		get("/", Overview, a.overview),
+
+		get("/apps", AppsRead, a.appList),
+		get("/apps/new", AppsWrite, a.appNew),
+		post("/apps/new", AppsWrite, a.appAdd),
+		get("/apps/{app}", AppsRead, a.appPage),
+		get("/apps/{app}/access", AppsRead, a.appAccess),
+		post("/apps/{app}/access", AppsWrite, a.appAccessSave),
+		get("/apps/{app}/settings", AppsRead, a.appSettings),
+		post("/apps/{app}/settings", AppsWrite, a.appSettingsSave),
+		get("/apps/{app}/metadata", AppsRead, a.appMetadata),
+		post("/apps/{app}/metadata", AppsWrite, a.appMetadataSave),
+		get("/apps/{app}/activity", AuditRead, a.appActivity),
+		get("/apps/{app}/danger", AppsRead, a.appDanger),
+		post("/apps/{app}/block", AppsWrite, a.appMove(a.Actions.BlockApp, "blocked")),
+		post("/apps/{app}/unblock", AppsWrite, a.appMove(a.Actions.UnblockApp, "unblocked")),
+		post("/apps/{app}/approve", AppsWrite, a.appMove(a.Actions.ApproveApp, "approved")),
+		post("/apps/{app}/remove", AppsWrite, a.appRemove),
+
+		get("/users", UsersRead, a.userList),
+		get("/users/new", UsersWrite, a.userNew),
+		post("/users/new", UsersWrite, a.userAdd),
+		get("/users/{user}", UsersRead, a.userPage),
+		post("/users/{user}", UsersWrite, a.userSave),
+		post("/users/{user}/disable", UsersWrite, a.userMove(a.Actions.DisableUser, "disabled")),
+		post("/users/{user}/enable", UsersWrite, a.userMove(a.Actions.EnableUser, "enabled")),
+		post("/users/{user}/password", UsersPassword, a.userPassword),
+		post("/users/{user}/sessions/end", SessionsEnd, a.userEndSession),
+		post("/users/{user}/sessions/end-all", SessionsEnd, a.userEndSessions),
+
+		get("/audit", AuditRead, a.auditPage),
+		get("/audit/{code}", AuditRead, a.trace),
+		get("/settings", SettingsRead, a.settings),
+		post("/settings", SettingsWrite, a.settingsSave),
+		get("/keys", KeysRead, a.keys),
+	}
+	for _, list := range a.namedLists() {
+		routes = append(routes,
+			get(list.path, UsersRead, list.page),
+			post(list.path, UsersWrite, list.add),
+			post(list.path+"/rename", UsersWrite, list.rename),
+			post(list.path+"/remove", UsersWrite, list.remove),
+		)
+	}
+	return routes
+}
+
+// maxForm holds 1 MiB of metadata, pasted into a form that is sent in parts, and the rest of the form.
+const maxForm = maxMetadata + 128<<10
+
+// done are the notices after a redirect; only its key travels, so that no link can put words on a page.
+var done = map[string]string{
+	"added":     "Added.",
+	"saved":     "Saved. It holds from now on.",
+	"replaced":  "The metadata is replaced. Access rules and settings are as they were.",
+	"blocked":   "Blocked. Nobody can enter, and its tile is gone.",
+	"unblocked": "Unblocked. The people whom its policy permits can enter again.",
+	"approved":  "Approved. The people whom its policy permits can enter.",
+	"removed":   "Removed.",
+	"disabled":  "Disabled. All sessions have ended.",
+	"enabled":   "Enabled.",
+	"password":  "The password is set. All sessions have ended.",
+	"ended":     "Signed out.",
+}
+
+// shell is the frame of a console page.
+func (a *Admin) shell(r *http.Request, title, section string) templates.Shell {
+	shell := a.kit.Shell(r, title)
+	actor := web.Of(r).Actor
+	shell.Person = &templates.Person{ID: actor.ID, Name: actor.Name, DisplayName: actor.DisplayName, Email: actor.Email}
+	shell.IsAdmin, shell.Section = true, section
+	if text := done[r.URL.Query().Get("done")]; text != "" {
+		shell.Notice = &templates.Notice{Kind: "ok", Text: text}
+	}
+	return shell
+}
+
+// may tells whether the person who looks at a page could use what needs a permission, so that buttons which only lead to a
+// refusal are not shown. The route table decides, not this.
+func may(r *http.Request, need web.Permission) bool { return Allows(web.Of(r).Actor.Roles, need) }
+
+// formErrors makes an action's refusal part of the form that caused it; other errors go on to the error page.
+func formErrors(err error) (templates.Errors, error) {
+	public := asPublic(err)
+	switch {
+	case err == nil:
+		return nil, nil
+	case public == nil || public.Status >= http.StatusInternalServerError:
+		return nil, err
+	}
+	return templates.Errors{{Field: public.Field, Text: public.Text}}, nil
+}
+
+// statusOf is the status of a form's page: 422 when it is shown again because of errors.
+func statusOf(errs templates.Errors) int {
+	if len(errs) > 0 {
+		return http.StatusUnprocessableEntity
+	}
+	return http.StatusOK
+}
+
+// parseForm reads a posted form, in parts or not, within the route's bound.
+func parseForm(r *http.Request) error {
+	err := r.ParseMultipartForm(maxForm)
+	if errors.Is(err, http.ErrNotMultipart) {
+		err = nil
+	}
+	var tooLarge *http.MaxBytesError
+	if err != nil && !errors.As(err, &tooLarge) {
+		return web.BadRequest("bad_form", "The form did not arrive whole. Go back, reload the page and send it again.")
+	}
+	return err
+}
+
+// choices are the lines of a checkbox list over named records.
+func choices(list []api.Profile, chosen func(api.Profile) bool) []templates.Choice {
+	all := make([]templates.Choice, len(list))
+	for i, one := range list {
+		all[i] = templates.Choice{ID: one.ID, Name: one.Name, Hint: people(one.Members), Checked: chosen(one)}
+	}
+	return all
+}
+
+// isIn chooses the records whose id or name a list holds.
+func isIn(list []string) func(api.Profile) bool {
+	return func(p api.Profile) bool { return slices.Contains(list, p.ID) || slices.Contains(list, p.Name) }
+}
+
+// link makes the address of the same page with other values of its query; empty ones are left out.
+func link(path string, pairs ...string) string {
+	values := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			values.Set(pairs[i], pairs[i+1])
+		}
+	}
+	if len(values) == 0 {
+		return path
+	}
+	return path + "?" + values.Encode()
+}
+
+func (a *Admin) toOverview(w http.ResponseWriter, _ *http.Request) error {
+	web.SeeOther(w, "/admin/")
+	return nil
+}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"net/url"
 
 	"gatehouse/certs"
 	"gatehouse/idp/api"
 	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
 	"gatehouse/store"
 )
 
@@ -31,7 +33,11 @@ func (a *Actions) Keys(ctx context.Context) (api.List[api.Key], error) {
 
 // StageKey makes the next key: published beside the active one until it is activated.
 func (a *Actions) StageKey(ctx context.Context, by By) (api.Key, error) {
-	material, err := certs.Generate(certs.RSA, a.Host, a.Now())
+	base, err := url.Parse(a.BaseURL)
+	if err != nil {
+		return api.Key{}, err
+	}
+	material, err := certs.Generate(certs.RSA, base.Hostname(), a.Now())
 	if err != nil {
 		return api.Key{}, err
 	}
@@ -68,6 +74,19 @@ func wireKey(tx store.Tx, e certs.Entry) (api.Key, error) {
 		ID: e.ID, State: string(e.State), Algorithm: string(e.Algorithm), Created: e.Created, Activated: e.Activated,
 		NotAfter: e.NotAfter, Fingerprint: hex.EncodeToString(sum[:]),
 	}, err
+}
+
+// entityID is the identity provider's own: as set, else the address of its metadata.
+func (a *Actions) entityID(ctx context.Context) (string, error) {
+	id := a.BaseURL + "/saml/metadata"
+	err := a.view(ctx, func(tx store.Tx) error {
+		settings, _, err := directory.LoadSettings(tx)
+		if settings.SAMLEntityID != "" {
+			id = settings.SAMLEntityID
+		}
+		return err
+	})
+	return id, err
 }
 
 // OwnMetadata is the identity provider's metadata; with an app, the one with that app's keys.

@@ -43,8 +43,8 @@ type Client struct {
 	http    *http.Client
 }
 
-// New makes a Client; allowed are the private networks that may be fetched from, over plain http too.
-func New(allowed []netip.Prefix) *Client {
+// NewFetcher makes a Client; allowed are the private networks that may be fetched from, over plain http too.
+func NewFetcher(allowed []netip.Prefix) *Client {
 	c := &Client{allowed: slices.Clone(allowed)}
 	dialer := &net.Dialer{Timeout: timeout, ControlContext: c.control}
 	c.http = &http.Client{

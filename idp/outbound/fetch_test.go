@@ -39,7 +39,7 @@ func TestFetch(t *testing.T) {
 		{"user", "https://a:b@example.org/", loopback(), "not an address"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			body, err := New(c.allowed).Fetch(t.Context(), c.address)
+			body, err := NewFetcher(c.allowed).Fetch(t.Context(), c.address)
 			var known *Error
 			switch {
 			case err != nil && (!errors.As(err, &known) || !strings.Contains(known.Text, c.want)):
@@ -77,7 +77,7 @@ func TestPlainHTTPNeedsAnAllowedNetwork(t *testing.T) {
 		{false, "[::ffff:10.0.0.1]:443", errPrivate},
 	} {
 		ctx := withPlain(t.Context(), c.plain)
-		if err := New(loopback()).control(ctx, "tcp", c.address, nil); !errors.Is(err, c.want) {
+		if err := NewFetcher(loopback()).control(ctx, "tcp", c.address, nil); !errors.Is(err, c.want) {
 			t.Errorf("%+v: got %v", c, err)
 		}
 	}

@@ -1,0 +1,204 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+	"gatehouse/templates"
+)
+
+func (a *Admin) appHead(app *api.App) templates.AppHead {
+	return templates.AppHead{ID: app.ID, Name: app.Name, State: app.State, LogoURL: app.LogoURL, Base: appBase(app.ID)}
+}
+
+// appPage is the overview of one app: what it is, what to look at, and what to enter at the other side.
+func (a *Admin) appPage(w http.ResponseWriter, r *http.Request) error {
+	app, err := a.Actions.App(r.Context(), r.PathValue("app"))
+	if err != nil {
+		return worded(err)
+	}
+	page := templates.AppPage{
+		Shell: a.shell(r, app.Name, templates.SectionApps), App: a.appHead(&app), Facts: appFacts(&app), Nobody: nobody(&app),
+	}
+	for _, warning := range app.Warnings {
+		if warning.Code != "nobody_permitted" { // the page says that in its own words
+			page.Warnings = append(page.Warnings, templateWarning(warning))
+		}
+	}
+	if app.SAML != nil {
+		entityID, err := a.Actions.entityID(r.Context())
+		if err != nil {
+			return err
+		}
+		page.IdP, page.IdPLinks = a.idpFacts(entityID, "/saml/metadata/"+app.ID)
+		page.Launch = a.launchOf(&app)
+	}
+	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.App(b, page) })
+}
+
+func templateWarning(w api.Warning) templates.Warning {
+	kind := "warn"
+	if w.Severity == "info" {
+		kind = "info"
+	}
+	return templates.Warning{Kind: kind, Text: w.Text}
+}
+
+// launchOf is the address that starts the app from here, empty when that is switched off.
+func (a *Admin) launchOf(app *api.App) string {
+	for _, s := range app.Settings {
+		if s.Key == "saml.allow_idp_initiated" && s.Value == "false" {
+			return ""
+		}
+	}
+	return a.Actions.BaseURL + "/launch/" + app.ID
+}
+
+func appFacts(app *api.App) []templates.Fact {
+	facts := []templates.Fact{
+		{Label: "State", Text: app.State, Kind: "state"},
+		{Label: "Who may use it", Text: who(app), Href: appBase(app.ID) + "/access"},
+	}
+	if app.Description != "" {
+		facts = append(facts, templates.Fact{Label: "Description", Text: app.Description})
+	}
+	if app.SAML != nil {
+		facts = append(facts, samlFacts(app.SAML)...)
+	}
+	if app.Builtin {
+		facts = append(facts, templates.Fact{Label: "Kind", Text: "Part of Gatehouse", Hint: "It cannot be blocked or removed; its policy says who may use it."})
+	}
+	return append(facts,
+		templates.Fact{Label: "Id", Text: app.ID, Kind: "code"},
+		templates.Fact{Label: "Added", Time: app.Created}, templates.Fact{Label: "Changed", Time: app.Changed})
+}
+
+func samlFacts(m *api.SAML) []templates.Fact {
+	facts := []templates.Fact{{Label: "Entity id", Text: m.EntityID, Kind: "code"}}
+	for _, e := range m.ACS {
+		facts = append(facts, templates.Fact{Label: "Answers go to", Text: e.Location, Kind: "code", Hint: bindingName(e.Binding)})
+	}
+	for _, e := range m.SLO {
+		facts = append(facts, templates.Fact{Label: "Logout goes to", Text: e.Location, Kind: "code", Hint: bindingName(e.Binding)})
+	}
+	for _, c := range m.Certificates {
+		use := c.Use
+		if use == "" {
+			use = "signing and encryption"
+		}
+		hint := "SHA-256 " + c.Fingerprint
+		if !c.NotAfter.IsZero() {
+			hint = fmt.Sprintf("until %s · %s", c.NotAfter.UTC().Format("2 January 2006"), hint)
+		}
+		subject := c.Subject
+		if subject == "" {
+			subject = "a bare public key"
+		}
+		facts = append(facts, templates.Fact{Label: "Certificate for " + use, Text: subject, Hint: hint})
+	}
+	if len(m.NameIDFormats) > 0 {
+		facts = append(facts, templates.Fact{Label: "NameID formats", Tags: shortNames(m.NameIDFormats)})
+	}
+	if len(m.Requested) > 0 {
+		facts = append(facts, templates.Fact{Label: "Asks for", Tags: m.Requested})
+	}
+	if m.SourceURL != "" {
+		facts = append(facts, templates.Fact{Label: "Fetched from", Text: m.SourceURL, Kind: "code"})
+	}
+	return facts
+}
+
+func bindingName(uri string) string { return "binding " + uri[strings.LastIndexByte(uri, ':')+1:] }
+
+func shortNames(uris []string) []string {
+	short := make([]string, len(uris))
+	for i, uri := range uris {
+		short[i] = uri[strings.LastIndexByte(uri, ':')+1:]
+	}
+	return short
+}
+
+// idpFacts are what has to be entered at an app.
+func (a *Admin) idpFacts(entityID, metadataPath string) ([]templates.Fact, []templates.Link) {
+	base := a.Actions.BaseURL
+	facts := []templates.Fact{
+		{Label: "Metadata address", Text: base + metadataPath, Kind: "code", Hint: "Everything below is in it: give it where the app takes an address or a file."},
+		{Label: "Entity id", Text: entityID, Kind: "code"},
+		{Label: "Sign-on address", Text: base + "/saml/sso", Kind: "code"},
+	}
+	return facts, []templates.Link{{Label: "Metadata", Href: metadataPath}, {Label: "Certificate", Href: "/saml/certificate.pem"}}
+}
+
+func (a *Admin) appActivity(w http.ResponseWriter, r *http.Request) error {
+	app, err := a.Actions.App(r.Context(), r.PathValue("app"))
+	if err != nil {
+		return err
+	}
+	list, err := a.Actions.AuditEntries(r.Context(), api.AuditQuery{App: app.ID, Limit: 50})
+	if err != nil {
+		return err
+	}
+	page := templates.AppActivityPage{
+		Shell: a.shell(r, app.Name, templates.SectionApps), App: a.appHead(&app), Events: eventRows(list.Items),
+		AllHref: link("/admin/audit", "app", app.ID),
+	}
+	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.AppActivity(b, page) })
+}
+
+func (a *Admin) appDanger(w http.ResponseWriter, r *http.Request) error {
+	app, err := a.Actions.App(r.Context(), r.PathValue("app"))
+	if err != nil {
+		return err
+	}
+	return a.appDangerPage(w, r, &app, nil)
+}
+
+func (a *Admin) appDangerPage(w http.ResponseWriter, r *http.Request, app *api.App, errs templates.Errors) error {
+	page := templates.AppDangerPage{Shell: a.shell(r, app.Name, templates.SectionApps), App: a.appHead(app), Errors: errs}
+	if may(r, AppsWrite) && !app.Builtin && app.State != string(sp.Removed) {
+		page.RemoveAction = page.App.Base + "/remove"
+		switch sp.State(app.State) {
+		case sp.Active:
+			page.BlockAction = page.App.Base + "/block"
+		case sp.Blocked:
+			page.UnblockAction = page.App.Base + "/unblock"
+		}
+	}
+	return web.Page(w, r, statusOf(errs), web.CSP{}, func(b *web.Buffer) error { return templates.AppDanger(b, page) })
+}
+
+// appMove is a post that walks an app's life.
+func (a *Admin) appMove(action func(context.Context, By, string) (api.App, error), word string) web.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		app, err := action(r.Context(), byOf(r), r.PathValue("app"))
+		if err != nil {
+			return err
+		}
+		web.SeeOther(w, link(appBase(app.ID), "done", word))
+		return nil
+	}
+}
+
+// appRemove removes an app whose name was typed to confirm it.
+func (a *Admin) appRemove(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	app, err := a.Actions.App(r.Context(), r.PathValue("app"))
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(r.PostForm.Get("name")) != app.Name {
+		return a.appDangerPage(w, r, &app, templates.Errors{{Field: "name", Text: "That is not the app's name: type it as it stands above."}})
+	}
+	if _, err := a.Actions.RemoveApp(r.Context(), byOf(r), app.ID); err != nil {
+		return err
+	}
+	web.SeeOther(w, link("/admin/apps", "done", "removed"))
+	return nil
+}

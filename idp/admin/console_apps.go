@@ -1,0 +1,190 @@
+package admin
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+	"gatehouse/sp/metadata"
+	"gatehouse/templates"
+)
+
+// pageRows is how many lines a list of the console shows at once.
+const pageRows = 100
+
+func (a *Admin) appList(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	state, text, after := query.Get("state"), strings.TrimSpace(query.Get("q")), query.Get("after")
+	filter := AppFilter{State: state, After: after, Limit: pageRows}
+	if text != "" {
+		filter.Limit = 0 // what is looked for may be on any page
+	}
+	list, err := a.Actions.Apps(r.Context(), filter)
+	if err != nil {
+		return err
+	}
+	page := templates.AppsPage{Shell: a.shell(r, "Apps", templates.SectionApps), Query: text, State: state, States: states()}
+	for i := range list.Items {
+		if app := &list.Items[i]; contains(app, text) {
+			page.Apps = append(page.Apps, appRow(app))
+		}
+	}
+	if list.Next != "" {
+		page.Pager.NextHref = link("/admin/apps", "q", text, "state", state, "after", list.Next)
+	}
+	if after != "" {
+		page.Pager.FirstHref = link("/admin/apps", "q", text, "state", state)
+	}
+	if may(r, AppsWrite) {
+		page.NewHref = "/admin/apps/new"
+	}
+	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Apps(b, page) })
+}
+
+func states() []templates.Option {
+	var all []templates.Option
+	for _, s := range []sp.State{sp.Active, sp.Pending, sp.Blocked, sp.Removed} {
+		all = append(all, templates.Option{Value: string(s)})
+	}
+	return all
+}
+
+func contains(app *api.App, text string) bool {
+	return strings.Contains(strings.ToLower(app.Name+"\n"+app.EntityID+"\n"+app.Description), strings.ToLower(text))
+}
+
+func appRow(app *api.App) templates.AppRow {
+	row := templates.AppRow{
+		Name: app.Name, Href: appBase(app.ID), EntityID: app.EntityID, State: app.State, LogoURL: app.LogoURL,
+		Who: who(app), Changed: app.Changed,
+	}
+	if app.Builtin {
+		row.EntityID = "part of Gatehouse"
+	}
+	if nobody(app) {
+		row.Warnings = 1
+	}
+	return row
+}
+
+func nobody(app *api.App) bool {
+	return app.PermittedUsers == sp.PermitPreauthorized && app.Permitted == 0
+}
+
+// who says in words who may use an app.
+func who(app *api.App) string {
+	switch {
+	case nobody(app):
+		return "Nobody"
+	case app.PermittedUsers == sp.PermitPreauthorized:
+		return "Chosen people"
+	}
+	return "Everybody"
+}
+
+func appBase(id string) string { return "/admin/apps/" + id }
+
+func (a *Admin) appNew(w http.ResponseWriter, r *http.Request) error {
+	return a.appNewPage(w, r, templates.AppNewPage{}, nil)
+}
+
+func (a *Admin) appNewPage(w http.ResponseWriter, r *http.Request, page templates.AppNewPage, chosen []string) error {
+	all, err := profiles.list(r.Context(), a.Actions, "", "", 0)
+	if err != nil {
+		return err
+	}
+	page.Shell, page.Action, page.Cancel = a.shell(r, "Add an app", templates.SectionApps), "/admin/apps/new", "/admin/apps"
+	page.Profiles = choices(all.Items, isIn(chosen))
+	status := statusOf(page.Errors)
+	if page.Problem != nil {
+		status = http.StatusUnprocessableEntity
+	}
+	return web.Page(w, r, status, web.CSP{}, func(b *web.Buffer) error { return templates.AppNew(b, page) })
+}
+
+// appAdd adds an app from the form: metadata by file, paste or address, and who may use it.
+func (a *Admin) appAdd(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	form, ask, err := readMetadataForm(r)
+	if err != nil {
+		return err
+	}
+	chosen := r.PostForm["profiles"]
+	page := templates.AppNewPage{MetadataForm: form, Name: r.PostForm.Get("name"), Permitted: permittedOf(r)}
+	if len(page.Errors) > 0 {
+		return a.appNewPage(w, r, page, chosen)
+	}
+	ask.Name = page.Name
+	ask.Set = map[string]string{"policy.permitted_users": page.Permitted, "policy.profiles": joinList(chosen)}
+	added, err := a.Actions.AddApp(r.Context(), byOf(r), ask)
+	if err != nil {
+		if err := formProblem(&page.MetadataForm, err); err != nil {
+			return err
+		}
+		return a.appNewPage(w, r, page, chosen)
+	}
+	web.SeeOther(w, link(appBase(added.App.ID), "done", "added"))
+	return nil
+}
+
+func permittedOf(r *http.Request) string {
+	if r.PostForm.Get("permitted_users") == sp.PermitAll {
+		return sp.PermitAll
+	}
+	return sp.PermitPreauthorized
+}
+
+// readMetadataForm reads what the metadata forms share: what to show again, and what to ask the action.
+func readMetadataForm(r *http.Request) (templates.MetadataForm, api.NewApp, error) {
+	form := templates.MetadataForm{Source: r.PostForm.Get("source"), Pasted: r.PostForm.Get("metadata"), URL: strings.TrimSpace(r.PostForm.Get("url"))}
+	missing := func(field, text string) (templates.MetadataForm, api.NewApp, error) {
+		form.Errors = templates.Errors{{Field: field, Text: text}}
+		return form, api.NewApp{}, nil
+	}
+	switch form.Source {
+	case "paste":
+		if strings.TrimSpace(form.Pasted) == "" {
+			return missing("metadata", "Paste the metadata.")
+		}
+		return form, api.NewApp{Metadata: form.Pasted}, nil
+	case "url":
+		if form.URL == "" {
+			return missing("url", "Give the address of the metadata.")
+		}
+		return form, api.NewApp{URL: form.URL}, nil
+	}
+	file, _, err := r.FormFile("file")
+	if err != nil {
+		return missing("file", "Choose the metadata file.")
+	}
+	defer func() { _ = file.Close() }()
+	content, err := io.ReadAll(io.LimitReader(file, maxMetadata+1))
+	if err == nil && len(content) == 0 {
+		return missing("file", "The file is empty: choose the metadata file.")
+	}
+	return form, api.NewApp{Metadata: string(content)}, err
+}
+
+// formProblem puts a refusal where the metadata form shows it; an error that is none is returned.
+func formProblem(form *templates.MetadataForm, err error) error {
+	public := asPublic(err)
+	if public == nil || public.Status >= http.StatusInternalServerError {
+		return err
+	}
+	var parse *metadata.Error
+	switch {
+	case errors.As(err, &parse):
+		form.Problem = &templates.MetadataProblem{Line: parse.Line, Reason: sentence(parse.Reason) + "."}
+	case public.Field == "metadata" || public.Field == "entity_id":
+		form.Problem = &templates.MetadataProblem{Reason: public.Text}
+	default:
+		form.Errors = templates.Errors{{Field: strings.TrimPrefix(public.Field, "policy."), Text: public.Text}}
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package admin
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/web"
+	"gatehouse/templates"
+)
+
+// kinds are the kinds of entries, with what each means.
+var kinds = []struct{ kind, text string }{
+	{"signin", "Sign-in"},
+	{"signon", "Opening of an app"},
+	{"signout", "Sign-out"},
+	{"permission", "Use of the console"},
+	{"app.add", "App added"},
+	{"app.replace", "Metadata of the app replaced"},
+	{"app.set", "App changed"},
+	{"app.block", "App blocked"},
+	{"app.unblock", "App unblocked"},
+	{"app.approve", "App approved"},
+	{"app.remove", "App removed"},
+	{"user.add", "Person added"},
+	{"user.set", "Person changed"},
+	{"user.password", "Password set"},
+	{"user.disable", "Person disabled"},
+	{"user.enable", "Person enabled"},
+	{"user.remove", "Person removed"},
+	{"profile.add", "Profile added"},
+	{"profile.set", "Profile changed"},
+	{"profile.remove", "Profile removed"},
+	{"permission_set.add", "Permission set added"},
+	{"permission_set.set", "Permission set changed"},
+	{"permission_set.remove", "Permission set removed"},
+	{"group.add", "Group added"},
+	{"group.set", "Group changed"},
+	{"group.remove", "Group removed"},
+	{"session.end", "Sessions ended"},
+	{"settings.set", "Settings changed"},
+	{"key.stage", "Signing key made"},
+	{"key.activate", "Signing key activated"},
+	{"key.retire", "Signing key retired"},
+}
+
+// since are the periods that the page offers.
+var since = map[string]time.Duration{"1h": time.Hour, "24h": 24 * time.Hour, "7d": 7 * 24 * time.Hour, "30d": 30 * 24 * time.Hour}
+
+func (a *Admin) auditPage(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	if code := strings.TrimSpace(query.Get("code")); code != "" {
+		web.SeeOther(w, "/admin/audit/"+pathSafe(code))
+		return nil
+	}
+	page := templates.AuditPage{
+		Shell: a.shell(r, "Audit", templates.SectionAudit), App: strings.TrimSpace(query.Get("app")), User: strings.TrimSpace(query.Get("user")),
+		Kind: query.Get("kind"), Outcome: query.Get("outcome"), Since: query.Get("since"),
+	}
+	page.Filtered = page.App+page.User+page.Kind+page.Outcome+page.Since != ""
+	for _, k := range kinds {
+		page.Kinds = append(page.Kinds, templates.Option{Value: k.kind, Label: k.text})
+	}
+	ask := api.AuditQuery{App: page.App, User: page.User, Kind: page.Kind, Outcome: page.Outcome, After: query.Get("after"), Limit: pageRows}
+	if period := since[page.Since]; period > 0 {
+		ask.Since = a.Actions.Now().Add(-period)
+	}
+	list, err := a.Actions.AuditEntries(r.Context(), ask)
+	errs, err := formErrors(err)
+	if err != nil {
+		return err
+	}
+	if len(errs) > 0 {
+		page.Notice = &templates.Notice{Kind: "danger", Text: errs[0].Text}
+	}
+	page.Events = eventRows(list.Items)
+	page.Pager = pager("/admin/audit", ask.After, list.Next, []string{
+		"app", page.App, "user", page.User, "kind", page.Kind, "outcome", page.Outcome, "since", page.Since,
+	})
+	return web.Page(w, r, statusOf(errs), web.CSP{}, func(b *web.Buffer) error { return templates.Audit(b, page) })
+}
+
+// pathSafe keeps of a typed code what codes are made of.
+func pathSafe(code string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '-' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
+			return r
+		}
+		return -1
+	}, code)
+}
+
+func (a *Admin) trace(w http.ResponseWriter, r *http.Request) error {
+	entry, err := a.Actions.Trace(r.Context(), r.PathValue("code"))
+	if err != nil {
+		return err
+	}
+	page := templates.TracePage{
+		Shell: a.shell(r, "Entry "+entry.Code, templates.SectionAudit), Event: eventRow(&entry),
+		Back: templates.Link{Label: "Audit", Href: "/admin/audit"},
+	}
+	page.Facts, page.Rules = traceFacts(&entry)
+	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Trace(b, page) })
+}
+
+// traceFacts splits an entry's facts into the rules that were weighed and the rest.
+func traceFacts(e *api.AuditEntry) ([]templates.Fact, []templates.RuleRow) {
+	var facts []templates.Fact
+	var rules []templates.RuleRow
+	if e.User.Name != "" {
+		facts = append(facts, templates.Fact{Label: "About", Text: e.User.Name, Href: "/admin/users/" + e.User.ID})
+	}
+	if e.Detail != "" {
+		facts = append(facts, templates.Fact{Label: "Detail", Text: e.Detail})
+	}
+	for _, key := range slices.Sorted(maps.Keys(e.Facts)) {
+		var weighed []api.Weighed
+		if key == "rules" && json.Unmarshal([]byte(e.Facts[key]), &weighed) == nil {
+			for _, w := range weighed {
+				rules = append(rules, templates.RuleRow(w))
+			}
+			continue
+		}
+		facts = append(facts, templates.Fact{Label: sentence(strings.ReplaceAll(key, "_", " ")), Text: e.Facts[key], Kind: "code"})
+	}
+	return facts, rules
+}
+
+func eventRows(list []api.AuditEntry) []templates.EventRow {
+	rows := make([]templates.EventRow, 0, len(list))
+	for i := range list {
+		rows = append(rows, eventRow(&list[i]))
+	}
+	return rows
+}
+
+func eventRow(e *api.AuditEntry) templates.EventRow {
+	row := templates.EventRow{
+		Code: e.Code, Href: "/admin/audit/" + e.Code, Time: e.Time, Kind: e.Kind, Outcome: e.Outcome, Reason: e.Reason,
+		Actor: e.Actor.Name, App: e.App.Name, Address: e.Address, Text: eventText(e), Count: e.Count,
+	}
+	if looksLikeID(e.Actor.ID, "usr_") && e.Actor.Name != e.Actor.ID {
+		row.ActorHref = "/admin/users/" + e.Actor.ID
+	}
+	if e.App.ID != "" && e.App.Name != e.App.ID {
+		row.AppHref = appBase(e.App.ID)
+	}
+	return row
+}
+
+// eventText says in words what happened, to whom where that is not who did it.
+func eventText(e *api.AuditEntry) string {
+	text := e.Kind
+	for _, k := range kinds {
+		if k.kind == e.Kind {
+			text = k.text
+		}
+	}
+	if e.User.Name != "" && e.User.ID != e.Actor.ID {
+		text += ": " + e.User.Name
+	} else if name := e.Facts["name"]; name != "" && e.App.ID == "" {
+		text += ": " + name
+	}
+	if e.Outcome != "ok" && e.Outcome != "" {
+		text += " " + e.Outcome
+	}
+	if e.Detail != "" {
+		text += ". " + e.Detail
+	}
+	return text
+}

@@ -1,0 +1,100 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/directory"
+	"gatehouse/idp/session"
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+	"gatehouse/store"
+	"gatehouse/templates"
+)
+
+// Summary is the state of things at one glance.
+type Summary struct {
+	Apps, Blocked, Pending, People, Sessions int
+	Nobody                                   []api.Ref // active apps that nobody may use
+	Ending                                   []api.Ref // apps whose certificate ends soon
+}
+
+// Summary counts apps, people and sessions and finds what wants attention.
+func (a *Actions) Summary(ctx context.Context) (Summary, error) {
+	var s Summary
+	err := a.view(ctx, func(tx store.Tx) error {
+		s = Summary{}
+		err := sp.Apps.Each(tx, store.Page{}, func(_ string, app *sp.App) error {
+			a.sum(&s, app)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if s.People, err = directory.Users.Count(tx, store.Page{}, 0); err != nil {
+			return err
+		}
+		s.Sessions, err = session.Table.Count(tx, store.Page{}, 0)
+		return err
+	})
+	return s, err
+}
+
+func (a *Actions) sum(s *Summary, app *sp.App) {
+	ref := api.Ref{ID: app.ID, Name: app.Definition.Name}
+	switch app.State {
+	case sp.Pending:
+		s.Pending++
+	case sp.Blocked:
+		s.Blocked++
+	case sp.Active:
+		s.Apps++
+		if NobodyEnters(&app.Policy) {
+			s.Nobody = append(s.Nobody, ref)
+		}
+		if len(a.endingCertificates(app)) > 0 {
+			s.Ending = append(s.Ending, ref)
+		}
+	}
+}
+
+func (a *Admin) overview(w http.ResponseWriter, r *http.Request) error {
+	s, err := a.Actions.Summary(r.Context())
+	if err != nil {
+		return err
+	}
+	page := templates.OverviewPage{Shell: a.shell(r, "Overview", templates.SectionOverview), Tasks: tasks(&s)}
+	if may(r, AppsRead) {
+		page.Counts = append(page.Counts, templates.Count{Label: "Active apps", Value: s.Apps, Href: link("/admin/apps", "state", string(sp.Active))})
+		if s.Blocked > 0 {
+			page.Counts = append(page.Counts, templates.Count{Label: "Blocked apps", Value: s.Blocked, Href: link("/admin/apps", "state", string(sp.Blocked))})
+		}
+	}
+	if may(r, UsersRead) {
+		page.Counts = append(page.Counts, templates.Count{Label: "People", Value: s.People, Href: "/admin/users"})
+	}
+	page.Counts = append(page.Counts, templates.Count{Label: "Sessions", Value: s.Sessions, Hint: "signed-in browsers"})
+	if may(r, AuditRead) {
+		list, err := a.Actions.AuditEntries(r.Context(), api.AuditQuery{Limit: 10})
+		if err != nil {
+			return err
+		}
+		page.Events = eventRows(list.Items)
+	}
+	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Overview(b, page) })
+}
+
+func tasks(s *Summary) []templates.Task {
+	var list []templates.Task
+	if s.Pending > 0 {
+		list = append(list, templates.Task{Kind: "warn", Text: "Apps wait for approval.", Link: templates.Link{Label: "Look at them", Href: link("/admin/apps", "state", string(sp.Pending))}})
+	}
+	for _, app := range s.Nobody {
+		list = append(list, templates.Task{Kind: "warn", Text: "Nobody may use " + app.Name + ".", Link: templates.Link{Label: "Choose who may", Href: appBase(app.ID) + "/access"}})
+	}
+	for _, app := range s.Ending {
+		list = append(list, templates.Task{Kind: "warn", Text: "A certificate of " + app.Name + " ends soon or has ended.", Link: templates.Link{Label: "Replace its metadata", Href: appBase(app.ID) + "/metadata"}})
+	}
+	return list
+}

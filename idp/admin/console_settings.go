@@ -1,0 +1,199 @@
+package admin
+
+import (
+	"net/http"
+	"strings"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+	"gatehouse/templates"
+)
+
+func (a *Admin) appSettings(w http.ResponseWriter, r *http.Request) error {
+	app, err := a.Actions.App(r.Context(), r.PathValue("app"))
+	if err != nil {
+		return err
+	}
+	return a.appSettingsPage(w, r, &app, nil, nil)
+}
+
+func (a *Admin) appSettingsPage(w http.ResponseWriter, r *http.Request, app *api.App, posted map[string]string, errs templates.Errors) error {
+	page := templates.AppSettingsPage{Shell: a.shell(r, app.Name, templates.SectionApps), App: a.appHead(app), Action: appBase(app.ID) + "/settings"}
+	page.Rows = settingRows(app.Settings, posted, errs)
+	page.Notice = noticeOf(page.Notice, errs, page.Rows)
+	return web.Page(w, r, statusOf(errs), web.CSP{}, func(b *web.Buffer) error { return templates.AppSettings(b, page) })
+}
+
+func (a *Admin) appSettingsSave(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	app, err := a.Actions.App(r.Context(), r.PathValue("app"))
+	if err != nil {
+		return err
+	}
+	posted, changed := readSettings(r, app.Settings)
+	if len(changed) > 0 {
+		if _, err := a.Actions.SetApp(r.Context(), byOf(r), app.ID, changed); err != nil {
+			errs, err := formErrors(err)
+			if err != nil {
+				return err
+			}
+			return a.appSettingsPage(w, r, &app, posted, errs)
+		}
+	}
+	web.SeeOther(w, link(appBase(app.ID)+"/settings", "done", "saved"))
+	return nil
+}
+
+func (a *Admin) settings(w http.ResponseWriter, r *http.Request) error {
+	return a.settingsPage(w, r, nil, nil)
+}
+
+func (a *Admin) settingsPage(w http.ResponseWriter, r *http.Request, posted map[string]string, errs templates.Errors) error {
+	list, err := a.Actions.Settings(r.Context())
+	if err != nil {
+		return err
+	}
+	page := templates.SettingsPage{Shell: a.shell(r, "Settings", templates.SectionSettings), Action: "/admin/settings"}
+	page.Rows = settingRows(withoutPicture(list.Items), posted, errs)
+	page.Notice = noticeOf(page.Notice, errs, page.Rows)
+	return web.Page(w, r, statusOf(errs), web.CSP{}, func(b *web.Buffer) error { return templates.Settings(b, page) })
+}
+
+func (a *Admin) settingsSave(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	list, err := a.Actions.Settings(r.Context())
+	if err != nil {
+		return err
+	}
+	posted, changed := readSettings(r, withoutPicture(list.Items))
+	if len(changed) > 0 {
+		if _, err := a.Actions.SetSettings(r.Context(), byOf(r), changed); err != nil {
+			errs, err := formErrors(err)
+			if err != nil {
+				return err
+			}
+			return a.settingsPage(w, r, posted, errs)
+		}
+	}
+	web.SeeOther(w, link("/admin/settings", "done", "saved"))
+	return nil
+}
+
+// withoutPicture leaves out the logo, which a form of texts cannot carry: `gatehouse settings set logo=@FILE` sets it.
+func withoutPicture(list []api.Setting) []api.Setting {
+	var rest []api.Setting
+	for _, s := range list {
+		if s.Key != "logo" {
+			rest = append(rest, s)
+		}
+	}
+	return rest
+}
+
+// ownPage are the keys that have a page of their own.
+var ownPage = map[string]bool{
+	"policy.permitted_users": true, "policy.profiles": true, "policy.permission_sets": true, "policy.groups": true, "policy.users": true,
+}
+
+// settingRows are the lines of a settings form. Posted values, if any, are shown in the place of the stored ones.
+func settingRows(list []api.Setting, posted map[string]string, errs templates.Errors) []templates.SettingRow {
+	var rows []templates.SettingRow
+	for _, s := range list {
+		if ownPage[s.Key] {
+			continue
+		}
+		row := templates.SettingRow{
+			Key: s.Key, Label: s.Label, Help: s.Help, Group: groupOf(s.Key), Kind: rowKind(s.Kind), Value: rowValue(&s),
+			Default: s.Default, Error: errs.For(s.Key),
+		}
+		if value, ok := posted[s.Key]; ok {
+			row.Value = value
+		}
+		if row.Label == "" {
+			row.Label = sentence(strings.NewReplacer(".", " ", "_", " ").Replace(s.Key))
+		}
+		for _, option := range s.Options {
+			row.Options = append(row.Options, templates.Option{Value: option})
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// rowValue is a value as the form shows it: nothing for a default, a list as lines.
+func rowValue(s *api.Setting) string {
+	if s.IsDefault {
+		return ""
+	}
+	if s.Kind == string(sp.KindList) {
+		return strings.Join(splitList(s.Value), "\n")
+	}
+	return s.Value
+}
+
+func rowKind(kind string) string {
+	switch sp.Kind(kind) {
+	case sp.KindChoice:
+		return "select"
+	case sp.KindBool, sp.KindDuration, sp.KindList, sp.KindJSON:
+		return kind
+	}
+	return "text"
+}
+
+var groupNames = map[string]string{
+	"saml": "SAML", "policy": "Policy", "session": "Sessions", "throttle": "Sign-in limits", "signin": "Sign-in", "audit": "Audit", "trace": "Audit",
+}
+
+func groupOf(key string) string {
+	prefix, _, found := strings.Cut(key, ".")
+	if !found {
+		return "General"
+	}
+	if name := groupNames[prefix]; name != "" {
+		return name
+	}
+	return sentence(prefix)
+}
+
+// readSettings reads a settings form: all that was posted, and what differs from what is stored.
+func readSettings(r *http.Request, list []api.Setting) (posted, changed map[string]string) {
+	posted, changed = map[string]string{}, map[string]string{}
+	for _, s := range list {
+		if ownPage[s.Key] || !r.PostForm.Has(s.Key) {
+			continue
+		}
+		value := strings.TrimSpace(strings.ReplaceAll(r.PostForm.Get(s.Key), "\r\n", "\n"))
+		posted[s.Key] = value
+		if value == rowValue(&s) {
+			continue
+		}
+		switch {
+		case value == "":
+			changed[s.Key] = sp.Undo
+		case s.Kind == string(sp.KindList):
+			changed[s.Key] = joinList(lines(value))
+		default:
+			changed[s.Key] = value
+		}
+	}
+	return posted, changed
+}
+
+// noticeOf says above the form what no row says.
+func noticeOf(notice *templates.Notice, errs templates.Errors, rows []templates.SettingRow) *templates.Notice {
+	if len(errs) == 0 {
+		return notice
+	}
+	for _, row := range rows {
+		if row.Error != "" {
+			return &templates.Notice{Kind: "danger", Text: "Nothing was saved: one setting below needs another value."}
+		}
+	}
+	return &templates.Notice{Kind: "danger", Text: errs[0].Text}
+}

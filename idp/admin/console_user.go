@@ -1,0 +1,196 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/web"
+	"gatehouse/templates"
+)
+
+func (a *Admin) userPage(w http.ResponseWriter, r *http.Request) error {
+	user, err := a.Actions.User(r.Context(), r.PathValue("user"))
+	if err != nil {
+		return err
+	}
+	return a.showUser(w, r, &user, asForm(&user), attributeLines(user.Attributes), nil)
+}
+
+// asForm is a person as the form posts one.
+func asForm(u *api.User) api.NewUser {
+	n := api.NewUser{
+		Name: u.Name, DisplayName: u.DisplayName, Email: u.Email, GivenName: u.GivenName, Surname: u.Surname,
+		Profile: u.Profile.ID, Roles: u.Roles,
+	}
+	for _, s := range u.PermissionSets {
+		n.PermissionSets = append(n.PermissionSets, s.ID)
+	}
+	for _, g := range u.Groups {
+		n.Groups = append(n.Groups, g.ID)
+	}
+	return n
+}
+
+func attributeLines(attributes map[string][]string) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		for _, value := range attributes[name] {
+			b.WriteString(name + "=" + value + "\n")
+		}
+	}
+	return b.String()
+}
+
+// showUser shows a person with the form as given, which is what was posted when that was refused.
+func (a *Admin) showUser(w http.ResponseWriter, r *http.Request, user *api.User, n api.NewUser, attributes string, errs templates.Errors) error {
+	form, err := a.userForm(r, n, attributes)
+	if err != nil {
+		return err
+	}
+	form.Errors = errs
+	title := user.DisplayName
+	if title == "" {
+		title = user.Name
+	}
+	page := templates.UserPage{
+		Shell: a.shell(r, title, templates.SectionUsers), UserForm: form, Status: user.Status, PasswordRules: passwordRules,
+		Facts: []templates.Fact{
+			{Label: "Id", Text: user.ID, Kind: "code"}, {Label: "Added", Time: user.Created},
+			{Label: "Changed", Time: user.Changed}, {Label: "Last sign-in", Time: user.LastSignIn},
+		},
+	}
+	a.userActions(r, user, &page)
+	if err := a.userPast(r, user, &page); err != nil {
+		return err
+	}
+	return web.Page(w, r, statusOf(errs), web.CSP{}, func(b *web.Buffer) error { return templates.User(b, page) })
+}
+
+// userActions shows the forms that the person who looks may post.
+func (a *Admin) userActions(r *http.Request, user *api.User, page *templates.UserPage) {
+	base := "/admin/users/" + user.ID
+	if may(r, UsersWrite) {
+		page.Action = base
+		if user.Status == "active" {
+			page.DisableAction = base + "/disable"
+		} else {
+			page.EnableAction = base + "/enable"
+		}
+	}
+	if may(r, UsersPassword) {
+		page.ResetAction = base + "/password"
+	}
+	if may(r, SessionsEnd) {
+		page.EndAction, page.EndAllAction = base+"/sessions/end", base+"/sessions/end-all"
+	}
+}
+
+// userPast adds the sessions and the latest audit entries, where the person who looks may see them.
+func (a *Admin) userPast(r *http.Request, user *api.User, page *templates.UserPage) error {
+	if may(r, SessionsRead) {
+		sessions, err := a.Actions.Sessions(r.Context(), user.ID, "")
+		if err != nil {
+			return err
+		}
+		for _, s := range sessions.Items {
+			page.Sessions = append(page.Sessions, templates.SessionRow{
+				Handle: s.Handle, Device: s.Agent, Address: s.Address, Level: s.Level, Started: s.Started, Seen: s.Seen,
+			})
+		}
+	}
+	if may(r, AuditRead) {
+		events, err := a.Actions.AuditEntries(r.Context(), api.AuditQuery{User: user.ID, Limit: 20})
+		if err != nil {
+			return err
+		}
+		page.Events = eventRows(events.Items)
+	}
+	return nil
+}
+
+// userSave stores the form of a person.
+func (a *Admin) userSave(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	user, err := a.Actions.User(r.Context(), r.PathValue("user"))
+	if err != nil {
+		return err
+	}
+	n, attributes, errs := readUser(r)
+	if len(errs) > 0 {
+		return a.showUser(w, r, &user, n, attributes, errs)
+	}
+	encoded, err := json.Marshal(n.Attributes)
+	if err != nil {
+		return err
+	}
+	_, err = a.Actions.SetUser(r.Context(), byOf(r), user.ID, map[string]string{
+		"name": n.Name, "display_name": n.DisplayName, "email": n.Email, "given_name": n.GivenName, "surname": n.Surname,
+		"profile": n.Profile, "permission_sets": joinList(n.PermissionSets), "groups": joinList(n.Groups),
+		"roles": joinList(n.Roles), "attributes": string(encoded),
+	})
+	if err != nil {
+		if errs, err = formErrors(err); err != nil {
+			return err
+		}
+		return a.showUser(w, r, &user, n, attributes, errs)
+	}
+	web.SeeOther(w, link("/admin/users/"+user.ID, "done", "saved"))
+	return nil
+}
+
+// userMove is a post that disables or enables a person.
+func (a *Admin) userMove(action func(context.Context, By, string) (api.User, error), word string) web.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		user, err := action(r.Context(), byOf(r), r.PathValue("user"))
+		if err != nil {
+			return err
+		}
+		web.SeeOther(w, link("/admin/users/"+user.ID, "done", word))
+		return nil
+	}
+}
+
+func (a *Admin) userPassword(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	user, err := a.Actions.User(r.Context(), r.PathValue("user"))
+	if err != nil {
+		return err
+	}
+	if _, err := a.Actions.ResetPassword(r.Context(), byOf(r), user.ID, r.PostForm.Get("password")); err != nil {
+		errs, err := formErrors(err)
+		if err != nil {
+			return err
+		}
+		return a.showUser(w, r, &user, asForm(&user), attributeLines(user.Attributes), errs)
+	}
+	web.SeeOther(w, link("/admin/users/"+user.ID, "done", "password"))
+	return nil
+}
+
+func (a *Admin) userEndSession(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	return a.endSessions(w, r, api.EndSessions{Session: r.PostForm.Get("session")})
+}
+
+func (a *Admin) userEndSessions(w http.ResponseWriter, r *http.Request) error {
+	return a.endSessions(w, r, api.EndSessions{User: r.PathValue("user")})
+}
+
+func (a *Admin) endSessions(w http.ResponseWriter, r *http.Request, ask api.EndSessions) error {
+	if _, err := a.Actions.EndSessions(r.Context(), byOf(r), ask); err != nil {
+		return err
+	}
+	web.SeeOther(w, link("/admin/users/"+r.PathValue("user"), "done", "ended"))
+	return nil
+}
