@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -55,6 +56,9 @@ func (e *Evaluator) compile(source string) (*expression, error) {
 	}
 	if strings.TrimSpace(source) == "" || len(source) > MaxSource {
 		return nil, &SourceError{Text: fmt.Sprintf("give an attribute name or an expression of at most %d bytes", MaxSource)}
+	}
+	if !utf8.ValidString(source) {
+		return nil, &SourceError{Text: "it is not valid UTF-8"}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
