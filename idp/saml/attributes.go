@@ -3,14 +3,14 @@ package saml
 import (
 	"slices"
 
-	"gatehouse/idp/directory"
+	"gatehouse/idp/claims"
 	"gatehouse/sp"
 )
 
-// ReleaseTo evaluates what an app gets to know of a user: the app's release list, within the admin's upper bound
+// ReleaseTo evaluates what an app gets to know of a person: the app's release list, within the admin's upper bound
 // (policy.attributes, by name, friendly name or source) and, where the request chose an attribute set, within that set.
 // Attributes of the same name and format are merged; one without values is left out.
-func ReleaseTo(app *sp.App, user *directory.User, service *int, claims Evaluator) ([]AttributeValues, *Problem) {
+func ReleaseTo(app *sp.App, person *claims.Person, service *int, evaluator *claims.Evaluator) ([]AttributeValues, *Problem) {
 	settings := app.Definition.SAML
 	requested := requestedBy(service, &settings.Metadata)
 	list := settings.Attributes()
@@ -20,7 +20,7 @@ func ReleaseTo(app *sp.App, user *directory.User, service *int, claims Evaluator
 		if !within(app.Policy.Attributes, a) || service != nil && findRequested(requested, a) == nil {
 			continue
 		}
-		values, err := claims.Attributes(a.Source, user)
+		values, err := evaluator.Values(a.Source, person)
 		if err != nil {
 			p := responder(ReasonAttributes, "", "What this app needs to know about you could not be worked out. Ask your administrator to check the app's attributes.")
 			return nil, p.because(a.Name, a.Source).caused(err)

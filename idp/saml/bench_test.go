@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"gatehouse/idp/claims"
 )
 
 // sink keeps results alive.
@@ -64,8 +66,7 @@ func BenchmarkAnswer(b *testing.B) {
 }
 
 func build(b *testing.B, signing *Signing) {
-	user := *testUser
-	attributes, problem := ReleaseTo(benchApp, &user, nil, resolver{})
+	attributes, problem := ReleaseTo(benchApp, &claims.Person{Name: "ana", Email: "ana@example.org", DisplayName: "Ana", GivenName: "Ana", Surname: "B"}, nil, &evaluator)
 	if problem != nil {
 		b.Fatal(problem)
 	}

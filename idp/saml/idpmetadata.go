@@ -32,8 +32,7 @@ func Metadata(d *Description) ([]byte, error) {
 			return nil, errUnwritable
 		}
 	}
-	step := max(d.Lifetime/12, time.Hour)
-	validUntil := d.Now.UTC().Truncate(step).Add(d.Lifetime)
+	validUntil := d.Now.UTC().Truncate(metadataStep(d.Lifetime)).Add(d.Lifetime)
 	body := d.appendBody(make([]byte, 0, 12<<10))
 	sum := sha256.Sum256(append([]byte(validUntil.Format(time.RFC3339)), body...))
 	id := "_" + hex.EncodeToString(sum[:20])
@@ -45,6 +44,9 @@ func Metadata(d *Description) ([]byte, error) {
 	doc = append(append(doc, body...), `</md:EntityDescriptor>`...)
 	return d.Sign.signInto(doc, 0, signatureAt, id)
 }
+
+// metadataStep is how long the document's dates stay as they are.
+func metadataStep(lifetime time.Duration) time.Duration { return max(lifetime/12, time.Hour) }
 
 func (d *Description) appendBody(doc []byte) []byte {
 	doc = d.appendAlgorithms(doc)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"gatehouse/idp/claims"
 	"gatehouse/idp/directory"
 	"gatehouse/sp"
 )
@@ -70,7 +71,7 @@ func TestMetadataBare(t *testing.T) {
 	}
 }
 
-func testNamer() *Namer { return &Namer{Key: bytes.Repeat([]byte{7}, 32), Claims: resolver{}} }
+func testNamer() *Namer { return &Namer{Key: bytes.Repeat([]byte{7}, 32), Claims: &evaluator} }
 
 func TestNameID(t *testing.T) {
 	namer := testNamer()
@@ -143,7 +144,8 @@ func names(list []AttributeValues) string {
 }
 
 func TestReleaseTo(t *testing.T) {
-	user := &directory.User{ID: "u", Name: "ana", Email: "a@x", Groups: []string{"g1", "g2", "g3"}}
+	groups := []string{"g1", "g2", "g3"}
+	user := &claims.Person{ID: "u", Name: "ana", Email: "a@x", Held: func() (claims.Held, error) { return claims.Held{Groups: groups}, nil }}
 	for _, test := range []struct {
 		name    string
 		change  func(*sp.App)
@@ -162,15 +164,17 @@ func TestReleaseTo(t *testing.T) {
 	} {
 		app := testApp()
 		test.change(app)
-		got, problem := ReleaseTo(app, user, test.service, resolver{})
+		got, problem := ReleaseTo(app, user, test.service, &evaluator)
 		if problem != nil || names(got) != test.want {
 			t.Errorf("%s: %q, want %q (%v)", test.name, names(got), test.want, problem)
 		}
 	}
-	if _, problem := ReleaseTo(testApp(), user, nil, resolver{err: errors.New("x")}); outcome(problem) != "Responder" {
+	broken := testApp()
+	broken.Definition.SAML.Settings.Attributes = []sp.Attribute{{Name: "x", Source: "user.("}}
+	if _, problem := ReleaseTo(broken, user, nil, &evaluator); outcome(problem) != "Responder" {
 		t.Errorf("%v", problem)
 	}
-	if strings.Join(user.Groups, "") != "g1g2g3" {
+	if strings.Join(groups, "") != "g1g2g3" {
 		t.Error("the user record was changed")
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/beevik/etree"
 	dsig "github.com/russellhaering/goxmldsig"
 
+	"gatehouse/idp/claims"
 	"gatehouse/idp/directory"
 	"gatehouse/sp"
 )
@@ -149,22 +150,8 @@ func signPOST(t testing.TB, xml string, p pair, canonical dsig.Canonicalizer) st
 	return out
 }
 
-// resolver answers attribute sources from a few user fields.
-type resolver struct{ err error }
-
-func (r resolver) Attributes(source string, user *directory.User) ([]string, error) {
-	switch source {
-	case "username":
-		return []string{user.Name}, r.err
-	case "email":
-		return []string{user.Email}, r.err
-	case "display_name":
-		return []string{user.DisplayName}, r.err
-	case "groups":
-		return user.Groups, r.err
-	}
-	return user.Attributes[source], r.err
-}
+// evaluator compiles attribute sources, for all tests.
+var evaluator claims.Evaluator
 
 // verifyXML checks every signature of a message with goxmldsig, each on its own element, and counts them.
 func verifyXML(t testing.TB, xml []byte, p pair) (signed []string) {

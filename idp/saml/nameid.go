@@ -8,15 +8,10 @@ import (
 	"net/mail"
 	"strings"
 
+	"gatehouse/idp/claims"
 	"gatehouse/idp/directory"
 	"gatehouse/sp"
 )
-
-// Evaluator gives the values of a source for a user: the name of a user attribute, or an expression over `user`.
-// Implemented by idp/claims.
-type Evaluator interface {
-	Attributes(source string, user *directory.User) ([]string, error)
-}
 
 // maxNameID is the longest name identifier that may be sent, in bytes (core 8.3.7: 256 characters).
 const maxNameID = 256
@@ -27,7 +22,7 @@ var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPad
 // Namer makes name identifiers. Key is a sealed secret of at least 32 bytes: whoever has it can link people across apps.
 type Namer struct {
 	Key    []byte
-	Claims Evaluator
+	Claims *claims.Evaluator
 }
 
 // NameID makes the name of a user at an app in a format that Check accepted (core 8.3). A value that the user does not
@@ -66,7 +61,7 @@ func (n *Namer) value(source string, app *sp.App, user *directory.User) (string,
 		return user.Name, nil
 	}
 	name, _ := strings.CutPrefix(source, "attribute:")
-	values, err := n.Claims.Attributes(name, user)
+	values, err := n.Claims.Values(name, personOf(user))
 	if err != nil {
 		return "", noName(source).caused(err)
 	}
@@ -74,6 +69,14 @@ func (n *Namer) value(source string, app *sp.App, user *directory.User) (string,
 		return "", nil
 	}
 	return values[0], nil
+}
+
+// personOf is the user as attribute sources see it, without what is in other records.
+func personOf(u *directory.User) *claims.Person {
+	return &claims.Person{
+		ID: u.ID, Name: u.Name, DisplayName: u.DisplayName, Email: u.Email, GivenName: u.GivenName, Surname: u.Surname,
+		Attributes: u.Attributes,
+	}
 }
 
 // Opaque is the persistent value: pairwise by user id and app id, neither of which is ever used again, so a person or app
