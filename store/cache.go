@@ -2,7 +2,7 @@ package store
 
 import (
 	"encoding/binary"
-	"fmt"
+	"errors"
 	"sync"
 )
 
@@ -24,12 +24,12 @@ type cached[T any] struct {
 // Get is Table.Get without the decoding where possible. The record is shared: treat it as read-only.
 func (c *Cache[T]) Get(tx Tx, table *Table[T], key string) (*T, Revision, error) {
 	if key == "" {
-		return nil, 0, fmt.Errorf("%s: %w", table.Name, ErrNotFound)
+		return nil, 0, table.failed(key, ErrNotFound)
 	}
 	full := table.recordKey(key)
 	value, err := tx.Get(full)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%s %q: %w", table.Name, key, err)
+		return nil, 0, table.failed(key, err)
 	}
 	if len(value) >= headerSize {
 		revision := Revision(binary.BigEndian.Uint64(value))
@@ -84,6 +84,9 @@ func (c *Cache[T]) Each(tx Tx, table *Table[T], page Page, fn func(record *T) er
 			name = string(key[prefix:])
 		}
 		record, _, err := c.Get(tx, table, name)
+		if errors.Is(err, ErrNotFound) { // deleted by fn
+			return nil
+		}
 		if err != nil {
 			return err
 		}

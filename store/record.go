@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -8,7 +9,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
-	"time"
 )
 
 // A stored value: 8 bytes revision, 4 bytes CRC-32C over key, version and JSON, 2 bytes schema version, JSON.
@@ -31,20 +31,32 @@ func (t *Table[T]) encode(key []byte, record *T) ([]byte, error) {
 
 func (t *Table[T]) decode(key, value []byte, record *T) (Revision, error) {
 	if !intact(key, value) {
-		return 0, fmt.Errorf("%s %q: %w", t.Name, key, ErrCorrupt)
+		return 0, t.failed(t.nameOf(key), ErrCorrupt)
 	}
 	if version := int(binary.BigEndian.Uint16(value[12:])); version > t.Version {
-		return 0, fmt.Errorf("%s %q: %w", t.Name, key, ErrNewer)
+		return 0, t.failed(t.nameOf(key), ErrNewer)
 	}
 	if err := json.Unmarshal(value[headerSize:], record); err != nil {
-		return 0, fmt.Errorf("%s %q: %w: %v", t.Name, key, ErrCorrupt, err)
+		return 0, t.failed(t.nameOf(key), fmt.Errorf("%w: %v", ErrCorrupt, err))
 	}
 	return Revision(binary.BigEndian.Uint64(value)), nil
 }
 
+// nameOf is the record's key in its full key.
+func (t *Table[T]) nameOf(full []byte) string { return string(full[len(t.Name)+2:]) }
+
 // intact tells whether a stored value is whole and belongs under its key.
 func intact(key, value []byte) bool {
 	return len(value) >= headerSize && checksum(key, value) == binary.BigEndian.Uint32(value[8:])
+}
+
+// CheckValue finds damage in a value that a Table stored as a record, whatever its type; of other values it knows nothing.
+func CheckValue(key, value []byte) error {
+	name, rest, ok := bytes.Cut(key, []byte{0})
+	if !ok || len(rest) == 0 || rest[0] != 'r' || intact(key, value) {
+		return nil
+	}
+	return fmt.Errorf("%s %q: %w", name, rest[1:], ErrCorrupt)
 }
 
 // checksum covers the key, so that a value under the wrong key is noticed, the revision, the version and the JSON.
@@ -54,9 +66,8 @@ func checksum(key, value []byte) uint32 {
 	return crc32.Update(sum, castagnoli, value[12:])
 }
 
-func timeBytes(at time.Time) []byte {
-	return binary.BigEndian.AppendUint64(nil, uint64(max(at.UnixNano(), 0)))
-}
+// schemaName takes the place of a table's name in the keys that hold the tables' versions.
+const schemaName = "schema"
 
 // Check is what Prepare needs of a table, whatever its record type.
 type Check interface {
@@ -80,7 +91,7 @@ func Prepare(ctx context.Context, s Store, tables ...Check) error {
 
 func prepare(tx Tx, table Check) error {
 	name, version := table.schema()
-	key := []byte("schema\x00r" + name)
+	key := []byte(schemaName + "\x00v" + name)
 	value, err := tx.Get(key)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err

@@ -19,7 +19,7 @@ type Store interface {
 	// crash of the process or the machine. Any error from fn is returned as it is and nothing is written. The keys
 	// that fn will read may be named, so that a remote back end can fetch them in one exchange.
 	Update(ctx context.Context, fn func(Tx) error, reads ...[]byte) error
-	// Close waits for running transactions; afterwards every call fails with ErrClosed.
+	// Close waits for running transactions; every later call, another Close too, fails with ErrClosed.
 	Close() error
 }
 
@@ -27,12 +27,12 @@ type Store interface {
 type Tx interface {
 	// Get returns the value, or ErrNotFound.
 	Get(key []byte) ([]byte, error)
-	// Put writes the value, replacing one that exists. Keys are 1 to MaxKey bytes long.
+	// Put writes the value, replacing one that exists. Keys are 1 to MaxKey bytes long, values up to MaxValue.
 	Put(key, value []byte) error
 	// Delete removes the key; an absent key is no error.
 	Delete(key []byte) error
-	// Scan calls fn for each pair in the range, in order. It sees the transaction's own writes made before Scan was
-	// called; fn may write to the transaction. ErrStop from fn ends the scan without an error, any other error ends
+	// Scan calls fn for each pair in the range, in order. It shows the state at its call, the transaction's own writes
+	// before it included; fn may write to the transaction, which the scan does not see. ErrStop from fn ends the scan without an error, any other error ends
 	// it with that error.
 	Scan(r Range, fn func(key, value []byte) error) error
 }
@@ -46,13 +46,16 @@ type Range struct {
 // MaxKey is the longest key in bytes: below bbolt's 32,768 and what PostgreSQL's btree indexes.
 const MaxKey = 2048
 
+// MaxValue is the longest value in bytes.
+const MaxValue = 64 << 20
+
 var (
 	// ErrNotFound says that no record has that key or index value.
 	ErrNotFound = errors.New("not found")
 	// ErrExists says that another record already has a value that must be unique. Returned as *ConflictError.
 	ErrExists = errors.New("already exists")
-	// ErrCorrupt says that a stored value does not match its checksum or cannot be read.
-	ErrCorrupt = errors.New("the stored record is damaged")
+	// ErrCorrupt says that a stored value does not match its checksum or that the store cannot be read.
+	ErrCorrupt = errors.New("the stored data is damaged")
 	// ErrNewer says that the data was written by a newer Gatehouse.
 	ErrNewer = errors.New("written by a newer version of Gatehouse")
 	// ErrReadOnly says that a write was tried inside View.
@@ -61,6 +64,8 @@ var (
 	ErrClosed = errors.New("the store is closed")
 	// ErrBusy says that the back end cannot take the transaction now; trying again later may work.
 	ErrBusy = errors.New("the store is busy")
+	// ErrCursor says that Page.After did not come from this list.
+	ErrCursor = errors.New("the cursor is not one of this list")
 	// ErrStop ends a scan early.
 	ErrStop = errors.New("stop")
 )

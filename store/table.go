@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -39,12 +38,12 @@ func (e *ConflictError) Unwrap() error { return ErrExists }
 func (t *Table[T]) Get(tx Tx, key string) (T, Revision, error) {
 	var record T
 	if key == "" {
-		return record, 0, fmt.Errorf("%s: %w", t.Name, ErrNotFound)
+		return record, 0, t.failed(key, ErrNotFound)
 	}
 	full := t.recordKey(key)
 	value, err := tx.Get(full)
 	if err != nil {
-		return record, 0, fmt.Errorf("%s %q: %w", t.Name, key, err)
+		return record, 0, t.failed(key, err)
 	}
 	revision, err := t.decode(full, value, &record)
 	return record, revision, err
@@ -60,10 +59,10 @@ func (t *Table[T]) Revision(tx Tx, key string) (Revision, error) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, err
+		return 0, t.failed(key, err)
 	}
 	if len(value) < headerSize {
-		return 0, fmt.Errorf("%s %q: %w", t.Name, key, ErrCorrupt)
+		return 0, t.failed(key, ErrCorrupt)
 	}
 	return Revision(binary.BigEndian.Uint64(value)), nil
 }
@@ -78,21 +77,19 @@ func (t *Table[T]) By(tx Tx, index, value string) (T, Revision, error) {
 	return t.Get(tx, key)
 }
 
-// Put writes the record and its index entries. A unique value held by another record gives a *ConflictError.
+// Put writes the record and its index entries. A unique value held by another record gives a *ConflictError. Put checks
+// before it writes, so that after an error the transaction may go on.
 func (t *Table[T]) Put(tx Tx, record *T) error {
 	key := t.Key(record)
-	if err := t.checkText("key", key); err != nil || key == "" {
+	if err := checkText("key", key); err != nil || key == "" {
 		return errors.Join(fmt.Errorf("%s: a record needs a key", t.Name), err)
-	}
-	if err := t.unindexOld(tx, key, record); err != nil {
-		return err
-	}
-	if err := t.index(tx, key, record); err != nil {
-		return err
 	}
 	full := t.recordKey(key)
 	value, err := t.encode(full, record)
 	if err != nil {
+		return err
+	}
+	if err := t.reindex(tx, key, record); err != nil {
 		return err
 	}
 	return tx.Put(full, value)
@@ -107,8 +104,8 @@ func (t *Table[T]) Delete(tx Tx, key string) error {
 	if err != nil {
 		return err
 	}
-	for _, entry := range t.entries(key, &old) {
-		if err := tx.Delete(entry.key); err != nil {
+	for _, e := range t.entries(key, &old) {
+		if err := tx.Delete(e.key); err != nil {
 			return err
 		}
 	}
@@ -128,23 +125,20 @@ type Page struct {
 // List returns the records of a page and the cursor of the next one, empty at the end.
 func (t *Table[T]) List(tx Tx, page Page) ([]T, string, error) {
 	var records []T
-	next := ""
+	var last, next string
 	err := t.Each(tx, page, func(cursor string, record *T) error {
 		if page.Limit > 0 && len(records) == page.Limit {
+			next = last
 			return ErrStop
 		}
-		records = append(records, *record)
-		next = cursor
+		records, last = append(records, *record), cursor
 		return nil
 	})
-	if page.Limit == 0 || len(records) < page.Limit {
-		next = ""
-	}
 	return records, next, err
 }
 
 // Each calls fn for the records of a page with the cursor that continues behind each; Limit is left to fn, which ends
-// the walk with ErrStop.
+// the walk with ErrStop. fn may write: through an index it then gets each record as it is by then, unless it is gone.
 func (t *Table[T]) Each(tx Tx, page Page, fn func(cursor string, record *T) error) error {
 	r, err := t.pageRange(page)
 	if err != nil {
@@ -152,10 +146,14 @@ func (t *Table[T]) Each(tx Tx, page Page, fn func(cursor string, record *T) erro
 	}
 	return tx.Scan(r, func(key, value []byte) error {
 		var record T
+		var err error
 		if page.Index == "" {
 			_, err = t.decode(key, value, &record)
 		} else {
 			record, _, err = t.Get(tx, string(value))
+		}
+		if page.Index != "" && errors.Is(err, ErrNotFound) {
+			return nil
 		}
 		if err != nil {
 			return err
@@ -180,28 +178,6 @@ func (t *Table[T]) Count(tx Tx, page Page, limit int) (int, error) {
 	return n, err
 }
 
-// Sweep deletes at most limit records that expired before now and returns how many it deleted. Call it in Update until
-// it returns fewer than limit.
-func (t *Table[T]) Sweep(tx Tx, now time.Time, limit int) (int, error) {
-	prefix := t.prefix('x')
-	var keys []string
-	err := tx.Scan(Range{From: prefix, To: append(slices.Clone(prefix), timeBytes(now)...)}, func(_, value []byte) error {
-		if keys = append(keys, string(value)); len(keys) == limit {
-			return ErrStop
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, err
-	}
-	for _, key := range keys {
-		if err := t.Delete(tx, key); err != nil {
-			return 0, err
-		}
-	}
-	return len(keys), nil
-}
-
 func (t *Table[T]) prefix(kind byte) []byte { return append([]byte(t.Name), 0, kind) }
 
 func (t *Table[T]) recordKey(key string) []byte {
@@ -217,97 +193,34 @@ func (t *Table[T]) keyBy(tx Tx, index, value string) (string, error) {
 	if _, ok := t.Unique[index]; !ok {
 		return "", fmt.Errorf("%s has no unique index %q", t.Name, index)
 	}
-	if value == "" || strings.IndexByte(value, 0) >= 0 || len(value) > MaxKey/2 {
-		return "", fmt.Errorf("%s by %s: %w", t.Name, index, ErrNotFound)
+	if value == "" || checkText(index, value) != nil {
+		return "", t.failed(value, ErrNotFound)
 	}
 	key, err := tx.Get(t.uniqueKey(index, value))
 	if err != nil {
-		return "", fmt.Errorf("%s by %s %q: %w", t.Name, index, value, err)
+		return "", t.failed(value, err)
 	}
 	return string(key), nil
 }
 
-func (t *Table[T]) checkText(what, text string) error {
+func checkText(what, text string) error {
 	if strings.IndexByte(text, 0) >= 0 || len(text) > MaxKey/2 {
-		return fmt.Errorf("%s: the %s is longer than %d bytes or holds a zero byte", t.Name, what, MaxKey/2)
+		return fmt.Errorf("the %s is longer than %d bytes or holds a zero byte", what, MaxKey/2)
 	}
 	return nil
 }
 
-// entry is one index key of a record; value is the record's key.
-type entry struct {
-	key         []byte
-	index, text string // of a unique entry, for the ConflictError; index is empty otherwise
+// failed names the record; the text is made only when somebody asks for it.
+func (t *Table[T]) failed(key string, err error) error { return &recordError{t.Name, key, err} }
+
+type recordError struct {
+	table, key string
+	err        error
 }
 
-func (t *Table[T]) entries(key string, record *T) []entry {
-	var all []entry
-	for index, value := range t.Unique {
-		if text := value(record); text != "" {
-			all = append(all, entry{t.uniqueKey(index, text), index, text})
-		}
-	}
-	for index, values := range t.Lists {
-		for _, text := range values(record) {
-			all = append(all, entry{key: append(t.prefix('l'), index+"\x00"+text+"\x00"+key...), text: text})
-		}
-	}
-	if t.Expires != nil {
-		if at := t.Expires(record); !at.IsZero() {
-			all = append(all, entry{key: append(append(t.prefix('x'), timeBytes(at)...), key...)})
-		}
-	}
-	return all
-}
+func (e *recordError) Error() string { return fmt.Sprintf("%s %q: %v", e.table, e.key, e.err) }
 
-func (t *Table[T]) hasIndexes() bool { return len(t.Unique)+len(t.Lists) > 0 || t.Expires != nil }
-
-// unindexOld removes the index entries of the record that Put replaces, where they differ from the new ones.
-func (t *Table[T]) unindexOld(tx Tx, key string, record *T) error {
-	if !t.hasIndexes() {
-		return nil
-	}
-	old, _, err := t.Get(tx, key)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	keep := map[string]bool{}
-	for _, e := range t.entries(key, record) {
-		keep[string(e.key)] = true
-	}
-	for _, e := range t.entries(key, &old) {
-		if !keep[string(e.key)] {
-			if err := tx.Delete(e.key); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (t *Table[T]) index(tx Tx, key string, record *T) error {
-	for _, e := range t.entries(key, record) {
-		if err := t.checkText("indexed value", e.text); err != nil {
-			return err
-		}
-		held, err := tx.Get(e.key)
-		switch {
-		case err == nil && string(held) == key:
-			continue
-		case err == nil && e.index != "":
-			return &ConflictError{t.Name, e.index, e.text}
-		case err != nil && !errors.Is(err, ErrNotFound):
-			return err
-		}
-		if err := tx.Put(e.key, []byte(key)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (e *recordError) Unwrap() error { return e.err }
 
 func (t *Table[T]) pageRange(page Page) (Range, error) {
 	prefix := t.prefix('r')
@@ -327,13 +240,16 @@ func (t *Table[T]) pageRange(page Page) (Range, error) {
 	default:
 		return Range{}, fmt.Errorf("%s has no index %q", t.Name, page.Index)
 	}
+	if strings.IndexByte(page.Value, 0) >= 0 || strings.IndexByte(page.Prefix, 0) >= 0 {
+		return Range{From: prefix, To: prefix}, nil // no record has it
+	}
 	r := PrefixRange(prefix)
 	r.Reverse = page.Reverse
 	if page.After == "" {
 		return r, nil
 	}
 	if !strings.HasPrefix(page.After, string(prefix)) {
-		return Range{}, fmt.Errorf("%s: the cursor is not one of this list", t.Name)
+		return Range{}, fmt.Errorf("%s: %w", t.Name, ErrCursor)
 	}
 	if page.Reverse {
 		r.To = []byte(page.After)
