@@ -17,7 +17,7 @@ import (
 
 // Bounds of one evaluation.
 const (
-	maxCost    = 100_000 // CEL's units; a millisecond or so
+	maxCost    = 50_000 // CEL's units; at worst some 60 ms
 	maxDepth   = 50
 	maxValues  = 5000
 	maxBytes   = 256 << 10 // of all values together
@@ -86,8 +86,11 @@ func (e *Evaluator) compile(source string) (*expression, error) {
 func (env *environment) compile(source string) (*expression, error) {
 	checked, issues := env.Compile(source)
 	if found := issues.Errors(); len(found) > 0 {
-		at := found[0].Location
-		return nil, &SourceError{Line: at.Line(), Column: at.Column() + 1, Text: firstLine(found[0].Message)}
+		bad := &SourceError{Text: firstLine(found[0].Message)}
+		if at := found[0].Location; at.Line() > 0 { // limits of the parser have no place
+			bad.Line, bad.Column = at.Line(), at.Column()+1
+		}
+		return nil, bad
 	}
 	if !gives(checked.OutputType()) {
 		return nil, &SourceError{Text: fmt.Sprintf("it gives %s; it must give a text or a list of texts", checked.OutputType())}
