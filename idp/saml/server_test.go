@@ -154,4 +154,3 @@ func (s *server) events() (list []audit.Event) {
 	}))
 	return list
 }
-
