@@ -1,13 +1,18 @@
 package idp
 
 import (
+	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/gorilla/mux"
 
 	"gatehouse/idp/admin"
+	"gatehouse/idp/api"
+	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
 	"gatehouse/idp/web"
+	"gatehouse/store"
 	"gatehouse/templates"
 )
 
@@ -20,7 +25,10 @@ func (s *Server) routes() []web.Route {
 		s.portal.Routes(),
 		s.saml.Routes(),
 		s.admin.Routes(),
-		{{Method: http.MethodGet, Path: "/assets/{file}", Permission: web.Public, Handle: s.asset}},
+		{
+			{Method: http.MethodGet, Path: "/assets/{file}", Permission: web.Public, Handle: s.asset},
+			{Method: http.MethodGet, Path: logoPath + "{hash}", Permission: web.Public, Handle: s.logo},
+		},
 	} {
 		all = append(all, part...)
 	}
@@ -34,10 +42,8 @@ func (s *Server) handler() http.Handler {
 
 func (s *Server) mount(routes []web.Route) http.Handler {
 	router := mux.NewRouter()
-	methods := map[string]bool{}
 	for _, route := range routes {
 		router.Handle(route.Path, pathValues(s.kit.Wrap(route))).Methods(route.Method)
-		methods[route.Path] = true
 	}
 	router.NotFoundHandler = s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Handle: notFound})
 	router.MethodNotAllowedHandler = s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Handle: notAllowed})
@@ -73,17 +79,31 @@ func (s *Server) asset(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
+// logoPath is where the organisation's picture is served, under a name that changes with it.
+const logoPath = "/logo/"
+
+func (s *Server) logo(w http.ResponseWriter, r *http.Request) error {
+	var logo directory.Logo
+	err := s.config.Store.View(r.Context(), func(tx store.Tx) (err error) {
+		logo, err = directory.LoadLogo(tx)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return web.NotFound("There is no such file.")
+	}
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", logo.Type)
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	_, err = w.Write(logo.Bytes)
+	return err
+}
+
 // guard admits a request to a route that is not public: the built-in app that the permission belongs to must let the person
 // in (its policy is asked on every request), and their roles must hold the permission.
 func (s *Server) guard(w http.ResponseWriter, r *http.Request, need web.Permission) (*http.Request, error) {
-	app := flow.Console
-	switch {
-	case need != web.SignedIn:
-	case r.URL.Path == "/account" || len(r.URL.Path) > 9 && r.URL.Path[:9] == "/account/":
-		app = flow.Account
-	default:
-		app = flow.Portal
-	}
+	app := builtinFor(r.URL.Path, need)
 	if isAPI(r) {
 		return s.guardAPI(r, app, need)
 	}
@@ -95,6 +115,17 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request, need web.Permissi
 		return nil, web.ErrAnswered
 	}
 	return r, s.identify(r, facts, need)
+}
+
+// builtinFor is the built-in app whose policy covers a path.
+func builtinFor(path string, need web.Permission) string {
+	switch {
+	case need != web.SignedIn:
+		return flow.Console
+	case path == "/account" || strings.HasPrefix(path, "/account/"):
+		return flow.Account
+	}
+	return flow.Portal
 }
 
 // guardAPI admits an API request or says why not, as JSON and without a redirect.
@@ -133,4 +164,4 @@ func returnPath(r *http.Request) string {
 	return r.URL.RequestURI()
 }
 
-func isAPI(r *http.Request) bool { return len(r.URL.Path) > 5 && r.URL.Path[:5] == "/api/" }
+func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, api.Root+"/") }

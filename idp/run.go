@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
 	"gatehouse/idp/session"
 	"gatehouse/store"
@@ -153,8 +155,29 @@ func (s *Server) sweep(ctx context.Context) error {
 			}
 		}
 	}
+	if err := s.retire(ctx); err != nil {
+		return err
+	}
 	if err := s.engine.Strangers.Flush(ctx, s.config.Store, s.audit, false); err != nil {
 		return err
 	}
 	return s.engine.Recount(ctx)
+}
+
+// retire deletes the audit entries of this node that are older than the organisation keeps them.
+func (s *Server) retire(ctx context.Context) error {
+	for n := sweepBatch; n == sweepBatch; {
+		err := s.config.Store.Update(ctx, func(tx store.Tx) error {
+			settings, _, err := directory.LoadSettings(tx)
+			if err != nil {
+				return err
+			}
+			n, err = audit.Sweep(tx, s.config.Node, s.config.Now().Add(-settings.AuditRetention()), sweepBatch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

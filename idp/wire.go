@@ -43,7 +43,7 @@ type Server struct {
 func tables() []store.Check {
 	return []store.Check{
 		sp.Apps, session.Table, flow.Requests, flow.AnsweredOnce, directory.Users, directory.Profiles, directory.PermissionSets,
-		directory.Groups, directory.Credentials, directory.SettingsTable, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets,
+		directory.Groups, directory.Credentials, directory.Activities, directory.SettingsTable, directory.Logos, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets,
 	}
 }
 
@@ -107,9 +107,10 @@ func (s *Server) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	sources := &claims.Evaluator{}
 	s.saml = &saml.Handlers{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Keys: s.keys, BaseURL: c.BaseURL, Now: c.Now,
-		Claims: &claims.Evaluator{}, NameIDKey: names,
+		Claims: sources, NameIDKey: names,
 	}
 	s.engine.Protocols = map[string]flow.Protocol{saml.Protocol: s.saml, flow.BuiltinProtocol: flow.Builtin{}}
 	s.signin = &signin.Handlers{
@@ -121,7 +122,7 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	s.admin = admin.New(admin.Deps{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
-		Keys: s.keys, Fetcher: outbound.NewFetcher(c.Fetch), IdP: s.saml, BaseURL: c.BaseURL, Now: c.Now,
+		Keys: s.keys, Fetcher: outbound.NewFetcher(c.Fetch), IdP: s.saml, CheckSource: sources.Validate, BaseURL: c.BaseURL, Now: c.Now,
 	})
 	return s.engine.Recount(ctx)
 }
@@ -140,7 +141,10 @@ func (s *Server) brand(ctx context.Context) templates.Brand {
 		if settings.Name != "" {
 			brand.Name = settings.Name
 		}
-		brand.LogoURL, brand.Color, brand.SupportContact = settings.Logo, settings.Color, settings.SupportContact
+		if settings.Logo != "" {
+			brand.LogoURL = logoPath + settings.Logo
+		}
+		brand.Color, brand.SupportContact = settings.Color, settings.SupportContact
 		return nil
 	})
 	if err != nil {

@@ -1,0 +1,92 @@
+package idp
+
+import (
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"gatehouse/certs"
+	"gatehouse/idp/admin"
+	"gatehouse/idp/web"
+	"gatehouse/store/bolt"
+)
+
+func newServer(t *testing.T) *Server {
+	t.Helper()
+	dir := t.TempDir()
+	database, err := bolt.Open(filepath.Join(dir, "gatehouse.db"), bolt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { database.Close() })
+	sealer, err := certs.Unlock(t.Context(), database, filepath.Join(dir, "seal.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	s, err := New(t.Context(), Config{BaseURL: "http://" + listener.Addr().String(), Listener: listener, Store: database, Sealer: sealer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// open are the routes that anybody may reach: they check for themselves what they need. A new one is added here with thought.
+var open = []string{
+	"GET /flow/{id}", "GET /login", "POST /login", "GET /logout", "POST /logout", "GET /launch/{app}", "POST /launch/{app}",
+	"GET /saml/sso", "POST /saml/sso", "GET /saml/metadata", "GET /saml/metadata/{app}", "GET /saml/certificate.pem",
+	"GET /assets/{file}", "GET /logo/{hash}",
+}
+
+// crossSite are the routes that take unsafe methods from other sites.
+var crossSite = []string{"POST /saml/sso"}
+
+func TestEveryRouteHasAPermission(t *testing.T) {
+	routes := newServer(t).routes()
+	if len(routes) < 40 {
+		t.Fatalf("only %d routes", len(routes))
+	}
+	seen := map[string]bool{}
+	for _, route := range routes {
+		name := route.Method + " " + route.Path
+		if seen[name] {
+			t.Errorf("%s is mounted twice", name)
+		}
+		seen[name] = true
+		switch {
+		case route.Permission == "":
+			t.Errorf("%s has no permission", name)
+		case route.Permission == web.Public && !slices.Contains(open, name):
+			t.Errorf("%s is open to everybody", name)
+		case route.Permission != web.Public && route.Permission != web.SignedIn && !admin.Allows([]string{"owner"}, route.Permission):
+			t.Errorf("%s needs %q, which not even an owner has", name, route.Permission)
+		}
+		if route.CrossSite && route.Method != http.MethodGet && !slices.Contains(crossSite, name) {
+			t.Errorf("%s may be posted from other sites", name)
+		}
+	}
+	for _, name := range open {
+		if !seen[name] {
+			t.Errorf("%s is listed as open but not mounted", name)
+		}
+	}
+}
+
+func TestCheckBaseURL(t *testing.T) {
+	for base, ok := range map[string]bool{
+		"https://id.example.org": true, "http://127.0.0.1:8080": true, "http://localhost": true, "http://[::1]:80": true,
+		"https://id.example.org:8443": true,
+		"http://id.example.org":       false, "https://id.example.org/sso": false, "id.example.org": false, "": false,
+		"https://user@id.example.org": false, "ftp://id.example.org": false, "https://id.example.org?x=1": false, "https://": false,
+	} {
+		if err := CheckBaseURL(base); (err == nil) != ok {
+			t.Errorf("%q: %v", base, err)
+		}
+	}
+}
