@@ -2,6 +2,7 @@ package templates
 
 import (
 	"io"
+	"strings"
 )
 
 // AutoPostPage is a form that submits itself, with a visible button where scripts are off. Its answer needs a
@@ -28,12 +29,12 @@ func AppendAutoPost(dst []byte, p *AutoPostPage) []byte {
 	}
 	dst = append(dst, "<!doctype html>\n<html lang=\""...)
 	dst = appendEscaped(dst, lang)
-	dst = append(dst, "\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>Opening "...)
+	dst = append(dst, "\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\"><title>Opening "...)
 	dst = appendEscaped(dst, p.App)
 	dst = append(dst, "…</title><link rel=\"stylesheet\" href=\""...)
 	dst = append(dst, AssetPath("gatehouse.css")...)
 	dst = append(dst, "\">\n<body class=\"post\"><main><form method=\"post\" action=\""...)
-	dst = appendEscaped(dst, p.Action)
+	dst = appendEscaped(dst, postable(p.Action))
 	dst = append(dst, "\">\n"...)
 	for _, f := range p.Fields {
 		dst = append(dst, "<input type=\"hidden\" name=\""...)
@@ -42,26 +43,51 @@ func AppendAutoPost(dst []byte, p *AutoPostPage) []byte {
 		dst = appendEscaped(dst, f.Value)
 		dst = append(dst, "\">\n"...)
 	}
-	dst = append(dst, "<button class=\"button primary\">Continue to "...)
+	dst = append(dst, "<button class=\"primary\">Continue to "...)
 	dst = appendEscaped(dst, p.App)
 	dst = append(dst, "</button></form></main>\n<script nonce=\""...)
 	dst = appendEscaped(dst, p.Nonce)
-	return append(dst, "\">document.forms[0].submit()</script>\n"...)
+	return append(dst, "\">document.forms[0].submit()</script>\n</body></html>\n"...)
+}
+
+// postable is the address itself, octet by octet, when a form may be sent there, and else one that leads nowhere.
+func postable(address string) string {
+	if strings.HasPrefix(address, "https://") || strings.HasPrefix(address, "http://") {
+		return address
+	}
+	return "about:invalid"
 }
 
 // appendEscaped appends s so that it is safe in HTML text and in a double-quoted attribute, with html/template's spelling.
+// Base64, which is nearly all of the page, has only the plus sign to replace and is searched by machine word.
 func appendEscaped(dst []byte, s string) []byte {
-	from := 0
-	for i := 0; i < len(s); i++ {
-		entity := entities[s[i]]
-		if entity == "" {
-			continue
+	for i := range len(rare) {
+		if strings.IndexByte(s, rare[i]) >= 0 {
+			return appendEachEscaped(dst, s)
 		}
-		dst = append(append(dst, s[from:i]...), entity...)
-		from = i + 1
+	}
+	for {
+		i := strings.IndexByte(s, '+')
+		if i < 0 {
+			return append(dst, s...)
+		}
+		dst = append(append(dst, s[:i]...), "&#43;"...)
+		s = s[i+1:]
+	}
+}
+
+func appendEachEscaped(dst []byte, s string) []byte {
+	from := 0
+	for i := range len(s) {
+		if entity := entities[s[i]]; entity != "" {
+			dst = append(append(dst, s[from:i]...), entity...)
+			from = i + 1
+		}
 	}
 	return append(dst, s[from:]...)
 }
 
-// entities are the replacements of html/template; base64 has "+", so SAMLResponse grows a little.
+// rare are the bytes that base64 does not have; entities are html/template's replacements.
+const rare = "\x00\"&'<>"
+
 var entities = [256]string{0: "\uFFFD", '"': "&#34;", '&': "&amp;", '\'': "&#39;", '+': "&#43;", '<': "&lt;", '>': "&gt;"}

@@ -13,7 +13,7 @@ type rgb struct{ r, g, b float64 }
 
 // The grounds that accent text stands on; a test holds them equal to the stylesheet's tokens.
 var (
-	lightGround = rgb{0xf6, 0xf7, 0xf8}
+	lightGround = rgb{0xee, 0xf1, 0xf3}
 	darkGround  = rgb{0x1f, 0x25, 0x2a}
 	black       = rgb{0, 0, 0}
 	white       = rgb{255, 255, 255}

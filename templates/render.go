@@ -86,9 +86,18 @@ func render(w io.Writer, name string, data any) error {
 // Check parses every template, draws every page once from its zero value, and fails when a page has no template or a file
 // belongs to no page. Call it at start-up.
 func Check() error {
-	entries, err := fs.ReadDir(files, "pages")
+	problems := undeclared(files)
+	for _, name := range slices.Sorted(maps.Keys(declared)) {
+		problems = append(problems, render(io.Discard, name, declared[name].zero))
+	}
+	return errors.Join(problems...)
+}
+
+// undeclared lists the files below pages that belong to no page.
+func undeclared(fsys fs.FS) []error {
+	entries, err := fs.ReadDir(fsys, "pages")
 	if err != nil {
-		return fmt.Errorf("list the pages: %w", err)
+		return []error{fmt.Errorf("list the pages: %w", err)}
 	}
 	var problems []error
 	for _, e := range entries {
@@ -96,8 +105,5 @@ func Check() error {
 			problems = append(problems, fmt.Errorf("pages/%s belongs to no page: declare it in render.go", e.Name()))
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(declared)) {
-		problems = append(problems, render(io.Discard, name, declared[name].zero))
-	}
-	return errors.Join(problems...)
+	return problems
 }

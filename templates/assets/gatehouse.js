@@ -7,12 +7,13 @@ const pad = (n) => String(n).padStart(2, "0");
 
 function showLocalTimes() {
   const now = new Date();
+  const lang = document.documentElement.lang;
   for (const el of all("time[datetime]")) {
     const t = new Date(el.dateTime);
     if (isNaN(t)) continue;
     const clock = pad(t.getHours()) + ":" + pad(t.getMinutes());
     const days = Math.round((new Date(now).setHours(0, 0, 0, 0) - new Date(t).setHours(0, 0, 0, 0)) / 864e5);
-    const date = t.toLocaleDateString(document.documentElement.lang, {
+    const date = t.toLocaleDateString(lang === "en" ? "en-GB" : lang, {
       day: "numeric", month: "short", year: t.getFullYear() === now.getFullYear() ? undefined : "numeric",
     });
     el.textContent = (days === 0 ? "today" : days === 1 ? "yesterday" : date) + ", " + clock;
