@@ -107,23 +107,13 @@ func (c *Client) RemoveUser(ctx context.Context, user string) error {
 	return err
 }
 
-// Profiles lists all profiles.
-func (c *Client) Profiles(ctx context.Context) (List[Profile], error) {
-	return call[List[Profile]](ctx, c, http.MethodGet, "/profiles", nil, nil)
-}
-
-// PermissionSets lists all permission sets.
-func (c *Client) PermissionSets(ctx context.Context) (List[PermissionSet], error) {
-	return call[List[PermissionSet]](ctx, c, http.MethodGet, "/permission-sets", nil, nil)
-}
-
-// Groups lists all groups.
-func (c *Client) Groups(ctx context.Context) (List[Group], error) {
-	return call[List[Group]](ctx, c, http.MethodGet, "/groups", nil, nil)
-}
-
 // Profile, permission-set and group share the calls below; kind is "profiles", "permission-sets" or "groups". The answer
 // has the fields of a Profile; the two others leave IPRanges empty.
+
+// NamedList lists them by name.
+func (c *Client) NamedList(ctx context.Context, kind, after string) (List[Profile], error) {
+	return call[List[Profile]](ctx, c, http.MethodGet, path(kind), query("after", after), nil)
+}
 
 // Named shows one.
 func (c *Client) Named(ctx context.Context, kind, name string) (Profile, error) {

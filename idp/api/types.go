@@ -165,26 +165,13 @@ type Password struct {
 	Password string `json:"password"`
 }
 
-// Profile is the one profile of a person. IPRanges are CIDR ranges; none means anywhere.
+// Profile is the one profile of a person; permission sets and groups have the same form without IPRanges. IPRanges are CIDR
+// ranges; none means anywhere. Members stops at 1,000.
 type Profile struct {
 	ID       string   `json:"id"`
 	Name     string   `json:"name"`
 	IPRanges []string `json:"ip_ranges,omitempty"`
 	Members  int      `json:"members"`
-}
-
-// PermissionSet is a named set of people.
-type PermissionSet struct {
-	ID      string `json:"id"`
-	Name    string `json:"name"`
-	Members int    `json:"members"`
-}
-
-// Group is a named group of people, released to apps by name.
-type Group struct {
-	ID      string `json:"id"`
-	Name    string `json:"name"`
-	Members int    `json:"members"`
 }
 
 // Named asks for a new profile, permission set or group; IPRanges are of a profile.

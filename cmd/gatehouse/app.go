@@ -1,0 +1,248 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"gatehouse/idp/api"
+)
+
+func (c *cli) appCommand() *cobra.Command {
+	return group("app", "connected apps; APP is an id, a unique name or an entity id",
+		c.appAdd(), c.appList(), c.appShow(), c.appSet(),
+		c.appMove("block", "shut an app and end its place in every session"),
+		c.appMove("unblock", "open a blocked app again"),
+		c.appMove("approve", "let a pending app be used"),
+		c.appRemove())
+}
+
+// newApp are the flags of `app add`.
+type newApp struct {
+	metadata, entityID, acs, name string
+	set                           []string
+	replace                       bool
+}
+
+func (c *cli) appAdd() *cobra.Command {
+	var n newApp
+	command := &cobra.Command{
+		Use:   "add --metadata FILE|URL|- | --entity-id E --acs URL",
+		Short: "connect an app; prints its id alone",
+		Args:  exactly(0),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
+			ask, err := c.ask(n)
+			if err != nil {
+				return err
+			}
+			added, err := client.AddApp(command.Context(), ask)
+			if err != nil {
+				return err
+			}
+			c.warn(added.Warnings)
+			c.differences(added)
+			return c.id(added, added.App.ID)
+		}),
+	}
+	f := command.Flags()
+	f.StringVar(&n.metadata, "metadata", "", "the app's SAML metadata: a file, an address that the server fetches, or - for stdin")
+	f.StringVar(&n.entityID, "entity-id", "", "for an app without metadata: its entity id")
+	f.StringVar(&n.acs, "acs", "", "for an app without metadata: the address that takes answers by HTTP-POST")
+	f.StringVar(&n.name, "name", "", "as people see it; default: as the metadata says")
+	f.StringArrayVar(&n.set, "set", nil, "KEY=VALUE of a setting; may be repeated")
+	f.BoolVar(&n.replace, "replace", false, "replace the metadata of the app that has the entity id, keeping policy and settings")
+	return command
+}
+
+// ask turns the flags into the request, reading the file if one is named.
+func (c *cli) ask(n newApp) (api.NewApp, error) {
+	ask := api.NewApp{EntityID: n.entityID, ACS: n.acs, Name: n.name, Replace: n.replace}
+	var err error
+	if ask.Set, err = keyValues(n.set); err != nil {
+		return ask, err
+	}
+	switch {
+	case n.metadata == "" && (n.entityID == "" || n.acs == ""):
+		return ask, usagef("give the app's metadata with --metadata FILE, URL or -, or both --entity-id and --acs")
+	case n.metadata != "" && n.entityID+n.acs != "":
+		return ask, usagef("--metadata says the entity id and the ACS already: leave out --entity-id and --acs")
+	case n.metadata == "":
+		return ask, nil
+	case strings.HasPrefix(n.metadata, "https://") || strings.HasPrefix(n.metadata, "http://"):
+		ask.URL = n.metadata
+		return ask, nil
+	}
+	var content []byte
+	if n.metadata == "-" {
+		content, err = readAll(c.in, "stdin")
+	} else {
+		content, err = readFile(n.metadata)
+	}
+	if ask.Metadata = string(content); err == nil && strings.TrimSpace(ask.Metadata) == "" {
+		err = usagef("%s is empty: give the app's metadata", n.metadata)
+	}
+	return ask, err
+}
+
+// differences writes on stderr what replacing has changed.
+func (c *cli) differences(added api.AddedApp) {
+	if !added.Replaced {
+		return
+	}
+	if len(added.Differences) == 0 {
+		fmt.Fprintln(c.err, "nothing differs from the metadata before")
+	}
+	for _, d := range added.Differences {
+		if d.Before != "" {
+			fmt.Fprintf(c.err, "- %s: %s\n", d.Field, plain(d.Before))
+		}
+		if d.After != "" {
+			fmt.Fprintf(c.err, "+ %s: %s\n", d.Field, plain(d.After))
+		}
+	}
+}
+
+func (c *cli) appList() *cobra.Command {
+	var state string
+	command := &cobra.Command{
+		Use: "list", Short: "list the apps", Args: exactly(0),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
+			list, err := all(func(after string) (api.List[api.App], error) { return client.Apps(command.Context(), state, after) })
+			if err != nil {
+				return err
+			}
+			return c.show(list, func() error {
+				var rows [][]string
+				for _, app := range list.Items {
+					rows = append(rows, []string{app.ID, app.Name, app.State, app.PermittedUsers, app.EntityID})
+				}
+				return c.table([]string{"ID", "NAME", "STATE", "PERMITTED", "ENTITY ID"}, rows)
+			})
+		}),
+	}
+	command.Flags().StringVar(&state, "state", "", "only pending, active, blocked or removed ones")
+	return command
+}
+
+// all follows a list to its end.
+func all[T any](page func(after string) (api.List[T], error)) (api.List[T], error) {
+	whole := api.List[T]{Items: []T{}}
+	for after := ""; ; {
+		part, err := page(after)
+		if err != nil {
+			return whole, err
+		}
+		whole.Items = append(whole.Items, part.Items...)
+		if after = part.Next; after == "" {
+			return whole, nil
+		}
+	}
+}
+
+func (c *cli) appShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show APP", Short: "show an app with its metadata and settings", Args: exactly(1),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+			app, err := client.App(command.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			c.warn(app.Warnings)
+			return c.show(app, func() error { return c.appText(&app) })
+		}),
+	}
+}
+
+func (c *cli) appText(app *api.App) error {
+	pairs := []string{
+		"id", app.ID, "name", app.Name, "state", app.State, "added", stamp(app.Created), "by", app.CreatedBy,
+		"changed", stamp(app.Changed), "entity id", app.EntityID,
+	}
+	if m := app.SAML; m != nil {
+		for _, e := range m.ACS {
+			pairs = append(pairs, "acs", endpoint(e))
+		}
+		for _, e := range m.SLO {
+			pairs = append(pairs, "slo", endpoint(e))
+		}
+		for _, k := range m.Certificates {
+			pairs = append(pairs, "certificate", strings.TrimSpace(k.Use+" "+k.Subject+" sha256:"+k.Fingerprint+" "+stamp(k.NotAfter)))
+		}
+		pairs = append(pairs, "metadata from", m.SourceURL)
+	}
+	if err := c.facts(pairs...); err != nil {
+		return err
+	}
+	fmt.Fprintln(c.out)
+	return c.settings(app.Settings)
+}
+
+func endpoint(e api.Endpoint) string {
+	text := e.Location + " " + e.Binding[strings.LastIndexByte(e.Binding, ':')+1:]
+	if e.Index != nil {
+		text += " index " + strconv.Itoa(*e.Index)
+	}
+	if e.Default {
+		text += " default"
+	}
+	return text
+}
+
+// change reads the KEY=VALUE words behind the first argument.
+func change(words []string, force bool) (api.Change, error) {
+	values, err := keyValues(words)
+	return api.Change{Set: values, Force: force}, err
+}
+
+func (c *cli) appSet() *cobra.Command {
+	var force bool
+	command := &cobra.Command{
+		Use: "set APP KEY=VALUE...", Short: "change settings; the value `default` undoes one", Args: atLeast(2),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+			ask, err := change(args[1:], force)
+			if err != nil {
+				return err
+			}
+			app, err := client.SetApp(command.Context(), args[0], ask)
+			if err != nil {
+				return err
+			}
+			c.warn(app.Warnings)
+			return c.quiet(app)
+		}),
+	}
+	forceFlag(command, &force)
+	return command
+}
+
+func forceFlag(command *cobra.Command, force *bool) {
+	command.Flags().BoolVar(force, "force", false, "make the change even if it shuts you out of the console")
+}
+
+func (c *cli) appMove(action, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: action + " APP", Short: short, Args: exactly(1),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+			app, err := client.MoveApp(command.Context(), args[0], action)
+			if err != nil {
+				return err
+			}
+			return c.quiet(app)
+		}),
+	}
+}
+
+func (c *cli) appRemove() *cobra.Command {
+	return &cobra.Command{
+		Use: "remove APP", Short: "remove an app; its entity id is free again", Args: exactly(1),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+			app, err := client.RemoveApp(command.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return c.quiet(app)
+		}),
+	}
+}

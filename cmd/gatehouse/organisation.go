@@ -1,0 +1,193 @@
+package main
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gatehouse/idp/api"
+)
+
+func (c *cli) metadataCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "metadata [APP]", Short: "print the identity provider's SAML metadata; with an app, the one with that app's keys",
+		Args: cobra.MaximumNArgs(1),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+			app := ""
+			if len(args) == 1 {
+				app = args[0]
+			}
+			content, err := client.Metadata(command.Context(), app)
+			if err != nil {
+				return err
+			}
+			_, err = c.out.Write(content)
+			return err
+		}),
+	}
+}
+
+func (c *cli) explainCommand() *cobra.Command {
+	var ip, at string
+	command := &cobra.Command{
+		Use: "explain USER APP", Short: "would this person get into this app, and why", Args: exactly(2),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+			moment, err := parseMoment("--at", at, time.Time{})
+			if err != nil {
+				return err
+			}
+			e, err := client.Explain(command.Context(), args[0], args[1], ip, moment)
+			if err != nil {
+				return err
+			}
+			return c.show(e, func() error {
+				fmt.Fprintf(c.out, "%s: %s\n\n", e.Outcome, plain(e.Text))
+				var rows [][]string
+				for _, r := range e.Rules {
+					rows = append(rows, []string{r.Rule, r.Outcome, r.Detail})
+				}
+				return c.table([]string{"RULE", "OUTCOME", "WHY"}, rows)
+			})
+		}),
+	}
+	command.Flags().StringVar(&ip, "ip", "", "from this address; without it, rules about addresses refuse")
+	command.Flags().StringVar(&at, "at", "", "at this moment, such as 2027-01-31T18:00:00Z; default: now")
+	return command
+}
+
+// parseMoment reads a time, a date, or with a base a period that ends there.
+func parseMoment(flag, text string, base time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at, nil
+		}
+	}
+	if base.IsZero() {
+		return time.Time{}, usagef("%s %q is not a time: write it like 2027-01-31 or 2027-01-31T18:00:00Z", flag, text)
+	}
+	var days int
+	rest := text
+	if _, err := fmt.Sscanf(text, "%dd", &days); err == nil {
+		_, rest, _ = strings.Cut(text, "d")
+	}
+	period, err := time.ParseDuration(rest + "0s")
+	if err != nil || days < 0 || period < 0 {
+		return time.Time{}, usagef("%s %q is not a time or a period: write it like 24h, 7d or 2027-01-31T18:00:00Z", flag, text)
+	}
+	return base.Add(-period).AddDate(0, 0, -days), nil
+}
+
+func (c *cli) settingsCommand() *cobra.Command {
+	return group("settings", "the organisation", c.settingsList(), c.settingsSet())
+}
+
+func (c *cli) settingsList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "list the organisation's settings", Args: exactly(0),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
+			list, err := client.Settings(command.Context())
+			if err != nil {
+				return err
+			}
+			return c.show(list, func() error { return c.settings(list.Items) })
+		}),
+	}
+}
+
+func (c *cli) settingsSet() *cobra.Command {
+	var force bool
+	command := &cobra.Command{
+		Use: "set KEY=VALUE...", Short: "change settings; the value `default` undoes one; logo=@FILE sets the picture", Args: atLeast(1),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+			words, err := withPicture(args)
+			if err != nil {
+				return err
+			}
+			ask, err := change(words, force)
+			if err != nil {
+				return err
+			}
+			list, err := client.SetSettings(command.Context(), ask)
+			if err != nil {
+				return err
+			}
+			return c.quiet(list)
+		}),
+	}
+	forceFlag(command, &force)
+	return command
+}
+
+// withPicture replaces logo=@FILE by the picture as a data URI, the form in which JSON can carry it.
+func withPicture(words []string) ([]string, error) {
+	replaced := make([]string, len(words))
+	for i, word := range words {
+		replaced[i] = word
+		if name, ok := strings.CutPrefix(word, "logo=@"); ok {
+			picture, err := readFile(name)
+			if err != nil {
+				return nil, err
+			}
+			replaced[i] = "logo=data:" + http.DetectContentType(picture) + ";base64," + base64.StdEncoding.EncodeToString(picture)
+		}
+	}
+	return replaced, nil
+}
+
+func (c *cli) keyCommand() *cobra.Command {
+	return group("key", "the identity provider's signing keys", c.keyList(), c.keyStage(),
+		c.keyMove("activate", "sign with this key from now on; the one before stays published"),
+		c.keyMove("retire", "take a key out of the metadata and destroy its private part"))
+}
+
+func (c *cli) keyList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "list the keys, oldest first", Args: exactly(0),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
+			list, err := client.Keys(command.Context())
+			if err != nil {
+				return err
+			}
+			return c.show(list, func() error {
+				var rows [][]string
+				for _, k := range list.Items {
+					rows = append(rows, []string{k.ID, k.State, k.Algorithm, stamp(k.Created), stamp(k.NotAfter), k.Fingerprint})
+				}
+				return c.table([]string{"ID", "STATE", "ALGORITHM", "MADE", "UNTIL", "SHA-256"}, rows)
+			})
+		}),
+	}
+}
+
+func (c *cli) keyStage() *cobra.Command {
+	return &cobra.Command{
+		Use: "stage", Short: "make the next key and publish it beside the active one; prints its id", Args: exactly(0),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
+			key, err := client.StageKey(command.Context())
+			if err != nil {
+				return err
+			}
+			return c.id(key, key.ID)
+		}),
+	}
+}
+
+func (c *cli) keyMove(action, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: action + " KEY", Short: short, Args: exactly(1),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+			key, err := client.MoveKey(command.Context(), args[0], action)
+			if err != nil {
+				return err
+			}
+			return c.quiet(key)
+		}),
+	}
+}
