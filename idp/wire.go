@@ -112,6 +112,7 @@ func (s *Server) wire(ctx context.Context) error {
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Keys: s.keys, BaseURL: c.BaseURL, Now: c.Now,
 		Claims: sources, NameIDKey: names,
 	}
+	s.kit.Record = s.engine.Record
 	s.engine.Protocols = map[string]flow.Protocol{saml.Protocol: s.saml, flow.BuiltinProtocol: flow.Builtin{}}
 	s.signin = &signin.Handlers{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,

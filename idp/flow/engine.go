@@ -145,6 +145,27 @@ func (e *Engine) Halt(r *http.Request, app, kind string, reason Reason) error {
 	return &web.Error{Status: http.StatusBadRequest, Reason: reason.Type, Text: reason.Text, Code: code, Err: reason.Err}
 }
 
+// Record writes the audit entry of a request that was refused outside the road: cross-site, too large, not allowed, failed. A
+// failing audit is logged with the request, whose own answer must not wait for it.
+func (e *Engine) Record(r *http.Request, refused *web.Error) string {
+	info := web.Of(r)
+	event := audit.Event{
+		Kind: "request", Outcome: audit.Refused, Reason: refused.Reason, Actor: info.Actor.ID,
+		Address: info.Address.String(), Facts: map[string]string{"method": r.Method, "path": r.URL.Path, "request": info.ID},
+	}
+	if refused.Status >= http.StatusInternalServerError {
+		event.Outcome = audit.Failed
+	}
+	if refused.Field != "" {
+		event.Facts["field"] = refused.Field
+	}
+	code, err := e.record(context.WithoutCancel(r.Context()), event)
+	if err != nil {
+		refused.Err = errors.Join(refused.Err, err)
+	}
+	return code
+}
+
 // Note writes the audit entry of something that was refused to a stranger, within the bounds for strangers, and in the same
 // transaction what else follows from it.
 func (e *Engine) Note(ctx context.Context, event audit.Event, also func(store.Tx) error) error {

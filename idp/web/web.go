@@ -43,13 +43,15 @@ type Route struct {
 	Handle     HandlerFunc
 }
 
-// Kit wraps handlers. All fields but Guard must be set before the first Wrap.
+// Kit wraps handlers. All fields must be set before the first request.
 type Kit struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Proxies []netip.Prefix // peers whose X-Forwarded-For is believed
 	Cookies Cookies
 	Brand   func(context.Context) templates.Brand
+	// Record writes the audit entry of a request that was refused without one, and returns its code; empty: it was folded.
+	Record func(r *http.Request, refused *Error) string
 	// Guard admits a request to a route that is not Public, or returns an error, or has answered already (ErrAnswered).
 	Guard func(w http.ResponseWriter, r *http.Request, need Permission) (*http.Request, error)
 }
@@ -105,18 +107,19 @@ func (k *Kit) answerError(w *statusWriter, r *http.Request, route Route, err err
 	if w.status != 0 {
 		return err // too late to say anything
 	}
+	code := k.codeOf(r, public)
 	if public.RetryAfter > 0 {
 		w.Header().Set("Retry-After", fmt.Sprint(int(public.RetryAfter.Seconds())))
 	}
 	if route.API {
-		WriteJSON(w, public.Status, errorBody{Error: errorDetail{public.Reason, public.Text, k.codeOf(r, public), public.Field}})
+		WriteJSON(w, public.Status, errorBody{Error: errorDetail{public.Reason, public.Text, code, public.Field}})
 		return err
 	}
 	page := templates.MessagePage{
 		Shell:   k.Shell(r, http.StatusText(public.Status)),
 		Heading: public.heading(),
 		Text:    public.Text,
-		Code:    k.codeOf(r, public),
+		Code:    code,
 		Tone:    "danger",
 		Support: true,
 		Links:   []templates.Link{{Label: "Go to your apps", Href: "/"}},
@@ -127,12 +130,17 @@ func (k *Kit) answerError(w *statusWriter, r *http.Request, route Route, err err
 	return err
 }
 
-// codeOf is the audit code when there is an entry, else the request id, which finds the log line.
+// codeOf is the code of the audit entry, which is written now if there is none. A wrong address or method is no event and has
+// no code.
 func (k *Kit) codeOf(r *http.Request, e *Error) string {
-	if e.Code != "" {
+	if e.Code != "" || e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed {
 		return e.Code
 	}
-	return Of(r).ID
+	code := k.Record(r, e)
+	if code == "" && e.Status >= http.StatusInternalServerError {
+		return Of(r).ID // finds the log line
+	}
+	return code
 }
 
 func (k *Kit) logRequest(r *http.Request, route Route, status int, info *Info, err error) {
