@@ -14,6 +14,8 @@ import (
 
 	"gatehouse/certs"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/flow"
+	"gatehouse/idp/session"
 	"gatehouse/sp"
 	"gatehouse/store"
 )
@@ -269,5 +271,20 @@ func TestRollover(t *testing.T) {
 	})
 	if count() != 2 || signer("_c") == before {
 		t.Error("activated: the old key is gone, or still signs")
+	}
+}
+
+// SessionNotOnOrAfter is the earliest of the app's lifetime, the policy's limit and our session (RSP-23, SES-02).
+func TestSessionEnds(t *testing.T) {
+	for _, test := range []struct{ lifetime, limit, session, want time.Duration }{
+		{0, 0, time.Hour, 0}, {time.Hour, 0, 8 * time.Hour, time.Hour}, {0, time.Minute, time.Hour, time.Minute},
+		{time.Hour, time.Minute, time.Hour, time.Minute}, {time.Minute, time.Hour, time.Hour, time.Minute}, {8 * time.Hour, 0, time.Hour, time.Hour},
+	} {
+		app := testApp()
+		app.Definition.SAML.Settings.SessionLifetime, app.Policy.SessionTimeout = test.lifetime, test.limit
+		ends := sessionEnds(&flow.Pass{Facts: &flow.Facts{App: app, Now: testNow, Session: &session.Session{Ends: testNow.Add(test.session)}}})
+		if test.want == 0 != ends.IsZero() || test.want != 0 && ends != testNow.Add(test.want) {
+			t.Errorf("%+v: %v", test, ends)
+		}
 	}
 }
