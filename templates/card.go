@@ -27,7 +27,7 @@ type MessagePage struct {
 	Next    string // what to do, may be empty
 	Code    string // trace code with a copy button, may be empty
 	Links   []Link // the first is the main one
-	Support bool   // offer the organisation's support contact
+	Support bool   // name the organisation's support contact as the one to give Code to
 }
 
 // Message writes a message page.

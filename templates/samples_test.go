@@ -48,7 +48,7 @@ func cardSamples() []sample {
 				ReauthNote: "Payroll asks you to sign in again, because your last sign-in is more than an hour old."})
 		}},
 		{"message", func(w io.Writer) error {
-			return Message(w, MessagePage{Shell: outside("No access"), Tone: "danger", Heading: "You may not use Payroll", Code: "K7QX-2M4D",
+			return Message(w, MessagePage{Shell: outside("No access"), Tone: "danger", Support: true, Heading: "You may not use Payroll", Code: "K7QX-2M4D",
 				Text: "Payroll is for people who were given it.", Next: "If you need it for your work, ask your administrator.",
 				Links: []Link{{"Go to your apps", "/"}, {"Sign in as somebody else", "/logout"}}})
 		}},

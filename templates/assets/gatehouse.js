@@ -106,6 +106,7 @@ function enableFilters() {
 }
 
 function enableMenus() {
+  document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   const close = (menu, focus) => {
     if (!menu.open) return;
     menu.open = false;
