@@ -81,7 +81,7 @@ func (e *Engine) Admit(w http.ResponseWriter, r *http.Request, request Request) 
 }
 
 func (e *Engine) stamp(r *http.Request, request *Request) {
-	request.Address = web.Of(r).Address.String()
+	request.Address = web.Of(r).AddressText()
 	request.Created = e.Now()
 	request.Expires = request.Created.Add(Lifetime)
 }
@@ -136,7 +136,7 @@ func (e *Engine) touch(ctx context.Context, facts *Facts) error {
 func (e *Engine) Halt(r *http.Request, app, kind string, reason Reason) error {
 	event := audit.Event{
 		Kind: kind, Outcome: audit.Refused, Reason: reason.Type, App: app,
-		Address: web.Of(r).Address.String(), Detail: reason.Detail, Facts: reason.Facts,
+		Address: web.Of(r).AddressText(), Detail: reason.Detail, Facts: reason.Facts,
 	}
 	code, err := e.record(r.Context(), event)
 	if err != nil {
@@ -151,7 +151,7 @@ func (e *Engine) Record(r *http.Request, refused *web.Error) string {
 	info := web.Of(r)
 	event := audit.Event{
 		Kind: "request", Outcome: audit.Refused, Reason: refused.Reason, Actor: info.Actor.ID,
-		Address: info.Address.String(), Facts: map[string]string{"method": r.Method, "path": r.URL.Path, "request": info.ID},
+		Address: info.AddressText(), Facts: map[string]string{"method": r.Method, "path": r.URL.Path, "request": info.ID},
 	}
 	if refused.Status >= http.StatusInternalServerError {
 		event.Outcome = audit.Failed

@@ -48,7 +48,7 @@ func (e *Engine) Forbid(r *http.Request, app, permission string) error {
 	err := e.Store.Update(r.Context(), func(tx store.Tx) (err error) {
 		stored, err = e.Audit.Append(tx, audit.Event{
 			Kind: "permission", Outcome: audit.Refused, Reason: "no_permission", Actor: actor.ID, User: actor.ID, App: app,
-			Address: web.Of(r).Address.String(), Facts: map[string]string{"needs": permission, "path": r.URL.Path},
+			Address: web.Of(r).AddressText(), Facts: map[string]string{"needs": permission, "path": r.URL.Path},
 		})
 		return err
 	})

@@ -104,7 +104,7 @@ func (h *Handlers) endOne(tx store.Tx, r *http.Request, s session.Session) error
 	}
 	_, err := h.Audit.Append(tx, audit.Event{
 		Kind: "session.end", Outcome: audit.OK, Actor: s.User, User: s.User,
-		Address: web.Of(r).Address.String(), Facts: map[string]string{"session": s.Handle},
+		Address: web.Of(r).AddressText(), Facts: map[string]string{"session": s.Handle},
 	})
 	return err
 }
@@ -151,7 +151,7 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 func (h *Handlers) noteWrong(r *http.Request, result *directory.Result) error {
 	return h.Engine.Note(r.Context(), audit.Event{
 		Kind: "user.password", Outcome: audit.Refused, Reason: string(result.Reason), Actor: web.Of(r).Actor.ID, User: result.Account,
-		Address: web.Of(r).Address.String(),
+		Address: web.Of(r).AddressText(),
 	}, result.Commit)
 }
 
@@ -173,7 +173,7 @@ func (h *Handlers) setPassword(r *http.Request, hash string) error {
 			}
 		}
 		_, err = h.Audit.Append(tx, audit.Event{
-			Kind: "user.password", Outcome: audit.OK, Actor: actor.ID, User: actor.ID, Address: web.Of(r).Address.String(),
+			Kind: "user.password", Outcome: audit.OK, Actor: actor.ID, User: actor.ID, Address: web.Of(r).AddressText(),
 		})
 		return err
 	})

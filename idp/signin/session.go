@@ -38,7 +38,7 @@ func (h *Handlers) start(tx store.Tx, r *http.Request, result *directory.Result,
 	}
 	return h.Sessions.Start(tx, session.Opening{
 		User: result.User.ID, Level: level, Methods: []session.Method{method},
-		Address: web.Of(r).Address.String(), Agent: r.UserAgent(),
+		Address: web.Of(r).AddressText(), Agent: r.UserAgent(),
 		Limits: session.Limits{Idle: settings.IdleLimit(), Max: settings.SessionLimit()},
 	})
 }
@@ -47,7 +47,7 @@ func (h *Handlers) start(tx store.Tx, r *http.Request, result *directory.Result,
 func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, request *flow.Request, form attempt, result *directory.Result) error {
 	event := audit.Event{
 		Kind: "signin", Outcome: audit.Refused, Reason: string(result.Reason), User: result.Account,
-		Address: web.Of(r).Address.String(), Facts: map[string]string{"method": "password"},
+		Address: web.Of(r).AddressText(), Facts: map[string]string{"method": "password"},
 	}
 	if err := h.Engine.Note(r.Context(), event, result.Commit); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (h *Handlers) signOut(w http.ResponseWriter, r *http.Request) error {
 		}
 		_, err = h.Audit.Append(tx, audit.Event{
 			Kind: "signout", Outcome: audit.OK, Actor: current.User, User: current.User,
-			Address: web.Of(r).Address.String(), Facts: map[string]string{"session": current.Handle},
+			Address: web.Of(r).AddressText(), Facts: map[string]string{"session": current.Handle},
 		})
 		return err
 	})

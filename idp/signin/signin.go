@@ -111,7 +111,7 @@ func (h *Handlers) enter(w http.ResponseWriter, r *http.Request, result *directo
 		secret, ends = fresh, started.Ends
 		_, err = h.Audit.Append(tx, audit.Event{
 			Kind: "signin", Outcome: audit.OK, Actor: result.User.ID, User: result.User.ID,
-			Address: web.Of(r).Address.String(), Facts: map[string]string{"method": "password", "session": started.Handle},
+			Address: web.Of(r).AddressText(), Facts: map[string]string{"method": "password", "session": started.Handle},
 		})
 		return err
 	})

@@ -47,6 +47,14 @@ func (i *Info) Nonce() string {
 	return i.nonce
 }
 
+// AddressText is the address in words for records, empty on the unix socket.
+func (i *Info) AddressText() string {
+	if !i.Address.IsValid() {
+		return ""
+	}
+	return i.Address.String()
+}
+
 func (k *Kit) newInfo(r *http.Request) *Info {
 	return &Info{ID: rand.Text()[:12], Start: k.Now(), Address: ClientAddress(r, k.Proxies)}
 }

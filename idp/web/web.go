@@ -150,7 +150,7 @@ func (k *Kit) logRequest(r *http.Request, route Route, status int, info *Info, e
 	level := slog.LevelDebug
 	attrs := []slog.Attr{
 		slog.String("id", info.ID), slog.String("method", r.Method), slog.String("route", route.Path),
-		slog.Int("status", status), slog.Duration("took", k.Now().Sub(info.Start)), slog.String("address", info.Address.String()),
+		slog.Int("status", status), slog.Duration("took", k.Now().Sub(info.Start)), slog.String("address", info.AddressText()),
 	}
 	if info.Actor.ID != "" {
 		attrs = append(attrs, slog.String("actor", info.Actor.ID))
