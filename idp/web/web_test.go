@@ -19,7 +19,7 @@ import (
 func kit(logs io.Writer) *Kit {
 	return &Kit{
 		Log: slog.New(slog.NewJSONHandler(logs, nil)), Now: time.Now,
-		Brand: func(context.Context) templates.Brand { return templates.Brand{Name: "Test"} },
+		Brand:  func(context.Context) templates.Brand { return templates.Brand{Name: "Test"} },
 		Record: func(_ *http.Request, e *Error) string { return "CODE-" + e.Reason },
 		Guard: func(_ http.ResponseWriter, _ *http.Request, need Permission) (*http.Request, error) {
 			return nil, &Error{Status: http.StatusForbidden, Reason: "no_permission", Text: "Not for you: " + string(need)}
