@@ -170,16 +170,17 @@ type AppActivityPage struct {
 // AppActivity writes the newest audit entries of one app.
 func AppActivity(w io.Writer, p AppActivityPage) error { return render(w, "app_activity", p) }
 
-// AppDangerPage blocks, unblocks and removes an app. RemoveAction posts `name`, which must equal the app's. An empty action
+// AppDangerPage approves, blocks, unblocks and removes an app. RemoveAction posts `name`, which must equal the app's. An empty action
 // hides its form.
 type AppDangerPage struct {
 	Shell
 	App           AppHead
+	ApproveAction string // of a pending app
 	BlockAction   string
 	UnblockAction string
 	RemoveAction  string
 	Errors        Errors // of the remove form
 }
 
-// AppDanger writes the page that blocks, unblocks and removes an app.
+// AppDanger writes the page that approves, blocks, unblocks and removes an app.
 func AppDanger(w io.Writer, p AppDangerPage) error { return render(w, "app_danger", p) }

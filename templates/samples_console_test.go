@@ -69,6 +69,11 @@ func appPageSamples() []sample {
 			return App(w, AppPage{Shell: head(), App: benefits, Warnings: warnings(), Nobody: true, IdP: idpFacts(), IdPLinks: []Link{{"Metadata", "/saml/metadata/app_1"}, {"Certificate", "/saml/certificate.pem"}}, Launch: "https://id.brightwater.example/launch/app_1",
 				Facts: []Fact{{Label: "Entity ID", Text: "https://benefits.example/saml/metadata", Kind: "code"}, {Label: "ACS URLs", Tags: []string{"https://benefits.example/saml/acs", "https://" + strings.Repeat("long", 30)}}, {Label: "Added", Time: moment}}})
 		}},
+		{"app_blocked", func(w io.Writer) error {
+			blocked := benefits
+			blocked.State = "blocked"
+			return App(w, AppPage{Shell: head(), App: blocked, Facts: idpFacts()})
+		}},
 		{"app_access", func(w io.Writer) error {
 			return AppAccess(w, AppAccessPage{Shell: head(), App: benefits, Action: "/admin/apps/app_1/access", Permitted: "preauthorized", Profiles: choices(4, "Profile"), PermissionSets: choices(40, "Set"), Users: "ana\nben"})
 		}},
@@ -92,7 +97,7 @@ func appPageSamples() []sample {
 			return AppActivity(w, AppActivityPage{Shell: head(), App: benefits, Events: events(), AllHref: "/admin/audit?app=app_1"})
 		}},
 		{"app_danger", func(w io.Writer) error {
-			return AppDanger(w, AppDangerPage{Shell: head(), App: benefits, BlockAction: "/b", UnblockAction: "/u", RemoveAction: "/r", Errors: Errors{{"name", "The name does not match: type it exactly."}}})
+			return AppDanger(w, AppDangerPage{Shell: head(), App: benefits, ApproveAction: "/a", BlockAction: "/b", UnblockAction: "/u", RemoveAction: "/r", Errors: Errors{{"name", "The name does not match: type it exactly."}}})
 		}},
 	}
 }
