@@ -43,19 +43,29 @@ var builtBinary = sync.OnceValues(func() (string, error) {
 // Process is a Gatehouse in a process of its own, as it runs in production.
 type Process struct {
 	Server
-	PID   int
-	Start time.Duration // from exec to the ready line
-	cmd   *exec.Cmd
-	logs  bytes.Buffer
-	ended chan error
+	PID    int
+	Start  time.Duration // from exec to the ready line
+	Output string        // what it printed before the ready line
+	cmd    *exec.Cmd
+	logs   bytes.Buffer
+	ended  chan error
 }
 
 // StartBinary runs `gatehouse serve` on a folder and waits for its ready line.
 func StartBinary(t testing.TB, dir string, flags ...string) *Process {
 	t.Helper()
-	p := &Process{ended: make(chan error, 1)}
-	args := append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--private-listen", "off"}, flags...)
-	p.cmd = exec.Command(Binary(t), args...)
+	return startCommand(t, dir, append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--private-listen", "off"}, flags...)...)
+}
+
+// StartDemo runs `gatehouse demo` on a folder and a free port, and waits for its ready line.
+func StartDemo(t testing.TB, dir string) *Process {
+	t.Helper()
+	return startCommand(t, dir, "demo", "--data", dir, "--listen", "127.0.0.1:0")
+}
+
+func startCommand(t testing.TB, dir string, args ...string) *Process {
+	t.Helper()
+	p := &Process{ended: make(chan error, 1), cmd: exec.Command(Binary(t), args...)}
 	p.cmd.Stderr = &p.logs
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -65,11 +75,11 @@ func StartBinary(t testing.TB, dir string, flags ...string) *Process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() && p.URL == "" {
+	for lines := bufio.NewScanner(out); p.URL == "" && lines.Scan(); {
 		if url, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
 			p.URL = url
-			break
+		} else {
+			p.Output += lines.Text() + "\n"
 		}
 	}
 	p.Start = time.Since(began)

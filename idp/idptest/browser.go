@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -134,6 +135,25 @@ func (b *Browser) URL() string {
 		return ""
 	}
 	return address
+}
+
+// Fresh forgets every cookie, as if another person came with a browser of their own.
+func (b *Browser) Fresh() {
+	b.t.Helper()
+	b.Do(call(network.ClearBrowserCookies, cdp.Empty{}))
+}
+
+// Keys presses keys where the focus is; the constants of chromedp/kb name those that write nothing.
+func (b *Browser) Keys(keys string) {
+	b.t.Helper()
+	b.Do(chromedp.KeyEvent(keys))
+}
+
+// Texts returns the visible text of every element that the CSS selector finds, in the page's order.
+func (b *Browser) Texts(selector string) []string {
+	b.t.Helper()
+	return ask(b, chromedp.Evaluate[[]string](fmt.Sprintf(
+		`[...document.querySelectorAll(%q)].filter((e) => e.checkVisibility()).map((e) => e.innerText.trim())`, selector)))
 }
 
 // Desktop makes the window 1280 pixels wide.

@@ -57,11 +57,7 @@ type NodeSAMLPerson struct {
 // of the repository; where that is not possible the test is left out.
 func StartNodeSAML(t testing.TB, opts NodeSAMLOptions) *NodeSAML {
 	t.Helper()
-	Need(t, ToolNode)
-	modules, err := nodeModules()
-	if err != nil {
-		leaveOut(t, "node-saml from npm: "+err.Error())
-	}
+	modules := npmPackage(t, "node-saml", "server.js")
 	port := freePort(t)
 	base := fmt.Sprintf("http://localhost:%d", port)
 	peer := &NodeSAML{URL: base, LoginURL: base + "/login", ACSURL: base + "/acs", MeURL: base + "/me",
@@ -118,29 +114,41 @@ func (p *NodeSAML) settings(t testing.TB, opts NodeSAMLOptions) map[string]any {
 // Stop ends the peer before the test does.
 func (p *NodeSAML) Stop() { p.process.stop() }
 
-// nodeModules installs the packages of testdata/peers/node-saml by its lock file and returns the folder. The folder's
-// name is the hash of what is installed, so an upgrade gets a new one.
-func nodeModules() (string, error) {
-	source, err := peerFolder("node-saml")
+// npmPackage is the folder of an npm project of testdata/peers with its packages installed, outside of the repository;
+// where that is not possible the test is left out.
+func npmPackage(t testing.TB, name string, more ...string) string {
+	t.Helper()
+	Need(t, ToolNode)
+	folder, err := npmFolder(name, more)
+	if err != nil {
+		leaveOut(t, name+" from npm: "+err.Error())
+	}
+	return folder
+}
+
+// npmFolder installs by the project's lock file, once. The folder's name is the hash of what is installed, so an upgrade
+// gets a new one.
+func npmFolder(name string, more []string) (string, error) {
+	source, err := peerFolder(name)
 	if err != nil {
 		return "", err
 	}
 	hash := sha256.New()
 	files := map[string][]byte{}
-	for _, name := range []string{".npmrc", "package.json", "package-lock.json", "server.js"} {
-		data, err := os.ReadFile(filepath.Join(source, name))
+	for _, file := range append([]string{".npmrc", "package.json", "package-lock.json"}, more...) {
+		data, err := os.ReadFile(filepath.Join(source, file))
 		if err != nil {
 			return "", err
 		}
 		hash.Write(data)
-		files[name] = data
+		files[file] = data
 	}
 	unlock, err := lock("npm")
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	target := filepath.Join(cacheFolder(), fmt.Sprintf("node-saml-%x", hash.Sum(nil)[:8]))
+	target := filepath.Join(cacheFolder(), fmt.Sprintf("%s-%x", name, hash.Sum(nil)[:8]))
 	if _, err := os.Stat(filepath.Join(target, "complete")); err == nil {
 		return target, nil
 	}
