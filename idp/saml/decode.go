@@ -76,6 +76,9 @@ func DecodePOST(form url.Values) (*Message, *Problem) {
 	if !form.Has("SAMLRequest") {
 		return nil, missingRequest()
 	}
+	if form.Has("Signature") || form.Has("SigAlg") { // HTTP-POST-SimpleSign: a signature that nobody would check
+		return nil, local(ReasonBadSignature, "The app signed the form instead of the message in it (SimpleSign), which is not supported. Let it sign the message by an XML signature.")
+	}
 	source, problem := decodeBody(form.Get("SAMLRequest"), true)
 	if problem != nil {
 		return nil, problem
