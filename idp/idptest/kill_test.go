@@ -88,7 +88,7 @@ func missingFromAudit(t *testing.T, s *Server, ids map[string]bool) int {
 			t.Fatal(err)
 		}
 		for _, entry := range page.Items {
-			if id := entry.Facts["request_id"]; entry.Outcome == "ok" && ids[id] {
+			if id := entry.Facts["request"]; entry.Outcome == "ok" && ids[id] {
 				delete(ids, id)
 				left--
 			}

@@ -31,6 +31,7 @@ type Accepted struct {
 	Passive       bool          `json:"passive,omitempty"`
 	NameIDFormat  string        `json:"nameid_format"`
 	Qualified     bool          `json:"qualified,omitempty"` // the request named the SPNameQualifier
+	NoCreate      bool          `json:"no_create,omitempty"` // no persistent name may be made for this request
 	Context       ContextDemand `json:"context,omitzero"`
 	Subject       *SubjectID    `json:"subject,omitempty"`
 	Attributes    *int          `json:"attributes,omitempty"` // AttributeConsumingServiceIndex that the metadata knows
@@ -200,7 +201,7 @@ func (a *Accepted) checkNameID(policy *NameIDPolicy, app *sp.SAML) *Problem {
 	if q := policy.SPNameQualifier; q != "" && q != app.Metadata.EntityID {
 		return requester(ReasonNameID, StatusInvalidNameIDPolicy, "The app asked for a name that belongs to another app. Ask its administrator to correct SPNameQualifier.").because(app.Metadata.EntityID, q)
 	}
-	a.NameIDFormat, a.Qualified = format, policy.SPNameQualifier != ""
+	a.NameIDFormat, a.Qualified, a.NoCreate = format, policy.SPNameQualifier != "", policy.NoCreate
 	return nil
 }
 

@@ -26,6 +26,13 @@ func (h *Handlers) Issue(ctx context.Context, pass *flow.Pass) (flow.Answer, err
 	if problem != nil {
 		return flow.Answer{}, &flow.CannotIssue{Reason: problem.reason()}
 	}
+	first, problem, err := h.link(ctx, pass, asked, &st.NameID)
+	if err != nil {
+		return flow.Answer{}, err
+	}
+	if problem != nil {
+		return flow.Answer{}, &flow.CannotIssue{Reason: problem.reason()}
+	}
 	to, problem := RecipientFor(pass.App.Definition.SAML)
 	if problem != nil {
 		return flow.Answer{}, &flow.CannotIssue{Reason: problem.reason()}
@@ -46,7 +53,18 @@ func (h *Handlers) Issue(ctx context.Context, pass *flow.Pass) (flow.Answer, err
 	pass.Event.Facts["assertion"] = response.AssertionID
 	pass.Event.Facts["nameid_format"] = st.NameID.Format
 	pass.Reached.SessionIndex, pass.Reached.NameID, pass.Reached.NameIDFormat = st.SessionIndex, st.NameID.Value, st.NameID.Format
-	return h.answer(pass, asked, response.XML, revision), nil
+	answer := h.answer(pass, asked, response.XML, revision)
+	if !first {
+		return answer, nil
+	}
+	withKey := answer.Commit
+	answer.Commit = func(tx store.Tx) error {
+		if err := withKey(tx); err != nil {
+			return err
+		}
+		return commitLink(tx, pass.User.ID, pass.App.ID)
+	}
+	return answer, nil
 }
 
 // statement gathers what the answer says.

@@ -37,7 +37,7 @@ type AuthnRequest struct {
 type NameIDPolicy struct {
 	Format          string
 	SPNameQualifier string
-	AllowCreate     bool
+	NoCreate        bool // AllowCreate="false"; an absent one is read as true, because few apps send it
 }
 
 // RequestedContext says how the person should have signed in (core 3.3.2.2.1).
@@ -221,7 +221,9 @@ func (r *AuthnRequest) readChildren(t *tree) error {
 func (r *AuthnRequest) readNameIDPolicy(t *tree, at int32) (err error) {
 	policy := &NameIDPolicy{Format: t.attrOr(at, "Format"), SPNameQualifier: t.attrOr(at, "SPNameQualifier")}
 	if create, ok := t.attr(at, "AllowCreate"); ok {
-		policy.AllowCreate, err = readBool("AllowCreate", create)
+		var allowed bool
+		allowed, err = readBool("AllowCreate", create)
+		policy.NoCreate = !allowed
 	}
 	r.NameIDPolicy = policy
 	return err

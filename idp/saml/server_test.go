@@ -54,6 +54,7 @@ func newServer(t testing.TB) *server {
 	engine := &flow.Engine{Store: opened, Sessions: s.sessions, Audit: log, Strangers: &audit.Limiter{Now: clock}, Cookies: kit.Cookies, Reachable: sp.Standard, Now: clock}
 	s.h = &Handlers{Kit: kit, Engine: engine, Store: opened, Keys: keys, BaseURL: "https://idp.example", Now: clock, Claims: &claims.Evaluator{}, NameIDKey: make([]byte, 32)}
 	engine.Protocols = map[string]flow.Protocol{Protocol: s.h}
+	kit.Record = engine.Record
 	s.mux = http.NewServeMux()
 	for _, route := range s.h.Routes() {
 		s.mux.Handle(route.Method+" "+route.Path, kit.Wrap(route))
