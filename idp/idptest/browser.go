@@ -168,6 +168,12 @@ func (b *Browser) Phone() {
 	b.Do(chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulateScale(2)))
 }
 
+// Narrow makes the window 360 pixels wide, the least that every page must fit.
+func (b *Browser) Narrow() {
+	b.t.Helper()
+	b.Do(chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulateScale(2)))
+}
+
 // Dark sets whether the person prefers dark pages.
 func (b *Browser) Dark(dark bool) {
 	b.t.Helper()

@@ -1,0 +1,169 @@
+package idptest
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"gatehouse/cmd/sampleapps"
+	"gatehouse/idp/api"
+)
+
+// gallery looks at pages as people with different windows, themes and abilities do. Screenshots are made when the variable
+// GATEHOUSE_SHOTS says where they go, because they are for eyes.
+type gallery struct {
+	*Browser
+	axe   *Axe
+	shots bool
+}
+
+func newGallery(t *testing.T) *gallery {
+	return &gallery{Browser: NewBrowser(t), axe: NewAxe(t), shots: os.Getenv("GATEHOUSE_SHOTS") != ""}
+}
+
+// visit opens an address and looks at the page.
+func (g *gallery) visit(name, address string) {
+	g.t.Helper()
+	g.Open(address)
+	g.look(name)
+}
+
+// look checks the page that the browser is on: nobody is stopped by a fault that axe knows, in light and dark, on a desktop
+// and on a phone, and nothing scrolls sideways, down to 360 pixels.
+func (g *gallery) look(name string) {
+	g.t.Helper()
+	g.check(name+"-1280-light", g.axe.Faults(g.Browser))
+	g.Dark(true)
+	g.check(name+"-1280-dark", g.axe.Faults(g.Browser, "color-contrast"))
+	g.Phone()
+	g.check(name+"-390-dark", nil)
+	g.Dark(false)
+	g.check(name+"-390-light", g.axe.Faults(g.Browser))
+	g.Narrow()
+	if wide := g.Wide(); wide > 0 {
+		g.t.Errorf("%s: the page is %d pixels too wide for a window of 360", name, wide)
+	}
+	g.Desktop()
+}
+
+func (g *gallery) check(name string, faults []string) {
+	g.t.Helper()
+	if g.shots {
+		g.Screenshot(name)
+	}
+	for _, fault := range faults {
+		g.t.Errorf("%s: %s", name, fault)
+	}
+	if wide := g.Wide(); wide > 0 {
+		g.t.Errorf("%s: the page scrolls sideways by %d pixels", name, wide)
+	}
+}
+
+const longName = "Internationale Reisekosten- und Spesenabrechnungszentrale (Nord-, Mittel- und Osteuropa)"
+
+// furnish fills a server: people, apps in every state, and things that happened.
+func furnish(t *testing.T, s *Server) (ada api.User, shown api.App) {
+	t.Helper()
+	for _, name := range []string{"Head office", "Field team", longName} {
+		for _, kind := range []string{"groups", "permission-sets"} {
+			if _, err := s.API.AddNamed(t.Context(), kind, api.Named{Name: name}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.AddPerson(t, "ben", "Contractors", func(n *api.NewUser) { n.DisplayName, n.Groups = longName, []string{"Field team"} })
+	ada = s.AddPerson(t, "ada", "Administrators", func(n *api.NewUser) {
+		n.Roles, n.Attributes = []string{"owner"}, map[string][]string{"department": {"Finance", "Travel"}}
+	})
+	apps, err := sampleapps.Start(t.Context(), sampleapps.Config{MetadataURL: s.URL + "/saml/metadata"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(apps.Close)
+	shown = s.AddApp(t, apps.List()[0].Metadata(), map[string]string{"description": "Health, pension and days off in one place."})
+	s.AddApp(t, NewSP(t, "nobody").Metadata(), map[string]string{"name": "Nobody’s App", "policy.permitted_users": "preauthorized"})
+	blocked := s.AddApp(t, NewSP(t, "blocked").Metadata(), map[string]string{"name": "Blocked App"})
+	if _, err := s.API.MoveApp(t.Context(), blocked.ID, "block"); err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("a-very-long-host-name-", 2) + "sp"
+	s.AddApp(t, NewSP(t, long).Metadata(), map[string]string{"name": longName, "description": "Reisekosten und Spesen, für alle, die unterwegs sind, mit Belegen."})
+	return ada, shown
+}
+
+// TestPages looks at every page.
+func TestPages(t *testing.T) {
+	s := Start(t, Options{})
+	ada, app := furnish(t, s)
+	g := newGallery(t)
+	signedOutPages(g, s)
+	g.Open(s.URL)
+	g.signIn("ada", Password)
+	g.WaitFor("#tiles")
+	g.look("portal")
+	g.visit("portal-search", s.URL+"/?q=benefits")
+	g.visit("portal-search-none", s.URL+"/?q=zebra")
+	g.visit("account", s.URL+"/account")
+	g.Type("#f-current", "wrong")
+	g.Type("#f-new", "short")
+	g.Type("#f-repeat", "other")
+	g.Expect("422")
+	g.Click(".narrow button.primary")
+	g.WaitFor(".field-error")
+	g.look("account-error")
+	g.clickMenu(s.URL)
+	consolePages(g, s.URL+"/admin", ada, app)
+	g.visit("sign-out", s.URL+"/logout")
+	g.Click("form button")
+	g.WaitFor("main.card a")
+	g.look("signed-out")
+}
+
+// signedOutPages are those that strangers see.
+func signedOutPages(g *gallery, s *Server) {
+	g.t.Helper()
+	g.visit("sign-in", s.URL)
+	g.signIn("ada", "wrong password")
+	g.Expect("403")
+	g.WaitFor("#summary")
+	g.look("sign-in-wrong")
+	g.Expect("404")
+	g.visit("not-found", s.URL+"/nothing/here")
+	g.Expect("400")
+	g.visit("error-with-code", s.URL+"/launch/no-such-app")
+	g.visit("malformed-request", s.URL+"/saml/sso?SAMLRequest=rubbish")
+}
+
+// clickMenu opens the person's menu, so that it is looked at too.
+func (g *gallery) clickMenu(home string) {
+	g.t.Helper()
+	g.Open(home)
+	g.Click(".person-menu summary")
+	g.look("portal-menu")
+}
+
+// consolePages are those of the console.
+func consolePages(g *gallery, console string, ada api.User, app api.App) {
+	g.t.Helper()
+	own := console + "/apps/" + app.ID
+	for _, page := range [][2]string{
+		{"overview", console + "/"}, {"apps", console + "/apps"}, {"apps-none", console + "/apps?q=zebra"}, {"app-new", console + "/apps/new"},
+		{"app", own}, {"app-access", own + "/access"}, {"app-settings", own + "/settings"}, {"app-metadata", own + "/metadata"},
+		{"app-activity", own + "/activity"}, {"app-danger", own + "/danger"},
+		{"users", console + "/users"}, {"user-new", console + "/users/new"}, {"user", console + "/users/" + ada.ID},
+		{"profiles", console + "/profiles"}, {"permission-sets", console + "/permission-sets"}, {"groups", console + "/groups"},
+		{"audit", console + "/audit"}, {"settings", console + "/settings"}, {"keys", console + "/keys"},
+	} {
+		g.visit(page[0], page[1])
+	}
+	g.Open(console + "/audit")
+	g.Click("table.events tbody tr:first-child a.mono")
+	g.WaitFor("main h1")
+	g.look("trace")
+	g.Open(console + "/apps/new")
+	g.Click(".segments label:nth-child(2)")
+	g.Type("#f-metadata", "<EntityDescriptor")
+	g.Click("form.form button.primary")
+	g.WaitFor(".notice.danger")
+	g.look("app-new-problem")
+}
