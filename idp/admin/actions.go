@@ -149,29 +149,29 @@ func worded(err error) error {
 	case err == nil, errors.As(err, &public):
 		return err
 	case errors.As(err, &setting):
-		return badValue(setting.Key, "%s %s.", setting.Key, setting.Reason)
+		return badValue(setting.Key, "%s %s", setting.Key, ended(setting.Reason))
 	case errors.As(err, &state):
-		return refused(http.StatusConflict, "wrong_state", "state", "%s.", sentence(state.Error()))
+		return refused(http.StatusConflict, "wrong_state", "state", "%s", sentence(state.Error()))
 	case errors.Is(err, sp.ErrRemoved):
-		return refused(http.StatusConflict, "removed", "", "%s.", sentence(err.Error()))
+		return refused(http.StatusConflict, "removed", "", "%s", sentence(err.Error()))
 	case errors.As(err, &input):
-		return badValue("", "%s.", sentence(input.Text))
+		return badValue("", "%s", sentence(input.Text))
 	case errors.As(err, &missing):
 		return unknown(missing.What, missing.Name)
 	case errors.As(err, &held):
-		return refused(http.StatusConflict, "held", "", "%s.", sentence(held.Error()))
+		return refused(http.StatusConflict, "held", "", "%s", sentence(held.Error()))
 	case errors.As(err, &parse):
-		public := badValue("metadata", "The metadata cannot be used: %s.", strings.TrimSuffix(parse.Error(), "."))
+		public := badValue("metadata", "The metadata cannot be used: %s", ended(parse.Error()))
 		public.Err = parse // pages show the line
 		return public
 	case errors.As(err, &taken):
 		return refused(http.StatusConflict, "exists", taken.Index, "The %s %q is taken: choose another.", strings.ReplaceAll(taken.Index, "_", " "), taken.Value)
 	case errors.Is(err, certs.ErrNoKey):
-		return refused(http.StatusNotFound, "not_found", "key", "%s.", sentence(err.Error()))
+		return refused(http.StatusNotFound, "not_found", "key", "%s", sentence(err.Error()))
 	case errors.Is(err, certs.ErrKeyState):
-		return refused(http.StatusConflict, "wrong_state", "key", "%s.", sentence(err.Error()))
+		return refused(http.StatusConflict, "wrong_state", "key", "%s", sentence(err.Error()))
 	case errors.Is(err, audit.ErrCursor):
-		return badValue("after", "%s.", sentence(err.Error()))
+		return badValue("after", "%s", sentence(err.Error()))
 	case errors.Is(err, store.ErrBusy):
 		return &web.Error{Status: http.StatusServiceUnavailable, Reason: "busy", RetryAfter: time.Second, Err: err, Text: "The store is busy, so nothing was changed. Try again in a moment."}
 	}
@@ -187,9 +187,19 @@ func asPublic(err error) *web.Error {
 	return nil
 }
 
-func sentence(s string) string {
+// sentence begins with a capital and ends with a full stop, or a question mark that is there.
+func sentence(s string) string { return ended(capital(s)) }
+
+func capital(s string) string {
 	if s == "" {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+func ended(s string) string {
+	if strings.HasSuffix(s, "?") || strings.HasSuffix(s, ".") {
+		return s
+	}
+	return s + "."
 }

@@ -180,7 +180,7 @@ func formProblem(form *templates.MetadataForm, err error) error {
 	var parse *metadata.Error
 	switch {
 	case errors.As(err, &parse):
-		form.Problem = &templates.MetadataProblem{Line: parse.Line, Reason: sentence(parse.Reason) + "."}
+		form.Problem = &templates.MetadataProblem{Line: parse.Line, Reason: sentence(parse.Reason)}
 	case public.Field == "metadata" || public.Field == "entity_id":
 		form.Problem = &templates.MetadataProblem{Reason: public.Text}
 	default:

@@ -125,7 +125,7 @@ func traceFacts(e *api.AuditEntry) ([]templates.Fact, []templates.RuleRow) {
 			}
 			continue
 		}
-		facts = append(facts, templates.Fact{Label: sentence(strings.ReplaceAll(key, "_", " ")), Text: e.Facts[key], Kind: "code"})
+		facts = append(facts, templates.Fact{Label: capital(strings.ReplaceAll(key, "_", " ")), Text: e.Facts[key], Kind: "code"})
 	}
 	return facts, rules
 }

@@ -115,7 +115,7 @@ func settingRows(list []api.Setting, posted map[string]string, errs templates.Er
 			row.Value = value
 		}
 		if row.Label == "" {
-			row.Label = sentence(strings.NewReplacer(".", " ", "_", " ").Replace(s.Key))
+			row.Label = capital(strings.NewReplacer(".", " ", "_", " ").Replace(s.Key))
 		}
 		for _, option := range s.Options {
 			row.Options = append(row.Options, templates.Option{Value: option})
@@ -158,7 +158,7 @@ func groupOf(key string) string {
 	if name := groupNames[prefix]; name != "" {
 		return name
 	}
-	return sentence(prefix)
+	return capital(prefix)
 }
 
 // readSettings reads a settings form: all that was posted, and what differs from what is stored.
