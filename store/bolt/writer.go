@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -125,6 +126,9 @@ func (w *writer) leave(r *request) bool {
 }
 
 func (w *writer) lead(r *request) {
+	// Let whoever is ready to run come first: on an idle machine nobody, on a busy one those who are about to update too.
+	// Where processors are scarce a commit thereby serves about twice as many.
+	runtime.Gosched()
 	batch := w.take()
 	defer w.finish(r, batch)
 	w.run(batch)
