@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,16 +74,28 @@ func parseMoment(flag, text string, base time.Time) (time.Time, error) {
 	if base.IsZero() {
 		return time.Time{}, usagef("%s %q is not a time: write it like 2027-01-31 or 2027-01-31T18:00:00Z", flag, text)
 	}
-	var days int
-	rest := text
-	if _, err := fmt.Sscanf(text, "%dd", &days); err == nil {
-		_, rest, _ = strings.Cut(text, "d")
-	}
-	period, err := time.ParseDuration(rest + "0s")
-	if err != nil || days < 0 || period < 0 {
+	period, err := parsePeriod(text)
+	if err != nil {
 		return time.Time{}, usagef("%s %q is not a time or a period: write it like 24h, 7d or 2027-01-31T18:00:00Z", flag, text)
 	}
-	return base.Add(-period).AddDate(0, 0, -days), nil
+	return base.Add(-period), nil
+}
+
+// parsePeriod reads one of Go's durations, with days in front: 7d, 36h, 1d12h.
+func parsePeriod(text string) (time.Duration, error) {
+	count, rest, found := strings.Cut(text, "d")
+	if !found {
+		count, rest = "0", text
+	}
+	days, err := strconv.ParseUint(count, 10, 12)
+	if err != nil || rest == "" {
+		return time.Duration(days) * 24 * time.Hour, err
+	}
+	period, err := time.ParseDuration(rest)
+	if err == nil && period < 0 {
+		err = errors.New("negative")
+	}
+	return time.Duration(days)*24*time.Hour + period, err
 }
 
 func (c *cli) settingsCommand() *cobra.Command {

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -57,6 +58,10 @@ func setSetting(tx store.Tx, key, value string) error {
 		return err
 	}
 	if err := settings.Set(key, value); err != nil {
+		var input *directory.InputError
+		if errors.As(err, &input) {
+			return badValue(key, "%s", ended(input.Text)) // begins with the key, which has no capital
+		}
 		return err
 	}
 	return directory.SaveSettings(tx, settings)
