@@ -121,6 +121,7 @@ func TestDamagedPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := newest(metas)
+	whole = whole[:int64(m.pages)*m.pageSize] // without what the file has in reserve
 	found := 0
 	for p := 2; p < int(m.pages); p++ {
 		b := bytes.Clone(whole)
@@ -197,4 +198,26 @@ func TestFull(t *testing.T) {
 		t.Error(err)
 	}
 	checkFile(t, path)
+}
+
+// TestCutWhileOpen takes the file away under an open store: reading must fail, not end the process.
+func TestCutWhileOpen(t *testing.T) {
+	path := written(t)
+	s, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 8192); err != nil {
+		t.Fatal(err)
+	}
+	err = s.View(t.Context(), func(tx store.Tx) error { return tx.Scan(store.Range{}, func(_, _ []byte) error { return nil }) })
+	if !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("view: %v", err)
+	}
+	if err := s.Check(t.Context()); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("check: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
 }
