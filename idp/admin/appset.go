@@ -71,7 +71,7 @@ func (a *Actions) checkApp(tx store.Tx, app *sp.App, values map[string]string) e
 	}
 	for _, attribute := range saml.Settings.Attributes {
 		if err := a.CheckSource(attribute.Source); err != nil {
-			return badValue("saml.attributes", "The source of the attribute %.80q cannot be used: %v.", attribute.Name, err)
+			return badValue("saml.attributes", "The source of the attribute %.80q cannot be used: %s", attribute.Name, ended(err.Error()))
 		}
 	}
 	return nil

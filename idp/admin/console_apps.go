@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gatehouse/idp/api"
+	"gatehouse/idp/flow"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/sp/metadata"
@@ -82,6 +83,8 @@ func who(app *api.App) string {
 		return "Nobody"
 	case app.PermittedUsers == sp.PermitPreauthorized:
 		return "Chosen people"
+	case app.ID == flow.Console:
+		return "People with a role"
 	}
 	return "Everybody"
 }

@@ -19,6 +19,7 @@ var kinds = []struct{ kind, text string }{
 	{"signon", "Opening of an app"},
 	{"signout", "Sign-out"},
 	{"permission", "Use of the console"},
+	{"request", "Request"},
 	{"app.add", "App added"},
 	{"app.replace", "Metadata of the app replaced"},
 	{"app.set", "App changed"},

@@ -6,6 +6,7 @@ import (
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/flow"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
@@ -20,7 +21,7 @@ type Summary struct {
 	Ending                                   []api.Ref // apps whose certificate ends soon
 }
 
-// Summary counts apps, people and sessions and finds what wants attention.
+// Summary counts connected apps, people and sessions and finds what wants attention.
 func (a *Actions) Summary(ctx context.Context) (Summary, error) {
 	var s Summary
 	err := a.view(ctx, func(tx store.Tx) error {
@@ -42,6 +43,9 @@ func (a *Actions) Summary(ctx context.Context) (Summary, error) {
 }
 
 func (a *Actions) sum(s *Summary, app *sp.App) {
+	if flow.IsBuiltin(app.ID) {
+		return
+	}
 	ref := api.Ref{ID: app.ID, Name: app.Definition.Name}
 	switch app.State {
 	case sp.Pending:

@@ -1,10 +1,12 @@
 package admin
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
 	"gatehouse/idp/api"
+	"gatehouse/idp/directory"
 	"gatehouse/idp/web"
 	"gatehouse/templates"
 )
@@ -129,7 +131,7 @@ func readUser(r *http.Request) (api.NewUser, string, templates.Errors) {
 	return n, form.Get("attributes"), nil
 }
 
-const passwordRules = "At least 12 characters. A sentence is easy to remember and hard to guess."
+var passwordRules = fmt.Sprintf("At least %d characters. A sentence is easy to remember and hard to guess.", directory.MinPassword)
 
 func (a *Admin) userNew(w http.ResponseWriter, r *http.Request) error {
 	return a.userNewPage(w, r, api.NewUser{}, "", nil)

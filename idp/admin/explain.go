@@ -15,7 +15,7 @@ import (
 )
 
 // Explain tells whether a person would get into an app and why, as if they had just signed in with the strongest method
-// there is. An invalid address leaves the rules about addresses as they would be from nowhere; a zero time is now.
+// there is. Without a valid address every rule about addresses refuses; a zero time is now.
 func (a *Actions) Explain(ctx context.Context, user, app string, address netip.Addr, at time.Time) (api.Explanation, error) {
 	if at.IsZero() {
 		at = a.Now()
@@ -74,6 +74,9 @@ func explain(facts *flow.Facts) api.Explanation {
 	case flow.StepSignIn:
 		answer.Outcome, answer.Text = string(sp.StepUp), facts.User.Name+" would be asked for a stronger sign-in first."
 		answer.Reason = string(step.Verdict.Rule)
+	}
+	if rule := step.Verdict.Rule; !facts.Address.IsValid() && (rule == sp.RuleAppAddress || rule == sp.RuleProfileAddr) {
+		answer.Text = "That depends on the address: give the one that " + facts.User.Name + " would come from."
 	}
 	for _, w := range step.Verdict.Rules {
 		answer.Rules = append(answer.Rules, api.Weighed{Rule: string(w.Rule), Outcome: string(w.Outcome), Detail: w.Detail})
