@@ -110,7 +110,7 @@ func TestCheckWhileWriting(t *testing.T) {
 			}
 		})
 	}
-	for range 30 {
+	for end := lastCommit(t, s) + 200; lastCommit(t, s) < end && !t.Failed(); {
 		if err := s.Check(t.Context()); err != nil {
 			t.Errorf("check: %v", err)
 		}
