@@ -45,9 +45,22 @@ func (s *Server) mount(routes []web.Route) http.Handler {
 	for _, route := range routes {
 		router.Handle(route.Path, pathValues(s.kit.Wrap(route))).Methods(route.Method)
 	}
-	router.NotFoundHandler = s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Handle: notFound})
-	router.MethodNotAllowedHandler = s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Handle: notAllowed})
+	router.NotFoundHandler = s.unmounted(notFound)
+	router.MethodNotAllowedHandler = s.unmounted(notAllowed)
 	return router
+}
+
+// unmounted answers what no route takes: as JSON below the API, else with a page.
+func (s *Server) unmounted(answer web.HandlerFunc) http.Handler {
+	page := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Handle: answer})
+	json := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, API: true, Handle: answer})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isAPI(r) {
+			json.ServeHTTP(w, r)
+			return
+		}
+		page.ServeHTTP(w, r)
+	})
 }
 
 // pathValues hands gorilla/mux's variables to handlers the way net/http does, so that only this file knows the router.

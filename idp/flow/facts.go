@@ -22,7 +22,7 @@ type factCache struct {
 
 // seen are the revisions of the records that a decision rests on.
 type seen struct {
-	app, user, profile, settings store.Revision
+	app, user, profile, settings, session store.Revision
 }
 
 // load reads the facts of a request in one View.
@@ -33,7 +33,7 @@ func (e *Engine) load(r *http.Request, request *Request) (*Facts, *seen, error) 
 	err := e.Store.View(r.Context(), func(tx store.Tx) error {
 		facts = &Facts{Request: request, Address: web.Of(r).Address, Now: e.Now(), Reachable: e.Reachable}
 		found = &seen{}
-		if err := e.loadSession(tx, secret, facts); err != nil {
+		if err := e.loadSession(tx, secret, facts, found); err != nil {
 			return err
 		}
 		return e.loadRecords(tx, facts, found)
@@ -41,15 +41,15 @@ func (e *Engine) load(r *http.Request, request *Request) (*Facts, *seen, error) 
 	return facts, found, err
 }
 
-func (e *Engine) loadSession(tx store.Tx, secret string, facts *Facts) error {
+func (e *Engine) loadSession(tx store.Tx, secret string, facts *Facts, found *seen) error {
 	if secret == "" {
 		return nil
 	}
-	current, _, err := e.Sessions.Current(tx, secret)
+	current, revision, err := e.Sessions.Current(tx, secret)
 	if err != nil {
 		return absent(err)
 	}
-	facts.Session = &current
+	facts.Session, found.session = &current, revision
 	return nil
 }
 
@@ -93,12 +93,15 @@ func (s *seen) unchanged(tx store.Tx, facts *Facts) (*session.Session, error) {
 			return nil, errors.Join(err, ErrChanged)
 		}
 	}
-	return sameSession(tx, facts)
+	return s.sameSession(tx, facts)
 }
 
-func sameSession(tx store.Tx, facts *Facts) (*session.Session, error) {
+func (s *seen) sameSession(tx store.Tx, facts *Facts) (*session.Session, error) {
 	if facts.Session == nil {
 		return nil, nil
+	}
+	if is, err := session.Table.Revision(tx, facts.Session.ID); err != nil || is == s.session {
+		return facts.Session, err
 	}
 	current, _, err := session.Table.Get(tx, facts.Session.ID)
 	if err := absent(err); err != nil {

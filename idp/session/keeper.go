@@ -30,9 +30,11 @@ const (
 	secretSize = 43
 )
 
-// Keeper starts, finds, raises and ends sessions inside the caller's transactions.
+// Keeper starts, finds, raises and ends sessions inside the caller's transactions. Do not copy.
 type Keeper struct {
 	Now func() time.Time
+
+	cache store.Cache[Session]
 }
 
 // Limits are how long a session lives unused and in all, as it starts.
@@ -84,12 +86,29 @@ func (k *Keeper) makeRoom(tx store.Tx, user string) error {
 	return nil
 }
 
-// Current returns the live session of a cookie's secret, and its revision; ErrNone when there is none.
+// Current returns the live session of a cookie's secret, and its revision; ErrNone when there is none. It is called by every
+// request, so decoded sessions are kept: what the returned one refers to is read-only.
 func (k *Keeper) Current(tx store.Tx, secret string) (Session, store.Revision, error) {
 	if len(secret) != secretSize {
 		return Session{}, 0, ErrNone
 	}
-	return k.live(tx, idOf(secret))
+	s, revision, err := k.cache.Get(tx, Table, idOf(secret))
+	if errors.Is(err, store.ErrNotFound) {
+		return Session{}, 0, ErrNone
+	}
+	if err != nil {
+		return Session{}, 0, err
+	}
+	if !k.counts(s) {
+		return Session{}, 0, ErrNone
+	}
+	return *s, revision, nil
+}
+
+// counts tells whether a session is live. One that was seen far in the future does not count: the clock was set back.
+func (k *Keeper) counts(s *Session) bool {
+	now := k.Now()
+	return s.Live(now) && !s.Seen.After(now.Add(maxAhead))
 }
 
 func (k *Keeper) live(tx store.Tx, id string) (Session, store.Revision, error) {
@@ -100,7 +119,7 @@ func (k *Keeper) live(tx store.Tx, id string) (Session, store.Revision, error) {
 	if err != nil {
 		return Session{}, 0, err
 	}
-	if now := k.Now(); !s.Live(now) || s.Seen.After(now.Add(maxAhead)) {
+	if !k.counts(&s) {
 		return Session{}, 0, ErrNone
 	}
 	return s, revision, nil
