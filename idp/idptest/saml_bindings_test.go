@@ -13,6 +13,7 @@ import (
 	"time"
 )
 
+
 // TestSAMLBindings is section 1 of the requirements: receiving messages.
 func TestSAMLBindings(t *testing.T) {
 	w := newWorld(t)

@@ -16,6 +16,7 @@ import (
 	"gatehouse/idp/api"
 )
 
+
 // outcome is what a row expects of a request.
 type outcome struct {
 	kind                     string

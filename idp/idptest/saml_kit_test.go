@@ -17,6 +17,7 @@ import (
 	"gatehouse/idp/api"
 )
 
+
 // The tests of saml_*_test.go send sign-ons to a whole server over the wire, one subtest for each row of
 // saml-requirements.md, named by the row. Rows of sections 1 to 6 that are not here wait for later issues:
 //
@@ -155,8 +156,8 @@ const (
 	bindingPAOS     = "urn:oasis:names:tc:SAML:2.0:bindings:PAOS"
 )
 
-// acs is one AssertionConsumerService.
-func acs(binding, location string, index int, more string) string {
+// acsAt is one AssertionConsumerService.
+func acsAt(binding, location string, index int, more string) string {
 	return fmt.Sprintf(`<AssertionConsumerService Binding="%s" Location="%s" index="%d" %s/>`, binding, location, index, more)
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 )
 
+
 // repeats: what the request chose comes back as it was chosen.
 func (w *world) repeats(t *testing.T, plain *SP) {
 	issue := func(t *testing.T, ask Ask) *Response {
@@ -70,7 +71,7 @@ func (w *world) signingKeys(t *testing.T) {
 	sp := w.newSP(t, "keys")
 	sp.Signed = true
 	w.AddApp(t, metadataWith(sp, `AuthnRequestsSigned="true"`, keyDescriptor("signing", one.DER, "")+keyDescriptor("signing", two.DER, "")+
-		keyDescriptor("", three.DER, "")+keyDescriptor("encryption", four.DER, "")+acs(bindingPost, sp.ACS[0], 0, "")), map[string]string{"saml.encrypt": "never"})
+		keyDescriptor("", three.DER, "")+keyDescriptor("encryption", four.DER, "")+acsAt(bindingPost, sp.ACS[0], 0, "")), map[string]string{"saml.encrypt": "never"})
 	for _, c := range []struct {
 		name string
 		key  *SP
@@ -123,7 +124,7 @@ func (w *world) attributeSets(t *testing.T) {
 		}
 		return fmt.Sprintf(`<AttributeConsumingService index="%d"><ServiceName xml:lang="en">s</ServiceName>%s</AttributeConsumingService>`, index, list)
 	}
-	w.AddApp(t, metadataWith(sp, "", acs(bindingPost, sp.ACS[0], 0, "")+service(1, oidMail)+service(2, oidUID, "urn:oid:1.2.3")), nil)
+	w.AddApp(t, metadataWith(sp, "", acsAt(bindingPost, sp.ACS[0], 0, "")+service(1, oidMail)+service(2, oidUID, "urn:oid:1.2.3")), nil)
 	for _, c := range []struct {
 		name, index string
 		want        []string

@@ -5,6 +5,7 @@ import (
 	"testing"
 )
 
+
 const (
 	classPPT  = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"
 	classX509 = "urn:oasis:names:tc:SAML:2.0:ac:classes:X509"
@@ -82,14 +83,14 @@ func (w *world) consumerRows(t *testing.T, plain *SP) []row {
 	base := "https://many.example.org"
 	many := w.newSP(t, "many")
 	many.ACS = []string{base + "/two", base + "/one", base + "/seven"}
-	w.AddApp(t, metadataWith(many, "", acs(bindingPost, base+"/one", 1, `isDefault="false"`)+acs(bindingPost, base+"/two", 2, "")+
-		acs(bindingPost, base+"/seven", 7, "")+acs(bindingArtifact, base+"/artifact", 8, "")), nil)
+	w.AddApp(t, metadataWith(many, "", acsAt(bindingPost, base+"/one", 1, `isDefault="false"`)+acsAt(bindingPost, base+"/two", 2, "")+
+		acsAt(bindingPost, base+"/seven", 7, "")+acsAt(bindingArtifact, base+"/artifact", 8, "")), nil)
 	marked := w.newSP(t, "marked")
-	w.AddApp(t, metadataWith(marked, "", acs(bindingPost, "https://marked.example.org/other", 0, "")+acs(bindingPost, marked.ACS[0], 1, `isDefault="true"`)), nil)
+	w.AddApp(t, metadataWith(marked, "", acsAt(bindingPost, "https://marked.example.org/other", 0, "")+acsAt(bindingPost, marked.ACS[0], 1, `isDefault="true"`)), nil)
 	denied := w.newSP(t, "denied")
-	w.AddApp(t, metadataWith(denied, "", acs(bindingPost, denied.ACS[0], 3, `isDefault="false"`)+acs(bindingPost, "https://denied.example.org/b", 4, `isDefault="false"`)), nil)
+	w.AddApp(t, metadataWith(denied, "", acsAt(bindingPost, denied.ACS[0], 3, `isDefault="false"`)+acsAt(bindingPost, "https://denied.example.org/b", 4, `isDefault="false"`)), nil)
 	redirects := w.newSP(t, "redirects")
-	w.AddApp(t, metadataWith(redirects, "", acs(bindingRedirect, "https://redirects.example.org/get", 0, `isDefault="true"`)+acs(bindingPost, redirects.ACS[0], 1, "")), nil)
+	w.AddApp(t, metadataWith(redirects, "", acsAt(bindingRedirect, "https://redirects.example.org/get", 0, `isDefault="true"`)+acsAt(bindingPost, redirects.ACS[0], 1, "")), nil)
 	signed := w.signing(t, "signer")
 	to := func(address string) Ask { return Ask{Attributes: `AssertionConsumerServiceURL="` + address + `"`} }
 	index := func(n string) Ask { return Ask{Attributes: `AssertionConsumerServiceIndex="` + n + `"`} }

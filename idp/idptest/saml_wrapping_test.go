@@ -10,6 +10,7 @@ import (
 	dsig "github.com/russellhaering/goxmldsig"
 )
 
+
 var (
 	emptyURI        = regexp.MustCompile(`URI="#[^"]*"`)
 	signatureMethod = regexp.MustCompile(`<ds:SignatureMethod [^>]*/>`)
