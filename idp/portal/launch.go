@@ -28,7 +28,16 @@ func (h *Handlers) launch(w http.ResponseWriter, r *http.Request) error {
 		Action: r.URL.RequestURI(), Button: "Open " + app.Definition.Name,
 		Cancel: templates.Link{Label: "Go to your apps", Href: "/"},
 	}
-	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Confirm(b, page) })
+	var csp web.CSP
+	if startsAtApp(app) {
+		csp.FormAction = "'self' " + web.FormActionFor(app.Definition.StartURL) // the post is redirected there
+	}
+	return web.Page(w, r, http.StatusOK, csp, func(b *web.Buffer) error { return templates.Confirm(b, page) })
+}
+
+// startsAtApp tells whether the app cannot be opened by an answer it did not ask for.
+func startsAtApp(app *sp.App) bool {
+	return app.Definition.SAML == nil || !app.Definition.SAML.IDPInitiatedAllowed()
 }
 
 func (h *Handlers) launchNow(w http.ResponseWriter, r *http.Request) error {
@@ -39,7 +48,7 @@ func (h *Handlers) launchNow(w http.ResponseWriter, r *http.Request) error {
 	if app == nil || flow.IsBuiltin(app.ID) || app.State == sp.Removed {
 		return h.unknown(r)
 	}
-	if app.Definition.SAML == nil || !app.Definition.SAML.IDPInitiatedAllowed() {
+	if startsAtApp(app) {
 		return h.startAtApp(w, r, app)
 	}
 	request, err := h.SAML.Launch(app, r.URL.Query().Get("RelayState"))

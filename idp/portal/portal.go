@@ -106,7 +106,7 @@ func recentOf(apps []*sp.App, current *session.Session) []*sp.App {
 
 // launchable tells whether a tile leads anywhere: IdP-initiated, or a start URL.
 func launchable(app *sp.App) bool {
-	return app.Definition.SAML != nil && app.Definition.SAML.IDPInitiatedAllowed() || app.Definition.StartURL != ""
+	return !startsAtApp(app) || app.Definition.StartURL != ""
 }
 
 func matches(app *sp.App, query string) bool {

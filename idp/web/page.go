@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -19,14 +20,26 @@ type CSP struct {
 	OmitFormAction bool
 }
 
-// FormActionFor is the form-action of the auto-post page: any https target, because redirects after the post count too,
-// plus the origin of a loopback ACS on plain http.
-func FormActionFor(acs string) string {
-	u, err := url.Parse(acs)
-	if err == nil && u.Scheme == "http" {
-		return "https: http://" + u.Host
+// FormActionFor is the form-action of a page whose post ends at target, an address that an administrator registered: any
+// https address, because redirects after the post count too. A target on plain http adds its own origin, on loopback with
+// every port, because an app under development answers on one and shows its pages on another.
+func FormActionFor(target string) string {
+	u, err := url.Parse(target)
+	switch {
+	case err != nil || u.Scheme != "http":
+		return "https:"
+	case isLoopback(u.Hostname()):
+		return "https: http://" + strings.TrimSuffix(u.Host, ":"+u.Port()) + ":*"
 	}
-	return "https:"
+	return "https: http://" + u.Host
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.IsLoopback()
 }
 
 // Header is the policy for a page with the given nonce.
