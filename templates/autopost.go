@@ -33,6 +33,8 @@ func AppendAutoPost(dst []byte, p *AutoPostPage) []byte {
 	dst = appendEscaped(dst, p.App)
 	dst = append(dst, "…</title><link rel=\"stylesheet\" href=\""...)
 	dst = append(dst, AssetPath("gatehouse.css")...)
+	dst = append(dst, "\"><link rel=\"icon\" href=\""...)
+	dst = append(dst, AssetPath("icon.svg")...)
 	dst = append(dst, "\">\n<body class=\"post\"><main><form method=\"post\" action=\""...)
 	dst = appendEscaped(dst, postable(p.Action))
 	dst = append(dst, "\">\n"...)

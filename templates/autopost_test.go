@@ -11,7 +11,7 @@ import (
 // reference is the auto-post page as html/template writes it; Action is exempt from its URL normalisation, because an ACS
 // address is used octet by octet.
 var reference = template.Must(template.New("").Funcs(functions).Parse(`<!doctype html>
-<html lang="{{.Lang}}"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>Opening {{.App}}…</title><link rel="stylesheet" href="{{asset "gatehouse.css"}}">
+<html lang="{{.Lang}}"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>Opening {{.App}}…</title><link rel="stylesheet" href="{{asset "gatehouse.css"}}"><link rel="icon" href="{{asset "icon.svg"}}">
 <body class="post"><main><form method="post" action="ACTION">
 {{range .Fields}}<input type="hidden" name="{{.Name}}" value="{{.Value}}">
 {{end}}<button class="primary">Continue to {{.App}}</button></form></main>
