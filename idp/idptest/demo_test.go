@@ -117,10 +117,7 @@ func connectsApp(b *Browser, home, metadata string) {
 	b.Click(`a[href="/admin/apps/new"]`)
 	b.Click(".segments label:nth-child(3)")
 	b.Type("#f-url", metadata)
-	b.Type("#f-name", "Travel Desk")
-	b.permit("Contractors")
-	b.Click("form.form button.primary")
-	b.WaitFor(".notice.ok")
+	b.addApp("Travel Desk", "Contractors")
 	if heading := b.Text("h1"); !strings.Contains(heading, "Travel Desk") {
 		b.t.Errorf("the page of the new app is headed %q", heading)
 	}
