@@ -39,7 +39,12 @@ func newVisitor(t *testing.T) *visitor {
 // open follows redirects and auto-post forms until a page is neither, and returns it.
 func (v *visitor) open(address string) (status int, page string) {
 	v.t.Helper()
-	response, err := v.Get(address)
+	return v.rest(v.Get(address))
+}
+
+// rest goes on from an answer as open does.
+func (v *visitor) rest(response *http.Response, err error) (status int, page string) {
+	v.t.Helper()
 	for range 5 {
 		if err != nil {
 			v.t.Fatal(err)
