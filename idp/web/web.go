@@ -116,7 +116,7 @@ func (k *Kit) answerError(w *statusWriter, r *http.Request, route Route, err err
 		return err
 	}
 	page := templates.MessagePage{
-		Shell:   k.Shell(r, http.StatusText(public.Status)),
+		Shell:   k.Shell(r, public.heading()),
 		Heading: public.heading(),
 		Text:    public.Text,
 		Code:    code,
