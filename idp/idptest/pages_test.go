@@ -1,6 +1,7 @@
 package idptest
 
 import (
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func furnish(t *testing.T, s *Server) (ada api.User, shown api.App) {
 		t.Fatal(err)
 	}
 	t.Cleanup(apps.Close)
-	shown = s.AddApp(t, apps.List()[0].Metadata(), map[string]string{"description": "Health, pension and days off in one place."})
+	shown = s.AddApp(t, apps.List()[0].Metadata(), map[string]string{"name": "Your Benefits", "description": "Health, pension and days off in one place."})
 	s.AddApp(t, NewSP(t, "nobody").Metadata(), map[string]string{"name": "Nobody’s App", "policy.permitted_users": "preauthorized"})
 	blocked := s.AddApp(t, NewSP(t, "blocked").Metadata(), map[string]string{"name": "Blocked App"})
 	if _, err := s.API.MoveApp(t.Context(), blocked.ID, "block"); err != nil {
@@ -166,4 +167,17 @@ func consolePages(g *gallery, console string, ada api.User, app api.App) {
 	g.Click("form.form button.primary")
 	g.WaitFor(".notice.danger")
 	g.look("app-new-problem")
+}
+
+// TestAxeNoticesFaults proves that a fault would fail a test.
+func TestAxeNoticesFaults(t *testing.T) {
+	site := otherSite(t, false, map[string]http.HandlerFunc{"/": page(`<input><p style="color:#bbb;background:#fff">pale`)})
+	g := newGallery(t)
+	g.Open(site)
+	faults := strings.Join(g.axe.Faults(g.Browser), "\n")
+	for _, want := range []string{"label (critical)", "color-contrast (serious)", "html-has-lang (serious)"} {
+		if !strings.Contains(faults, want) {
+			t.Errorf("no %q in %s", want, faults)
+		}
+	}
 }
