@@ -2,7 +2,8 @@ package templates
 
 import "io"
 
-// SignInPage asks for name and password. It posts `name`, `password` and `flow` to Action.
+// SignInPage asks for name and password. It posts `name`, `password` and `flow` to Action; where an app waits, also
+// `cancel` and `flow` alone.
 type SignInPage struct {
 	Shell
 	Action     string

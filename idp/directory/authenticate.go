@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/store"
@@ -73,6 +74,9 @@ func (d *Directory) Authenticate(ctx context.Context, name, password string, add
 	result := Result{Account: a.user.ID, at: d.now(), network: network(address), credential: a.credential}
 	result.known = slices.Contains(a.activity.Known, result.network)
 	result.account = accountKey(name)
+	if a.user.ID != "" {
+		result.account = accountKey(a.user.Name) // found by e-mail address: the tally is still one
+	}
 	if d.throttled(a, &result) {
 		return result, nil
 	}
@@ -102,7 +106,7 @@ func (d *Directory) look(ctx context.Context, name string) (*attempt, error) {
 		if a.settings, _, err = LoadSettings(tx); err != nil || len(name) > maxName {
 			return err
 		}
-		if a.user, _, err = Users.By(tx, "name", Normalise(name)); errors.Is(err, store.ErrNotFound) {
+		if a.user, err = named(tx, name); errors.Is(err, store.ErrNotFound) {
 			return nil
 		} else if err != nil {
 			return err
@@ -121,6 +125,19 @@ func (d *Directory) look(ctx context.Context, name string) (*attempt, error) {
 		return err
 	})
 	return a, err
+}
+
+// named finds who signs in by user name, or by an e-mail address that exactly one person has.
+func named(tx store.Tx, name string) (User, error) {
+	user, _, err := Users.By(tx, "name", Normalise(name))
+	if !errors.Is(err, store.ErrNotFound) || !strings.Contains(name, "@") {
+		return user, err
+	}
+	found, _, err := Users.List(tx, store.Page{Index: "email", Value: Normalise(name), Limit: 2})
+	if err != nil || len(found) != 1 {
+		return User{}, errors.Join(err, store.ErrNotFound)
+	}
+	return found[0], nil
 }
 
 // checkPassword runs exactly one hash, whoever is asked for, and a second one when a right password's is to be upgraded.

@@ -3,6 +3,7 @@ package signin
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"gatehouse/idp/audit"
@@ -71,7 +72,22 @@ func (h *Handlers) page(w http.ResponseWriter, r *http.Request, status int, requ
 	if app != nil && !flow.IsBuiltin(app.ID) {
 		page.App = app.Definition.Name
 	}
+	if err := h.again(r, &page); err != nil {
+		return err
+	}
 	return web.Page(w, r, status, web.CSP{}, func(b *web.Buffer) error { return templates.SignIn(b, page) })
+}
+
+// again tells a person who is signed in why they are asked once more, and holds the name unless they want another account.
+func (h *Handlers) again(r *http.Request, page *templates.SignInPage) error {
+	visitor, err := h.Engine.Visitor(r)
+	if err != nil || visitor.Session == nil || visitor.User == nil || r.URL.Query().Has("switch") {
+		return err
+	}
+	page.Name = visitor.User.Name
+	page.ReauthNote = "This needs a fresh sign-in. Enter your password again."
+	page.SwitchHref = "/login?switch&flow=" + url.QueryEscape(page.Flow)
+	return nil
 }
 
 // askSignOut shows a button: a link must not sign anybody out.
