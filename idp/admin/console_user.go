@@ -99,7 +99,7 @@ func (a *Admin) userPast(r *http.Request, user *api.User, page *templates.UserPa
 		}
 		for _, s := range sessions.Items {
 			page.Sessions = append(page.Sessions, templates.SessionRow{
-				Handle: s.Handle, Device: s.Agent, Address: s.Address, Level: s.Level, Started: s.Started, Seen: s.Seen,
+				Handle: s.Handle, Device: web.Device(s.Agent), Address: s.Address, Level: s.Level, Started: s.Started, Seen: s.Seen,
 			})
 		}
 	}

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"gatehouse/idp/audit"
@@ -13,7 +14,7 @@ import (
 )
 
 // passwordRules is what directory.CheckPassword wants, in words.
-const passwordRules = "Use at least 8 characters; a few words together are easy to remember."
+var passwordRules = fmt.Sprintf("At least %d characters. A few words together are easy to remember.", directory.MinPassword)
 
 func (h *Handlers) account(w http.ResponseWriter, r *http.Request) error {
 	return h.accountPage(w, r, http.StatusOK, nil, "")
@@ -56,7 +57,7 @@ func sessionRows(sessions []session.Session, own string) []templates.SessionRow 
 	rows := make([]templates.SessionRow, 0, len(sessions))
 	for _, s := range sessions {
 		rows = append(rows, templates.SessionRow{
-			Handle: s.Handle, Device: device(s.Agent), Address: s.Address, Level: string(s.Level),
+			Handle: s.Handle, Device: web.Device(s.Agent), Address: s.Address, Level: string(s.Level),
 			Started: s.Started, Seen: s.Seen, Current: s.ID == own,
 		})
 	}
@@ -121,7 +122,7 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 		problems = append(problems, templates.FieldError{Field: "repeat", Text: "The two new passwords are not the same. Type the new one twice."})
 	}
 	if err := directory.CheckPassword(fresh); err != nil {
-		problems = append(problems, templates.FieldError{Field: "new", Text: err.Error()})
+		problems = append(problems, templates.FieldError{Field: "new", Text: err.Error() + "."})
 	}
 	if len(problems) > 0 {
 		return h.accountPage(w, r, http.StatusUnprocessableEntity, problems, "")

@@ -1,9 +1,9 @@
-package portal
+package web
 
 import "strings"
 
-// device names a browser in words from its User-Agent, which anybody can forge: it helps people to recognise their own.
-func device(agent string) string {
+// Device names a browser in words from its User-Agent, which anybody can forge: it helps people to recognise their own.
+func Device(agent string) string {
 	browser := firstIn(agent, [][2]string{
 		{"Edg", "Edge"}, {"OPR", "Opera"}, {"Firefox", "Firefox"}, {"Chrom", "Chrome"}, {"Safari", "Safari"}, {"curl", "curl"},
 	}, "A browser")
