@@ -1,9 +1,13 @@
 package admin
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 
 	"gatehouse/idp/api"
@@ -17,33 +21,61 @@ import (
 // pageRows is how many lines a list of the console shows at once.
 const pageRows = 100
 
+// appList shows the apps in the order of their names. All of them are read, because what is looked for may be anywhere.
 func (a *Admin) appList(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	state, text, after := query.Get("state"), strings.TrimSpace(query.Get("q")), query.Get("after")
-	filter := AppFilter{State: state, After: after, Limit: pageRows}
-	if text != "" {
-		filter.Limit = 0 // what is looked for may be on any page
-	}
-	list, err := a.Actions.Apps(r.Context(), filter)
+	state, text := query.Get("state"), strings.TrimSpace(query.Get("q"))
+	apps, err := a.allApps(r.Context(), state, text)
 	if err != nil {
 		return err
 	}
 	page := templates.AppsPage{Shell: a.shell(r, "Apps", templates.SectionApps), Query: text, State: state, States: states()}
-	for i := range list.Items {
-		if app := &list.Items[i]; contains(app, text) {
-			page.Apps = append(page.Apps, appRow(app))
-		}
+	from, err := strconv.Atoi(query.Get("from"))
+	if err != nil || from < 0 || from >= len(apps) {
+		from = 0
 	}
-	if list.Next != "" {
-		page.Pager.NextHref = link("/admin/apps", "q", text, "state", state, "after", list.Next)
+	to := min(from+pageRows, len(apps))
+	for i := range apps[from:to] {
+		page.Apps = append(page.Apps, appRow(&apps[from+i]))
 	}
-	if after != "" {
-		page.Pager.FirstHref = link("/admin/apps", "q", text, "state", state)
+	if len(apps) > pageRows {
+		page.Pager = templates.Pager{From: from + 1, To: to, Total: len(apps)}
+	}
+	at := func(row int) string { return link("/admin/apps", "q", text, "state", state, "from", strconv.Itoa(row)) }
+	if from > 0 {
+		page.Pager.PrevHref = at(max(0, from-pageRows))
+	}
+	if to < len(apps) {
+		page.Pager.NextHref = at(to)
 	}
 	if may(r, AppsWrite) {
 		page.NewHref = "/admin/apps/new"
 	}
 	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Apps(b, page) })
+}
+
+// allApps are the apps in a state that contain a text, by name.
+func (a *Admin) allApps(ctx context.Context, state, text string) ([]api.App, error) {
+	var all []api.App
+	for filter := (AppFilter{State: state}); ; {
+		list, err := a.Actions.Apps(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		for i := range list.Items {
+			if contains(&list.Items[i], text) {
+				all = append(all, list.Items[i])
+			}
+		}
+		if list.Next == "" {
+			break
+		}
+		filter.After = list.Next
+	}
+	slices.SortFunc(all, func(a, b api.App) int {
+		return cmp.Or(cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), cmp.Compare(a.ID, b.ID))
+	})
+	return all, nil
 }
 
 func states() []templates.Option {

@@ -170,7 +170,7 @@ func eventText(e *api.AuditEntry) string {
 		text += " " + e.Outcome
 	}
 	if e.Detail != "" {
-		text += ". " + e.Detail
+		text += ": " + e.Detail
 	}
 	return text
 }

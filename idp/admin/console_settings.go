@@ -111,11 +111,14 @@ func settingRows(list []api.Setting, posted map[string]string, errs templates.Er
 			Key: s.Key, Label: s.Label, Help: s.Help, Group: groupOf(s.Key), Kind: rowKind(s.Kind), Value: rowValue(&s),
 			Default: s.Default, Error: errs.For(s.Key),
 		}
+		if s.IsDefault && s.Value != "" {
+			row.Default = s.Value // what holds for this app, which may follow from its metadata
+		}
+		if word, ok := map[string]string{"true": "Yes", "false": "No"}[row.Default]; ok && s.Kind == string(sp.KindBool) {
+			row.Default = word
+		}
 		if value, ok := posted[s.Key]; ok {
 			row.Value = value
-		}
-		if row.Label == "" {
-			row.Label = capital(strings.NewReplacer(".", " ", "_", " ").Replace(s.Key))
 		}
 		for _, option := range s.Options {
 			row.Options = append(row.Options, templates.Option{Value: option})

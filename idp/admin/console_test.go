@@ -310,3 +310,26 @@ func TestRemovingAnAppWantsItsName(t *testing.T) {
 		t.Errorf("%+v, %v", list, err)
 	}
 }
+
+func TestEveryOrganisationSettingIsExplained(t *testing.T) {
+	list, err := newWorld(t).Settings(t.Context())
+	must(t, err)
+	for _, s := range list.Items {
+		if s.Label == "" || s.Help == "" || s.Default == "" || s.Kind == "" {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+func TestAppsAreListedByName(t *testing.T) {
+	w := newWorld(t)
+	w.actor = w.person("ada", RoleOwner).Actor
+	for _, name := range []string{"zebra", "Mango", "apple"} {
+		w.app(name)
+	}
+	_, body := send(t, w.server(), "GET", "/admin/apps", "", "")
+	apple, mango, zebra := strings.Index(body, ">apple<"), strings.Index(body, ">Mango<"), strings.Index(body, ">zebra<")
+	if apple < 0 || mango < apple || zebra < mango {
+		t.Errorf("apple, Mango and zebra stand at %d, %d and %d", apple, mango, zebra)
+	}
+}

@@ -86,10 +86,40 @@ func settingFacts(values map[string]string) map[string]string {
 	return facts
 }
 
+// settingWords say what the organisation's keys are for. Default is what holds while nothing is set, where the key has no
+// value of its own for that.
+var settingWords = map[string]struct {
+	label, help, standard string
+	kind                  sp.Kind
+}{
+	"name":                      {"Name", "What people see on every page.", "Gatehouse", sp.KindText},
+	"logo":                      {"Logo", "A picture, shown in the place of the name.", "none", sp.KindText},
+	"color":                     {"Colour", "Of buttons and links, such as #1a6b7c. Its text colour follows from it.", "Gatehouse’s own", sp.KindText},
+	"support_contact":           {"Support contact", "An e-mail address, telephone number or web address for people who cannot get on.", "none", sp.KindText},
+	"saml.entity_id":            {"Entity ID", "The name of this identity provider towards every app. Changing it breaks each app until it has the new one.", "the metadata address", sp.KindText},
+	"saml.want_signed_requests": {"Want signed requests", "Tell apps in the metadata that their requests should be signed.", "", sp.KindBool},
+	"saml.metadata_lifetime":    {"Metadata lifetime", "How long an app may use the metadata before it fetches it again.", "", sp.KindDuration},
+	"session.idle":              {"Idle limit", "A session that is not used for this long ends.", "", sp.KindDuration},
+	"session.max":               {"Longest session", "After this long people sign in again in any case.", "", sp.KindDuration},
+	"throttle.account":          {"Failures per account", "Wrong passwords in a row before an account has to wait.", "", sp.KindText},
+	"throttle.address":          {"Failures per network", "Failed sign-ins a minute before a network has to wait. Good ones never count.", "", sp.KindText},
+	"signin.methods":            {"Methods", "What people may sign in with.", "", sp.KindText},
+	"audit.retention":           {"Audit entries", "How long they are kept.", "", sp.KindDuration},
+	"trace.retention":           {"Traces", "How long the details of single sign-ons are kept.", "", sp.KindDuration},
+}
+
 func wireSettings(s *directory.Settings) []api.Setting {
 	var list []api.Setting
 	for _, one := range s.List() {
-		list = append(list, api.Setting{Key: one.Key, Value: one.Value, IsDefault: one.IsDefault, Default: one.Default, Kind: "text"})
+		words := settingWords[one.Key]
+		setting := api.Setting{
+			Key: one.Key, Value: one.Value, IsDefault: one.IsDefault, Default: one.Default,
+			Label: words.label, Help: words.help, Kind: string(words.kind),
+		}
+		if setting.Default == "" {
+			setting.Default = words.standard
+		}
+		list = append(list, setting)
 	}
 	return list
 }
