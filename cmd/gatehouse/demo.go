@@ -118,9 +118,7 @@ func furnish(ctx context.Context, url, data string, out io.Writer) error {
 func startApps(ctx context.Context, url string) (*sampleapps.Apps, error) {
 	specs := sampleapps.Demo()
 	for i := range specs {
-		if address := fmt.Sprintf("localhost:%d", firstAppPort+i); isFree(address) {
-			specs[i].Listen = address
-		}
+		specs[i].Port = firstAppPort + i
 	}
 	return sampleapps.Start(ctx, sampleapps.Config{MetadataURL: url + "/saml/metadata", Apps: specs})
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 )
 
@@ -29,7 +30,7 @@ type Config struct {
 type Spec struct {
 	Name         string // shown on its pages
 	Description  string // one sentence
-	Listen       string // loopback address as host:port; empty means localhost and a free port
+	Port         int    // of localhost; zero, or one that is taken, means any free port
 	Accent       string // CSS colour of its pages
 	NameIDFormat string // asked for in each request; empty means persistent
 	Plain        bool   // publish no encryption key
@@ -75,18 +76,11 @@ func Start(ctx context.Context, cfg Config) (*Apps, error) {
 
 // start makes one app and serves it.
 func (a *Apps) start(cfg Config, spec Spec) error {
-	if spec.Listen == "" {
-		spec.Listen = "localhost:0"
-	}
-	host, _, err := net.SplitHostPort(spec.Listen)
-	if err != nil {
-		return fmt.Errorf("listen address %q: %w", spec.Listen, err)
-	}
-	listener, err := net.Listen("tcp", spec.Listen)
+	listener, err := listen(spec.Port)
 	if err != nil {
 		return err
 	}
-	base := "http://" + net.JoinHostPort(host, fmt.Sprint(listener.Addr().(*net.TCPAddr).Port))
+	base := fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
 	app, err := newApp(cfg, spec, base)
 	if err != nil {
 		listener.Close()
@@ -97,6 +91,15 @@ func (a *Apps) start(cfg Config, spec Spec) error {
 	a.servers = append(a.servers, server)
 	go server.Serve(listener) // ends with ErrServerClosed at Close
 	return nil
+}
+
+// listen takes a port of localhost, or a free one when it is taken.
+func listen(port int) (net.Listener, error) {
+	listener, err := net.Listen("tcp", fmt.Sprintf("localhost:%d", port))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return net.Listen("tcp", "localhost:0")
+	}
+	return listener, err
 }
 
 // List returns the apps in the order of the Config.

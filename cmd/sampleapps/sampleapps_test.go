@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -12,8 +13,28 @@ func TestStartRefusesWithoutIdentityProvider(t *testing.T) {
 	if _, err := Start(t.Context(), Config{}); err == nil {
 		t.Error("started without metadata")
 	}
-	if _, err := Start(t.Context(), Config{MetadataURL: "http://127.0.0.1:1/", Apps: []Spec{{Name: "a", Listen: "nowhere"}}}); err == nil {
-		t.Error("started on a bad address")
+	if _, err := Start(t.Context(), Config{MetadataURL: "http://127.0.0.1:1/", Apps: []Spec{{Name: "a", Port: 70000}}}); err == nil {
+		t.Error("started on a port that there is not")
+	}
+}
+
+// TestTakenPort proves that an app finds another port when its own is taken.
+func TestTakenPort(t *testing.T) {
+	start := func(port int) *App {
+		apps, err := Start(t.Context(), Config{MetadataURL: "http://127.0.0.1:1/", Apps: []Spec{{Name: "a", Port: port}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(apps.Close)
+		return apps.List()[0]
+	}
+	first := start(0)
+	port, err := strconv.Atoi(first.base.Port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second := start(port); second.URL() == first.URL() {
+		t.Errorf("both are at %s", second.URL())
 	}
 }
 
