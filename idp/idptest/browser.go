@@ -222,6 +222,14 @@ func (b *Browser) Screenshot(name string) string {
 	return file
 }
 
+// Show makes a screenshot for eyes, if the variable GATEHOUSE_SHOTS says where it goes.
+func (b *Browser) Show(name string) {
+	b.t.Helper()
+	if os.Getenv("GATEHOUSE_SHOTS") != "" {
+		b.Screenshot(name)
+	}
+}
+
 // Expect says that an error containing part is part of the test, such as the status of a page that is refused.
 func (b *Browser) Expect(part string) {
 	b.mu.Lock()

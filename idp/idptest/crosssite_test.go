@@ -57,6 +57,7 @@ func acs(t *testing.T, next string) http.HandlerFunc {
 // TestAppRedirectsToAnotherOrigin proves that the answer's page lets an app go on to an origin of its choice after the post,
 // to which browsers apply the form-action of the page that posted.
 func TestAppRedirectsToAnotherOrigin(t *testing.T) {
+	t.Parallel()
 	s := Start(t, Options{})
 	s.AddPerson(t, "ana", "Employees")
 	b := NewBrowser(t)
@@ -81,6 +82,7 @@ func TestAppRedirectsToAnotherOrigin(t *testing.T) {
 // TestPostedRequestFromAnotherSite sends an AuthnRequest by POST, with which browsers send no cookies, once from a signed-out
 // browser and once from a signed-in one: it must find its session all the same.
 func TestPostedRequestFromAnotherSite(t *testing.T) {
+	t.Parallel()
 	s := Start(t, Options{})
 	s.AddPerson(t, "ana", "Employees")
 	sp := NewSP(t, "posts")
@@ -110,6 +112,7 @@ func TestPostedRequestFromAnotherSite(t *testing.T) {
 
 // TestLaunchLinkOnAnotherSite clicks a link to an app on another site: nothing happens before the person agrees.
 func TestLaunchLinkOnAnotherSite(t *testing.T) {
+	t.Parallel()
 	s, _ := portalWorld(t)
 	startPage := otherSite(t, false, map[string]http.HandlerFunc{"/start": page(`<p id="home">start page`)})
 	own := NewSP(t, "own-start")
@@ -133,6 +136,7 @@ func TestLaunchLinkOnAnotherSite(t *testing.T) {
 	if entries := s.Audit(t); entries[0].App.ID == benefits.ID {
 		t.Errorf("the link alone opened the app: %+v", entries[0])
 	}
+	b.Show("launch-confirm")
 	if heading := b.Text("h1"); heading != "Open Your Benefits?" {
 		t.Errorf("the page asks %q", heading)
 	}

@@ -17,6 +17,7 @@ var demoAddress = regexp.MustCompile(`http://localhost:\S+`)
 
 // TestDemo walks through everything that the demo offers, then finds it again behind `gatehouse serve`.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	demo := StartDemo(t, dir)
 	t.Logf("%v from start to the ready line", demo.Start.Round(time.Millisecond))
@@ -84,8 +85,10 @@ func opensTile(b *Browser, home string) {
 	b.Open(home)
 	b.signIn("ana", demoPassword)
 	b.wantTiles("Payroll Console", "Your Benefits")
+	b.Show("demo-ana")
 	b.clickTile("Your Benefits")
 	b.arrived("Your Benefits", "ana@example.org")
+	b.Show("demo-benefits")
 }
 
 // opensAppFirst is SP-initiated: the app sends Ben to sign in, and he comes back; a second app does not ask again.
@@ -94,6 +97,7 @@ func opensAppFirst(b *Browser, signIn string) {
 	b.Fresh()
 	b.Open(signIn)
 	b.WaitFor("#f-name")
+	b.Show("demo-sign-in-for-app")
 	if lead := b.Text("p.lead"); lead != "to continue to Your Benefits" {
 		b.t.Errorf("the sign-in page says %q", lead)
 	}
@@ -118,6 +122,7 @@ func connectsApp(b *Browser, home, metadata string) {
 	b.Click(".segments label:nth-child(3)")
 	b.Type("#f-url", metadata)
 	b.addApp("Travel Desk", "Contractors")
+	b.Show("demo-travel-desk-added")
 	if heading := b.Text("h1"); !strings.Contains(heading, "Travel Desk") {
 		b.t.Errorf("the page of the new app is headed %q", heading)
 	}
@@ -148,6 +153,7 @@ func opensConnectedApp(b *Browser, home string) {
 func findsEverything(t *testing.T, b *Browser, server *Process) {
 	b.Open(server.URL)
 	b.wantTiles("Travel Desk", "Your Benefits")
+	b.Show("demo-ben-after-restart")
 	app, err := server.API.App(t.Context(), "Travel Desk")
 	if err != nil || app.State != "active" || app.Permitted != 1 {
 		t.Errorf("the app is %+v: %v", app, err)

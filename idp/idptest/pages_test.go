@@ -2,7 +2,6 @@ package idptest
 
 import (
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
@@ -10,16 +9,14 @@ import (
 	"gatehouse/idp/api"
 )
 
-// gallery looks at pages as people with different windows, themes and abilities do. Screenshots are made when the variable
-// GATEHOUSE_SHOTS says where they go, because they are for eyes.
+// gallery looks at pages as people with different windows, themes and abilities do.
 type gallery struct {
 	*Browser
-	axe   *Axe
-	shots bool
+	axe *Axe
 }
 
 func newGallery(t *testing.T) *gallery {
-	return &gallery{Browser: NewBrowser(t), axe: NewAxe(t), shots: os.Getenv("GATEHOUSE_SHOTS") != ""}
+	return &gallery{Browser: NewBrowser(t), axe: NewAxe(t)}
 }
 
 // visit opens an address and looks at the page.
@@ -49,9 +46,7 @@ func (g *gallery) look(name string) {
 
 func (g *gallery) check(name string, faults []string) {
 	g.t.Helper()
-	if g.shots {
-		g.Screenshot(name)
-	}
+	g.Show(name)
 	for _, fault := range faults {
 		g.t.Errorf("%s: %s", name, fault)
 	}
@@ -94,6 +89,7 @@ func furnish(t *testing.T, s *Server) (ada api.User, shown api.App) {
 
 // TestPages looks at every page.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	s := Start(t, Options{})
 	ada, app := furnish(t, s)
 	g := newGallery(t)
@@ -114,6 +110,11 @@ func TestPages(t *testing.T) {
 	g.look("account-error")
 	g.clickMenu(s.URL)
 	consolePages(g, s.URL+"/admin", ada, app)
+	g.Fresh()
+	g.Open(s.URL)
+	g.signIn("ben", Password)
+	g.WaitFor("#tiles")
+	g.look("portal-long-name")
 	g.visit("sign-out", s.URL+"/logout")
 	g.Click("form button")
 	g.WaitFor("main.card a")
@@ -171,6 +172,7 @@ func consolePages(g *gallery, console string, ada api.User, app api.App) {
 
 // TestAxeNoticesFaults proves that a fault would fail a test.
 func TestAxeNoticesFaults(t *testing.T) {
+	t.Parallel()
 	site := otherSite(t, false, map[string]http.HandlerFunc{"/": page(`<input><p style="color:#bbb;background:#fff">pale`)})
 	g := newGallery(t)
 	g.Open(site)

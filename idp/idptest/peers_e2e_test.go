@@ -141,6 +141,7 @@ func (w *peerWorld) person(t *testing.T, seen *wire, address string) string {
 }
 
 func TestMellonEndToEnd(t *testing.T) {
+	t.Parallel()
 	w := newPeerWorld(t)
 	for name, opts := range map[string]MellonOptions{
 		"plain":                        {NameIDFormat: persistentFormat},
@@ -170,6 +171,7 @@ func TestMellonEndToEnd(t *testing.T) {
 }
 
 func TestNodeSAMLEndToEnd(t *testing.T) {
+	t.Parallel()
 	w := newPeerWorld(t)
 	for name, opts := range map[string]NodeSAMLOptions{
 		"plain":            {Sign: true, InResponseTo: "ifPresent"},
@@ -201,6 +203,7 @@ func TestNodeSAMLEndToEnd(t *testing.T) {
 
 // TestPeersLearnOfRefusals blocks apps: the peers must get a valid, signed answer that names the reason, and let nobody in.
 func TestPeersLearnOfRefusals(t *testing.T) {
+	t.Parallel()
 	w := newPeerWorld(t)
 	mellon := StartMellon(t, MellonOptions{IDPMetadata: w.metadata})
 	node := StartNodeSAML(t, NodeSAMLOptions{IDPMetadata: w.metadata, Sign: true})

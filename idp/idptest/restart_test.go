@@ -11,6 +11,7 @@ import (
 // TestRestart stops the real process and starts it again on the same folder: everything is as it was, and people are still
 // signed in.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := StartBinary(t, dir)
 	sp := NewSP(t, "wiki")

@@ -30,6 +30,7 @@ func portalWorld(t *testing.T) (*Server, []*sampleapps.App) {
 
 // TestKeyboardAlone signs in and opens an app without a mouse, and sees where the focus is all the way.
 func TestKeyboardAlone(t *testing.T) {
+	t.Parallel()
 	s, _ := portalWorld(t)
 	b := NewBrowser(t)
 	b.Open(s.URL)
@@ -59,6 +60,7 @@ const focusStyle = `(() => {
 // TestWithoutJavaScript does with scripts off what needs doing: signing in, opening an app from its tile and from itself,
 // and connecting apps by an uploaded file and by pasted metadata.
 func TestWithoutJavaScript(t *testing.T) {
+	t.Parallel()
 	s, apps := portalWorld(t)
 	b := NewBrowser(t)
 	b.JavaScript(false)
@@ -97,6 +99,7 @@ func TestWithoutJavaScript(t *testing.T) {
 func (b *Browser) pressContinue(app string) {
 	b.t.Helper()
 	b.WaitFor("body.post button")
+	b.Show("continue")
 	if label := b.Text("body.post button"); label != "Continue to "+app {
 		b.t.Errorf("the button says %q", label)
 	}
