@@ -188,7 +188,7 @@ func addPerson(ctx context.Context, client *api.Client, p demoPerson) error {
 
 // addApp connects a sample app, or refreshes the one of an earlier run in the same folder.
 func addApp(ctx context.Context, client *api.Client, app *sampleapps.App, policy map[string]string) error {
-	policy["start_url"] = app.SignInURL()
+	policy["start_url"], policy["description"] = app.SignInURL(), app.Description()
 	_, err := client.AddApp(ctx, api.NewApp{
 		Metadata: string(app.Metadata()), Name: app.Name(), Set: policy, Replace: true,
 	})

@@ -118,6 +118,9 @@ func (a *App) describe() ([]byte, error) {
 // Name is the app's name.
 func (a *App) Name() string { return a.spec.Name }
 
+// Description is one sentence about the app.
+func (a *App) Description() string { return a.spec.Description }
+
 // URL is the address of the app's front page.
 func (a *App) URL() string { return a.base.String() }
 

@@ -64,7 +64,7 @@ func TestAppRedirectsToAnotherOrigin(t *testing.T) {
 	b.Do(call(security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true}))
 	b.Open(s.URL)
 	b.signIn("ana", Password)
-	b.WaitFor("body")
+	b.WaitFor(".person-menu")
 	for _, secure := range []struct{ acs, landing bool }{{true, true}, {false, true}, {false, false}} {
 		name := fmt.Sprintf("acs-%t-landing-%t", secure.acs, secure.landing)
 		landing := otherSite(t, secure.landing, map[string]http.HandlerFunc{"/home": page(`<p id="home">` + name)})

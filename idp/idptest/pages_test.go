@@ -117,7 +117,7 @@ func TestPages(t *testing.T) {
 	g.look("portal-long-name")
 	g.visit("sign-out", s.URL+"/logout")
 	g.Click("form button")
-	g.WaitFor("main.card a")
+	g.WaitFor("main.card .big-icon")
 	g.look("signed-out")
 }
 
@@ -160,7 +160,7 @@ func consolePages(g *gallery, console string, ada api.User, app api.App) {
 	}
 	g.Open(console + "/audit")
 	g.Click("table.events tbody tr:first-child a.mono")
-	g.WaitFor("main h1")
+	g.WaitFor("main h1 .mono")
 	g.look("trace")
 	g.Open(console + "/apps/new")
 	g.Click(".segments label:nth-child(2)")
