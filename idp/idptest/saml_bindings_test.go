@@ -13,7 +13,6 @@ import (
 	"time"
 )
 
-
 // TestSAMLBindings is section 1 of the requirements: receiving messages.
 func TestSAMLBindings(t *testing.T) {
 	w := newWorld(t)

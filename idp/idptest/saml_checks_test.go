@@ -16,7 +16,6 @@ import (
 	"gatehouse/idp/api"
 )
 
-
 // outcome is what a row expects of a request.
 type outcome struct {
 	kind                     string

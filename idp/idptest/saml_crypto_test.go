@@ -22,7 +22,6 @@ import (
 	"gatehouse/idp/api"
 )
 
-
 const (
 	encGCM256 = "http://www.w3.org/2009/xmlenc11#aes256-gcm"
 	encGCM128 = "http://www.w3.org/2009/xmlenc11#aes128-gcm"

@@ -9,7 +9,6 @@ import (
 	"gatehouse/idp/api"
 )
 
-
 // encryptsTo registers an app whose encryption key lists methods.
 func (w *world) encryptsTo(t *testing.T, name, methods string, settings map[string]string) *SP {
 	t.Helper()

@@ -17,7 +17,6 @@ import (
 	"gatehouse/idp/api"
 )
 
-
 // The tests of saml_*_test.go send sign-ons to a whole server over the wire, one subtest for each row of
 // saml-requirements.md, named by the row. Rows of sections 1 to 6 that are not here wait for later issues:
 //

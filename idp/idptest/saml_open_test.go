@@ -17,7 +17,6 @@ import (
 	"github.com/russellhaering/goxmldsig/etreeutils"
 )
 
-
 // open decrypts an answer and verifies with xmlsec1 what was inside, byte for byte.
 func (w *world) open(t *testing.T, r *Response, sp *SP) {
 	t.Helper()

@@ -14,7 +14,6 @@ import (
 	"time"
 )
 
-
 // repeats: what the request chose comes back as it was chosen.
 func (w *world) repeats(t *testing.T, plain *SP) {
 	issue := func(t *testing.T, ask Ask) *Response {

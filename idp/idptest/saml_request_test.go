@@ -5,7 +5,6 @@ import (
 	"testing"
 )
 
-
 const (
 	classPPT  = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"
 	classX509 = "urn:oasis:names:tc:SAML:2.0:ac:classes:X509"

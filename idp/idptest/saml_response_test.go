@@ -13,7 +13,6 @@ import (
 	"gatehouse/idp/api"
 )
 
-
 // Paths of an answer.
 const (
 	pathNameID    = "./Assertion/Subject/NameID"

@@ -17,7 +17,6 @@ import (
 	dsig "github.com/russellhaering/goxmldsig"
 )
 
-
 const (
 	algSHA256 = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
 	algSHA1   = "http://www.w3.org/2000/09/xmldsig#rsa-sha1"

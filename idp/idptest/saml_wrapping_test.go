@@ -10,7 +10,6 @@ import (
 	dsig "github.com/russellhaering/goxmldsig"
 )
 
-
 var (
 	emptyURI        = regexp.MustCompile(`URI="#[^"]*"`)
 	signatureMethod = regexp.MustCompile(`<ds:SignatureMethod [^>]*/>`)
