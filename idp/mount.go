@@ -41,7 +41,7 @@ func (s *Server) handler() http.Handler {
 }
 
 func (s *Server) mount(routes []web.Route) http.Handler {
-	router := mux.NewRouter()
+	router := mux.NewRouter().SkipClean(true) // a redirect of its own would pass by the kit
 	for _, route := range routes {
 		router.Handle(route.Path, pathValues(s.kit.Wrap(route))).Methods(route.Method)
 	}

@@ -99,7 +99,7 @@ func (s *Server) shutdown(servers []server) {
 	}
 }
 
-// private serves what is for the machine's operator only.
+// private serves what is for the machine's operator only, and so nothing that a browser was told to fetch.
 func (s *Server) private() http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
@@ -107,7 +107,13 @@ func (s *Server) private() http.Handler {
 	m.HandleFunc("GET /debug/pprof/", pprof.Index)
 	m.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	m.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return m
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") != "" {
+			http.Error(w, "not for browsers", http.StatusForbidden)
+			return
+		}
+		m.ServeHTTP(w, r)
+	})
 }
 
 // ready answers 200 when the store can be read.

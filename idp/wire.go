@@ -98,6 +98,7 @@ func (s *Server) wire(ctx context.Context) error {
 	s.kit = &web.Kit{
 		Log: c.Log, Now: c.Now, Proxies: c.Proxies, Cookies: web.Cookies{Secure: web.IsHTTPS(c.BaseURL)},
 		Brand: s.brand, Guard: s.guard,
+		Busy: func(err error) bool { return errors.Is(err, store.ErrBusy) || errors.Is(err, directory.ErrBusy) },
 	}
 	s.engine = &flow.Engine{
 		Store: c.Store, Sessions: s.sessions, Audit: s.audit, Strangers: &audit.Limiter{Now: c.Now},
@@ -148,7 +149,7 @@ func (s *Server) brand(ctx context.Context) templates.Brand {
 		brand.Color, brand.SupportContact = settings.Color, settings.SupportContact
 		return nil
 	})
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		s.config.Log.ErrorContext(ctx, "reading the organisation's settings", "error", err)
 	}
 	return brand

@@ -2,7 +2,7 @@ package templates
 
 import "io"
 
-// SignInPage asks for name and password. It posts `name`, `password` and `flow` to Action; where an app waits, also
+// SignInPage asks for name and password. It posts `name`, `password`, `flow` and `next` to Action; where an app waits, also
 // `cancel` and `flow` alone.
 type SignInPage struct {
 	Shell
@@ -12,6 +12,7 @@ type SignInPage struct {
 	Code       string // trace code that belongs to Error, if any
 	App        string // name of the app being opened, may be empty
 	Flow       string // id of the waiting flow, may be empty
+	Next       string // path to go on to where no flow waits, may be empty
 	ReauthNote string // why a signed-in person is asked again; then Name cannot be edited
 	SwitchHref string // "Not you?", shown with ReauthNote when set
 }

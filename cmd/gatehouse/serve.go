@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -20,6 +21,7 @@ import (
 	"gatehouse/certs"
 	"gatehouse/idp"
 	"gatehouse/idp/api"
+	"gatehouse/store"
 	"gatehouse/store/bolt"
 )
 
@@ -103,12 +105,16 @@ func (o serveOptions) open(ctx context.Context, logs io.Writer) (config idp.Conf
 		}
 		return err
 	}
-	database, err := bolt.Open(filepath.Join(o.data, "gatehouse.db"), bolt.Options{})
+	if err := o.mustBelongTogether(); err != nil {
+		return config, closeAll, err
+	}
+	database, err := bolt.Open(o.database(), bolt.Options{})
 	if err := keep(database, err); err != nil {
 		return config, closeAll, err
 	}
+	go checkFile(ctx, database, config.Log)
 	config.Store = database
-	if config.Sealer, err = certs.Unlock(ctx, database, filepath.Join(o.data, "seal.key")); err != nil {
+	if config.Sealer, err = certs.Unlock(ctx, database, o.sealKey()); err != nil {
 		return config, closeAll, err
 	}
 	if config.Listener, err = net.Listen("tcp", o.listen); keep(config.Listener, err) != nil {
@@ -124,6 +130,27 @@ func (o serveOptions) open(ctx context.Context, logs io.Writer) (config idp.Conf
 		config.BaseURL = "http://" + config.Listener.Addr().String()
 	}
 	return config, closeAll, err
+}
+
+func (o serveOptions) database() string { return filepath.Join(o.data, "gatehouse.db") }
+func (o serveOptions) sealKey() string  { return filepath.Join(o.data, "seal.key") }
+
+// mustBelongTogether refuses a folder that lost its database: a new, empty one would be a stranger to every app.
+func (o serveOptions) mustBelongTogether() error {
+	_, noKey := os.Stat(o.sealKey())
+	_, noDatabase := os.Stat(o.database())
+	if noKey == nil && errors.Is(noDatabase, fs.ErrNotExist) {
+		return fmt.Errorf("%s is missing although its sealing key is there: put the database back from a backup, or remove seal.key to begin anew", o.database())
+	}
+	return nil
+}
+
+// checkFile reads the whole file beside the running server and logs damage, so that an administrator hears of it before a
+// person does.
+func checkFile(ctx context.Context, database *bolt.Store, log *slog.Logger) {
+	if err := database.Check(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrClosed) {
+		log.Error("the database is damaged: stop, and restore the last backup", "error", err)
+	}
 }
 
 func (o serveOptions) check() error {

@@ -13,7 +13,7 @@ import (
 const (
 	singlePerAddress = 60
 	singleInAll      = 600
-	maxFolds         = 200 // kinds of refusal that are counted apart; further ones share one entry
+	maxFolds         = 1000 // kinds of refusal that are counted apart; further ones share one entry
 )
 
 // Limiter bounds what strangers can make the log write: refusals before sign-in are entries of their own up to a number per
@@ -24,30 +24,37 @@ type Limiter struct {
 	mu        sync.Mutex
 	minute    time.Time
 	inAll     int
-	byAddress map[string]int // at most singleInAll
+	byAddress map[string]int // by network or user
 	folds     map[fold]int
 }
 
-// fold is what the refusals of one counted entry have in common.
+// fold is what the refusals of one counted entry have in common: and the person they were about, if any.
 type fold struct {
 	minute             time.Time
 	kind, reason, more string
+	user               string
 }
 
-// Single counts a refusal and tells whether it may have an entry of its own; otherwise it is part of a counted one.
+// Single counts a refusal and tells whether it may have an entry of its own; otherwise it is part of a counted one. What
+// concerns a person is counted by that person, so that the noise of strangers never hides it.
 func (l *Limiter) Single(event Event) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if minute := l.Now().UTC().Truncate(time.Minute); !minute.Equal(l.minute) {
 		l.minute, l.inAll, l.byAddress = minute, 0, map[string]int{}
 	}
-	address := network(event.Address)
-	if l.inAll < singleInAll && l.byAddress[address] < singlePerAddress {
-		l.inAll++
-		l.byAddress[address]++
+	from, strange := "user "+event.User, event.User == ""
+	if strange {
+		from = Network(event.Address)
+	}
+	if l.byAddress[from] < singlePerAddress && (!strange || l.inAll < singleInAll) {
+		l.byAddress[from]++
+		if strange {
+			l.inAll++
+		}
 		return true
 	}
-	l.count(fold{minute: l.minute, kind: event.Kind, reason: event.Reason}, 1)
+	l.count(fold{minute: l.minute, kind: event.Kind, reason: event.Reason, user: event.User}, 1)
 	return false
 }
 
@@ -56,7 +63,7 @@ func (l *Limiter) count(f fold, n int) {
 		l.folds = map[fold]int{}
 	}
 	if _, known := l.folds[f]; !known && len(l.folds) >= maxFolds {
-		f.kind, f.reason, f.more = "signon", "", "of several reasons"
+		f.kind, f.reason, f.more, f.user = "signon", "", "of several reasons", ""
 	}
 	l.folds[f] += n
 }
@@ -102,13 +109,13 @@ func (l *Limiter) take(all bool) map[fold]int {
 
 func (f fold) event(n int) Event {
 	return Event{
-		Kind: f.kind, Outcome: Refused, Reason: f.reason, Actor: "system", Count: n, Detail: f.more,
+		Kind: f.kind, Outcome: Refused, Reason: f.reason, Actor: "system", User: f.user, Count: n, Detail: f.more,
 		Facts: map[string]string{"minute": f.minute.Format(time.RFC3339)},
 	}
 }
 
-// network is what counts as one address: an IPv4 address, or the /64 that one IPv6 subscriber has.
-func network(address string) string {
+// Network is what counts as one address: an IPv4 address, or the /64 that one IPv6 subscriber has.
+func Network(address string) string {
 	parsed, err := netip.ParseAddr(address)
 	if err != nil || parsed.Unmap().Is4() {
 		return address

@@ -91,7 +91,7 @@ func (e *Engine) walk(w http.ResponseWriter, r *http.Request, request *Request, 
 	return e.retry(w, r, request, func(facts *Facts, seen *seen) error {
 		step := Next(facts)
 		switch {
-		case step.Blind && e.blind(r):
+		case step.Blind && e.blind(r) && request.Protocol != BuiltinProtocol:
 			return e.bounce(w, r, request)
 		case step.Kind == StepIssue || step.Kind == StepRefuse:
 			return e.finish(w, r, facts, seen, step)
@@ -159,7 +159,7 @@ func (e *Engine) Record(r *http.Request, refused *web.Error) string {
 	if refused.Field != "" {
 		event.Facts["field"] = refused.Field
 	}
-	code, err := e.record(context.WithoutCancel(r.Context()), event)
+	code, err := e.record(r.Context(), event)
 	if err != nil {
 		refused.Err = errors.Join(refused.Err, err)
 	}
@@ -179,13 +179,14 @@ func (e *Engine) Note(ctx context.Context, event audit.Event, also func(store.Tx
 	})
 }
 
-// record appends a stranger's refusal, singly or folded into a counted entry; the code is empty when it was folded.
+// record appends a refusal, singly or folded into a counted entry; the code is empty when it was folded. A sender who goes
+// away does not take the entry along.
 func (e *Engine) record(ctx context.Context, event audit.Event) (string, error) {
 	if !e.Strangers.Single(event) {
 		return "", nil
 	}
 	var stored audit.Event
-	err := e.Store.Update(ctx, func(tx store.Tx) (err error) {
+	err := e.Store.Update(context.WithoutCancel(ctx), func(tx store.Tx) (err error) {
 		stored, err = e.Audit.Append(tx, event)
 		return err
 	})

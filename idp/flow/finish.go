@@ -114,9 +114,9 @@ func (e *Engine) commit(tx store.Tx, pass *Pass, seen *seen, answer Answer) erro
 	return Requests.Delete(tx, pass.Request.ID)
 }
 
-// appendEvent writes the audit entry; those of strangers' refusals are bounded.
+// appendEvent writes the audit entry; those of refusals are bounded.
 func (e *Engine) appendEvent(tx store.Tx, pass *Pass) error {
-	if pass.Event.User == "" && !e.Strangers.Single(*pass.Event) {
+	if pass.Event.Outcome != audit.OK && !e.Strangers.Single(*pass.Event) {
 		return nil
 	}
 	stored, err := e.Audit.Append(tx, *pass.Event)

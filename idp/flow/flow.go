@@ -56,7 +56,7 @@ var Requests = &store.Table[Request]{
 	Name:    "flow",
 	Version: 1,
 	Key:     func(r *Request) string { return r.ID },
-	Lists:   map[string]func(*Request) []string{"address": func(r *Request) []string { return []string{r.Address} }},
+	Lists:   map[string]func(*Request) []string{"network": func(r *Request) []string { return []string{audit.Network(r.Address)} }},
 	Expires: func(r *Request) time.Time { return r.Expires },
 }
 
@@ -132,6 +132,7 @@ const (
 	ReasonExpired        = "expired_flow"
 	ReasonOtherBrowser   = "other_browser"
 	ReasonTooManyWaiting = "too_many_waiting"
+	ReasonEmbedded       = "embedded"
 	ReasonCancelled      = "cancelled"
 	ReasonBusy           = "changed_meanwhile"
 )

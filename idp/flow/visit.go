@@ -44,19 +44,15 @@ func Enters(visitor *Facts, app *sp.App) bool {
 // Forbid writes the audit entry of a signed-in person who lacks a permission, and returns the error page.
 func (e *Engine) Forbid(r *http.Request, app, permission string) error {
 	actor := web.Of(r).Actor
-	var stored audit.Event
-	err := e.Store.Update(r.Context(), func(tx store.Tx) (err error) {
-		stored, err = e.Audit.Append(tx, audit.Event{
-			Kind: "permission", Outcome: audit.Refused, Reason: "no_permission", Actor: actor.ID, User: actor.ID, App: app,
-			Address: web.Of(r).AddressText(), Facts: map[string]string{"needs": permission, "path": r.URL.Path},
-		})
-		return err
+	code, err := e.record(r.Context(), audit.Event{
+		Kind: "permission", Outcome: audit.Refused, Reason: "no_permission", Actor: actor.ID, User: actor.ID, App: app,
+		Address: web.Of(r).AddressText(), Facts: map[string]string{"needs": permission, "path": r.URL.Path},
 	})
 	if err != nil {
 		return err
 	}
 	return &web.Error{
-		Status: http.StatusForbidden, Reason: "no_permission", Code: stored.Code,
+		Status: http.StatusForbidden, Reason: "no_permission", Code: code,
 		Text: "Your role does not allow this. Ask an owner of this Gatehouse if you need it.",
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"sync/atomic"
 
+	"gatehouse/idp/audit"
 	"gatehouse/idp/web"
 	"gatehouse/store"
 )
@@ -17,7 +18,7 @@ import (
 // Bounds of what may wait, so that strangers cannot fill the disk.
 const (
 	maxWaiting           = 100_000
-	maxWaitingPerAddress = 200
+	maxWaitingPerNetwork = 200
 )
 
 // waitingCount is about how many requests wait: counted by Recount, raised by every new one.
@@ -41,8 +42,13 @@ func (e *Engine) bounce(w http.ResponseWriter, r *http.Request, request *Request
 	return nil
 }
 
-// wait sends the browser to a step; a request that is not stored yet is stored and bound to the browser first.
+// wait sends the browser to a step; a request that is not stored yet is stored and bound to the browser first. A visit to a
+// built-in app is only a path of ours: the browser keeps it, and the page asks again when it is opened.
 func (e *Engine) wait(w http.ResponseWriter, r *http.Request, request *Request, token string, step Step) error {
+	if token == "" && request.Protocol == BuiltinProtocol {
+		web.SeeOther(w, stepPaths[step.Kind]+"?next="+url.QueryEscape(string(request.Payload)))
+		return nil
+	}
 	if token == "" {
 		request.Browser = e.browser(w, r)
 		var err error
@@ -54,16 +60,23 @@ func (e *Engine) wait(w http.ResponseWriter, r *http.Request, request *Request, 
 	return nil
 }
 
-// keep stores a request under a fresh token, within the bounds.
+// keep stores a request under a fresh token, within the bounds. Only what a person opened in a window of its own may wait:
+// an image or a frame on another website must not use up the places of everybody behind the same address.
 func (e *Engine) keep(r *http.Request, request *Request) (string, error) {
+	if destination := r.Header.Get("Sec-Fetch-Dest"); destination != "" && destination != "document" {
+		return "", e.Halt(r, request.App, "signon", Reason{
+			Type: ReasonEmbedded, Text: "Signing in works only in a window of its own. Open the app in a new tab.",
+			Facts: map[string]string{"received": destination, "expected": "document"},
+		})
+	}
 	token := rand.Text()
 	request.ID = hashOf(token)
 	err := e.Store.Update(r.Context(), func(tx store.Tx) error {
-		n, err := Requests.Count(tx, store.Page{Index: "address", Value: request.Address}, maxWaitingPerAddress)
+		n, err := Requests.Count(tx, store.Page{Index: "network", Value: audit.Network(request.Address)}, maxWaitingPerNetwork)
 		if err != nil {
 			return err
 		}
-		if n >= maxWaitingPerAddress || e.waiting.Load() >= maxWaiting {
+		if n >= maxWaitingPerNetwork || e.waiting.Load() >= maxWaiting {
 			return errTooMany
 		}
 		return Requests.Put(tx, request)
@@ -71,8 +84,11 @@ func (e *Engine) keep(r *http.Request, request *Request) (string, error) {
 	if errors.Is(err, errTooMany) {
 		return "", e.tooMany(r, request)
 	}
+	if err != nil {
+		return "", err
+	}
 	e.waiting.Add(1)
-	return token, err
+	return token, nil
 }
 
 var errTooMany = errors.New("too many requests wait")

@@ -127,7 +127,9 @@ func (c *Client) SignIn(page *Page, name, password string) *Page {
 	if page.URL.Path != "/login" {
 		c.t.Fatalf("no sign-in form at %s (%d):\n%s", page.URL, page.Status, page.Body)
 	}
-	return c.Post("/login", url.Values{"flow": {page.Field("flow")}, "name": {name}, "password": {password}})
+	return c.Post("/login", url.Values{
+		"flow": {page.Field("flow")}, "next": {page.Field("next")}, "name": {name}, "password": {password},
+	})
 }
 
 var inputTag = regexp.MustCompile(`<input\b[^>]*>`)

@@ -36,7 +36,7 @@ var layers = map[string][]string{
 
 	"sp/metadata": {"store", "sp"},
 	"sp/catalog":  {"store", "sp"},
-	"idp/web":     {"store", "templates"},
+	"idp/web":     {"templates"},
 }
 
 var (

@@ -146,7 +146,7 @@ func (w *world) parameters(t *testing.T, plain, signed *SP) {
 	})
 	t.Run("BND-13 an enveloped signature does not sign a Redirect message", func(t *testing.T) {
 		message, _ := w.request(signed, Ask{})
-		w.checkHere(t, w.raw(t, redirectQuery(t, signed.SignXML(message))), "unsigned_request")
+		w.refusedSignature(t, w.raw(t, redirectQuery(t, signed.SignXML(message))))
 	})
 	t.Run("BND-35 SimpleSign is not advertised and refused", func(t *testing.T) {
 		if strings.Contains(string(w.idp), "SimpleSign") {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/beevik/etree"
 
@@ -60,6 +61,7 @@ func (w *world) rows(t *testing.T, rows []row) {
 			w.check(t, w.send(t, c, one.sp, one.ask, one.post), one.sp, one.ask, one.want)
 		})
 	}
+	w.clock.advance(time.Minute) // a person's refusals are audited singly up to a number a minute
 }
 
 // send carries a request of the service provider to the server.

@@ -213,7 +213,7 @@ func TestSAMLEnvelopedSignatures(t *testing.T) {
 			if edited == signed {
 				t.Fatalf("the edit changed nothing:\n%s", signed)
 			}
-			w.refusedSignature(t, edited)
+			w.refusedSignature(t, w.ana(t).CrossPost(w.sso, postOf(edited)))
 		})
 	}
 	t.Run("BND-15 signature wrapping", func(t *testing.T) { w.wrapping(t, sp) })

@@ -59,9 +59,8 @@ func envelope(t *testing.T, signer *dsig.SigningContext, message string) string 
 }
 
 // refusedSignature: nothing is issued, nobody is asked to sign in, and the audit says that it was the signature or the shape.
-func (w *world) refusedSignature(t *testing.T, message string) {
+func (w *world) refusedSignature(t *testing.T, page *Page) {
 	t.Helper()
-	page := w.ana(t).CrossPost(w.sso, postOf(message))
 	code := codeTag.FindStringSubmatch(page.Body)
 	if code == nil {
 		t.Fatalf("no refusal, %d at %s:\n%s", page.Status, page.URL, page.Body)
@@ -92,7 +91,7 @@ func (w *world) wrapping(t *testing.T, sp *SP) {
 			if err := etree.NewDocument().ReadFromString(message); err != nil || message == signed || message == evil {
 				t.Fatalf("the layout is no forgery: %v\n%s", err, message)
 			}
-			w.refusedSignature(t, message)
+			w.refusedSignature(t, w.ana(t).CrossPost(w.sso, postOf(message)))
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
@@ -142,7 +143,14 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	if err := h.setPassword(r, hash); err != nil {
+	err = h.setPassword(w, r, &result, hash)
+	if errors.Is(err, directory.ErrChanged) || errors.Is(err, session.ErrNone) {
+		return &web.Error{
+			Status: http.StatusConflict, Reason: "changed_meanwhile", Heading: "Your password is not changed",
+			Text: "Your account was changed at the same moment. Sign in again and look whether you still want to change it.",
+		}
+	}
+	if err != nil {
 		return err
 	}
 	return h.accountPage(w, r, http.StatusOK, nil, "Your password is changed and your other sessions are signed out.")
@@ -156,26 +164,56 @@ func (h *Handlers) noteWrong(r *http.Request, result *directory.Result) error {
 	}, result.Commit)
 }
 
-func (h *Handlers) setPassword(r *http.Request, hash string) error {
+// setPassword commits the check of the old password with the new one, so that a reset in between wins; the session it came
+// through must still be there and gets a new secret, the person's others end.
+func (h *Handlers) setPassword(w http.ResponseWriter, r *http.Request, checked *directory.Result, hash string) error {
 	actor := web.Of(r).Actor
-	return h.Store.Update(r.Context(), func(tx store.Tx) error {
+	var secret string
+	var ends time.Time
+	err := h.Store.Update(r.Context(), func(tx store.Tx) error {
+		if err := checked.Commit(tx); err != nil {
+			return err
+		}
 		if err := h.Directory.SetPassword(tx, actor.ID, hash); err != nil {
 			return err
 		}
-		sessions, err := h.Sessions.ListByUser(tx, actor.ID)
+		own, _, err := h.Sessions.Current(tx, h.Kit.Cookies.Get(r, web.SessionCookie))
 		if err != nil {
 			return err
 		}
-		for _, s := range sessions {
-			if s.ID != actor.Session {
-				if err := h.endOne(tx, r, s); err != nil {
-					return err
-				}
-			}
+		if err := h.endOthers(tx, r, own.ID); err != nil {
+			return err
 		}
+		method := session.Method{Name: "password", At: h.Kit.Now()}
+		fresh, raised, err := h.Sessions.Raise(tx, own, method, own.Level)
+		if err != nil {
+			return err
+		}
+		secret, ends = fresh, raised.Ends
 		_, err = h.Audit.Append(tx, audit.Event{
 			Kind: "user.password", Outcome: audit.OK, Actor: actor.ID, User: actor.ID, Address: web.Of(r).AddressText(),
 		})
 		return err
 	})
+	if err == nil {
+		h.Kit.Cookies.Set(w, web.SessionCookie, secret, ends.Sub(h.Kit.Now()))
+	}
+	return err
+}
+
+// endOthers ends every session of the person but one.
+func (h *Handlers) endOthers(tx store.Tx, r *http.Request, own string) error {
+	sessions, err := h.Sessions.ListByUser(tx, web.Of(r).Actor.ID)
+	if err != nil {
+		return err
+	}
+	for _, s := range sessions {
+		if s.ID == own {
+			continue
+		}
+		if err := h.endOne(tx, r, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }

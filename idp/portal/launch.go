@@ -60,6 +60,9 @@ func (h *Handlers) launchNow(w http.ResponseWriter, r *http.Request) error {
 
 // startAtApp sends the browser to the app's own start page, which an administrator registered.
 func (h *Handlers) startAtApp(w http.ResponseWriter, r *http.Request, app *sp.App) error {
+	if app.State != sp.Active {
+		return h.unknown(r)
+	}
 	if app.Definition.StartURL == "" {
 		return h.Engine.Halt(r, app.ID, "signon", flow.Reason{
 			Type: "no_start", Text: app.Definition.Name + " cannot be opened from here. Open it at its own address; it will send you here to sign in.",

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"gatehouse/sp"
 )
@@ -93,6 +94,9 @@ func (m *Message) read() (*Message, *Problem) {
 		return nil, problem
 	}
 	m.shape = shape
+	if !utf8.ValidString(m.RelayState) || strings.IndexByte(m.RelayState, 0) >= 0 {
+		return nil, malformed(errors.New("RelayState is not text, so it could not be given back as it came"))
+	}
 	if m.Request, problem = readRequest(t); problem != nil {
 		return nil, problem
 	}

@@ -65,9 +65,8 @@ func (h *Handlers) redirect(w http.ResponseWriter, r *http.Request) error {
 
 func (h *Handlers) post(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return err
+		if public := web.Public500(err); public.Status < http.StatusInternalServerError {
+			return public // too large, or cut off
 		}
 		return h.halt(r, "", malformed(errors.New("the form cannot be read")))
 	}

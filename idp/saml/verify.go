@@ -20,6 +20,8 @@ func (m *Message) Verify(app *sp.SAML, required bool) *Problem {
 	switch {
 	case m.Binding == sp.BindingRedirect && m.query.hasSignature:
 		problem = m.verifyQuery(keys, legacy)
+	case m.Binding == sp.BindingRedirect && m.shape != nil:
+		problem = badSignature(errors.New("an XML signature inside a message sent by HTTP-Redirect (bindings 3.4.4.1)"))
 	case m.Binding == sp.BindingPOST && m.shape != nil:
 		problem = m.verifyEnveloped(keys, legacy)
 	case required:

@@ -67,7 +67,7 @@ func (h *Handlers) page(w http.ResponseWriter, r *http.Request, status int, requ
 		return err
 	}
 	page := templates.SignInPage{
-		Shell: h.Kit.Shell(r, "Sign in"), Action: "/login", Flow: form.flow, Name: form.name, Error: problem,
+		Shell: h.Kit.Shell(r, "Sign in"), Action: "/login", Flow: form.flow, Next: form.next, Name: form.name, Error: problem,
 	}
 	if app != nil && !flow.IsBuiltin(app.ID) {
 		page.App = app.Definition.Name
@@ -86,7 +86,7 @@ func (h *Handlers) again(r *http.Request, page *templates.SignInPage) error {
 	}
 	page.Name = visitor.User.Name
 	page.ReauthNote = "This needs a fresh sign-in. Enter your password again."
-	page.SwitchHref = "/login?switch&flow=" + url.QueryEscape(page.Flow)
+	page.SwitchHref = "/login?" + url.Values{"switch": {"yes"}, "flow": {page.Flow}, "next": {page.Next}}.Encode()
 	return nil
 }
 

@@ -38,22 +38,34 @@ func (h *Handlers) Routes() []web.Route {
 	}
 }
 
-// attempt is a posted sign-in form.
+// attempt is a posted sign-in form. It continues a waiting request, or a visit to a path of ours.
 type attempt struct {
-	flow, name, password string
-	cancel               bool
+	flow, next     string
+	name, password string
+	cancel         bool
 }
 
 func (h *Handlers) show(w http.ResponseWriter, r *http.Request) error {
-	token := r.URL.Query().Get("flow")
-	if token == "" {
+	query := r.URL.Query()
+	form := attempt{flow: query.Get("flow"), next: query.Get("next")}
+	if form.flow == "" && form.next == "" {
 		return h.Engine.Begin(w, r, flow.Visit(flow.Portal, "/"))
 	}
-	request, err := h.Engine.Waiting(w, r, token)
+	request, err := h.waiting(w, r, form)
 	if err != nil {
 		return err
 	}
-	return h.page(w, r, http.StatusOK, request, attempt{flow: token, name: request.LoginHint}, "")
+	form.name = request.LoginHint
+	return h.page(w, r, http.StatusOK, request, form, "")
+}
+
+// waiting is what the sign-in is for: the waiting request, or a visit to a built-in app, of which the browser keeps the path.
+func (h *Handlers) waiting(w http.ResponseWriter, r *http.Request, form attempt) (*flow.Request, error) {
+	if form.flow != "" {
+		return h.Engine.Waiting(w, r, form.flow)
+	}
+	visit := flow.Visit(flow.Portal, web.LocalPath(form.next, "/"))
+	return &visit, nil
 }
 
 func (h *Handlers) submit(w http.ResponseWriter, r *http.Request) error {
@@ -61,16 +73,21 @@ func (h *Handlers) submit(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	form := attempt{
-		flow: r.PostForm.Get("flow"), name: r.PostForm.Get("name"), password: r.PostForm.Get("password"),
-		cancel: r.PostForm.Has("cancel"),
+		flow: r.PostForm.Get("flow"), next: r.PostForm.Get("next"),
+		name: r.PostForm.Get("name"), password: r.PostForm.Get("password"), cancel: r.PostForm.Has("cancel"),
 	}
 	if form.cancel {
 		return h.Engine.Cancel(w, r, form.flow)
 	}
-	request, err := h.Engine.Waiting(w, r, form.flow)
+	request, err := h.waiting(w, r, form)
 	if err != nil {
 		return err
 	}
+	return h.try(w, r, request, form)
+}
+
+// try checks the password and lets the person go on, or shows the form again with what to do.
+func (h *Handlers) try(w http.ResponseWriter, r *http.Request, request *flow.Request, form attempt) error {
 	if form.name == "" || form.password == "" {
 		return h.page(w, r, http.StatusUnprocessableEntity, request, form, "Enter your user name and your password.")
 	}
@@ -90,6 +107,10 @@ func (h *Handlers) submit(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		return err
+	}
+	if form.flow == "" {
+		web.SeeOther(w, string(request.Payload))
+		return nil
 	}
 	web.SeeOther(w, "/flow/"+url.PathEscape(form.flow))
 	return nil

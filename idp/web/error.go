@@ -2,6 +2,8 @@ package web
 
 import (
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"time"
 )
@@ -47,6 +49,10 @@ func Public500(err error) *Error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return &Error{Status: http.StatusRequestEntityTooLarge, Reason: "too_large", Text: "What was sent is too large. Send less and try again."}
+	}
+	var network net.Error
+	if errors.As(err, &network) && network.Timeout() || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &Error{Status: http.StatusRequestTimeout, Reason: "incomplete", Text: "What was sent did not arrive whole. Check your connection and try again."}
 	}
 	return &Error{Status: http.StatusInternalServerError, Reason: "internal", Text: "Something went wrong on our side and nothing was changed. Try again; if it happens again, tell your administrator the code below."}
 }

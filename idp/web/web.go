@@ -50,6 +50,8 @@ type Kit struct {
 	Proxies []netip.Prefix // peers whose X-Forwarded-For is believed
 	Cookies Cookies
 	Brand   func(context.Context) templates.Brand
+	// Busy tells the errors that mean: not now, try again.
+	Busy func(error) bool
 	// Record writes the audit entry of a request that was refused without one, and returns its code; empty: it was folded.
 	Record func(r *http.Request, refused *Error) string
 	// Guard admits a request to a route that is not Public, or returns an error, or has answered already (ErrAnswered).
@@ -103,7 +105,7 @@ func (k *Kit) serve(w *statusWriter, r *http.Request, route Route, protection *h
 
 // answerError writes the page or JSON of an error and returns what the log should say.
 func (k *Kit) answerError(w *statusWriter, r *http.Request, route Route, err error) error {
-	public := Public500(err)
+	public := k.public(err)
 	if w.status != 0 {
 		return err // too late to say anything
 	}
@@ -128,6 +130,18 @@ func (k *Kit) answerError(w *statusWriter, r *http.Request, route Route, err err
 		return errors.Join(err, writeErr)
 	}
 	return err
+}
+
+// public finds the part of an error that people may see.
+func (k *Kit) public(err error) *Error {
+	var known *Error
+	if !errors.As(err, &known) && k.Busy(err) {
+		return &Error{
+			Status: http.StatusServiceUnavailable, Reason: "busy", RetryAfter: 10 * time.Second, Err: err,
+			Text: "Gatehouse cannot store anything at this moment, so nothing was changed. Try again in a little while.",
+		}
+	}
+	return Public500(err)
 }
 
 // codeOf is the code of the audit entry, which is written now if there is none. A wrong address or method is no event and has

@@ -20,6 +20,7 @@ func kit(logs io.Writer) *Kit {
 	return &Kit{
 		Log: slog.New(slog.NewJSONHandler(logs, nil)), Now: time.Now,
 		Brand:  func(context.Context) templates.Brand { return templates.Brand{Name: "Test"} },
+		Busy:   func(err error) bool { return errors.Is(err, io.ErrShortWrite) },
 		Record: func(_ *http.Request, e *Error) string { return "CODE-" + e.Reason },
 		Guard: func(_ http.ResponseWriter, _ *http.Request, need Permission) (*http.Request, error) {
 			return nil, &Error{Status: http.StatusForbidden, Reason: "no_permission", Text: "Not for you: " + string(need)}
@@ -44,6 +45,7 @@ func TestErrorsBecomePages(t *testing.T) {
 		{"public", BadRequest("bad", "The <name> is wrong."), 400, "The &lt;name&gt; is wrong.", "<name>"},
 		{"wrapped", errors.Join(errors.New("disk 7"), NotFound("No such app.")), 404, "No such app.", "disk 7"},
 		{"unknown", errors.New("secret detail"), 500, "Something went wrong", "secret detail"},
+		{"busy", errors.Join(errors.New("disk 7"), io.ErrShortWrite), 503, "Try again in a little while", "disk 7"},
 		{"too large", &http.MaxBytesError{Limit: 3}, 413, "too large", "MaxBytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
