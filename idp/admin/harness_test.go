@@ -49,7 +49,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { must(t, s.Close()) })
 	now := func() time.Time { return testNow }
 	w := &world{t: t, store: s}
-	kit := &web.Kit{Now: now, Brand: func(context.Context) templates.Brand { return templates.Brand{Name: "Acme"} }, Guard: w.guard,
+	kit := &web.Kit{Now: now, Busy: func(error) bool { return false }, Brand: func(context.Context) templates.Brand { return templates.Brand{Name: "Acme"} }, Guard: w.guard,
 		Record: func(*http.Request, *web.Error) string { return "TEST-CODE" }}
 	sealer, err := certs.NewSealer(make([]byte, 32))
 	must(t, err)

@@ -48,7 +48,7 @@ func newServer(t testing.TB) *server {
 	s.check(err)
 	keys := &certs.Keyring{Seal: sealer, Now: clock}
 	s.check(keys.Ensure(context.Background(), opened, "idp.example"))
-	kit := &web.Kit{Now: clock, Cookies: web.Cookies{Secure: true}, Brand: func(context.Context) templates.Brand { return templates.Brand{} }}
+	kit := &web.Kit{Now: clock, Busy: func(error) bool { return false }, Cookies: web.Cookies{Secure: true}, Brand: func(context.Context) templates.Brand { return templates.Brand{} }}
 	log := &audit.Log{Node: "test", Now: clock}
 	s.sessions = &session.Keeper{Now: clock}
 	engine := &flow.Engine{Store: opened, Sessions: s.sessions, Audit: log, Strangers: &audit.Limiter{Now: clock}, Cookies: kit.Cookies, Reachable: sp.Standard, Now: clock}
