@@ -36,7 +36,7 @@ func (w *world) encryption(t *testing.T) {
 		settings                       map[string]string
 		cipher, transport, digest, mgf string
 	}{
-		{"CRY-05 CRY-13 nothing listed", "", nil, encGCM256, encOAEP, hashSHA1, ""},
+		{"CRY-05 CRY-11 CRY-12 CRY-13 nothing listed", "", nil, encGCM256, encOAEP, hashSHA1, ""},
 		{"CRY-05 CRY-16 AES-128-GCM listed", method(encGCM128, ""), nil, encGCM128, encOAEP, hashSHA1, ""},
 		{"CRY-05 CRY-16 AES-256-GCM listed", method(encGCM256, ""), nil, encGCM256, encOAEP, hashSHA1, ""},
 		{"CRY-16 CBC and GCM listed", method(encCBC256, "") + method(encGCM128, ""), nil, encGCM128, encOAEP, hashSHA1, ""},

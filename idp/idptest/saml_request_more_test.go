@@ -6,10 +6,13 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -235,5 +238,21 @@ func (w *world) allowCreate(t *testing.T) {
 	const name = "./Assertion/Subject/NameID"
 	if made.Text(name) == "" || made.Text(name) != known.Text(name) {
 		t.Errorf("names %q and %q", made.Text(name), known.Text(name))
+	}
+}
+
+// getComplete: an IDPList that is to be completed elsewhere is judged by what it says here. The test may fetch loopback.
+func (w *world) getComplete(t *testing.T, sp *SP) {
+	var fetched atomic.Int32
+	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { fetched.Add(1) }))
+	defer trap.Close()
+	list := func(entry string) Ask {
+		return Ask{ID: newRequestID(), Body: `<samlp:Scoping><samlp:IDPList>` + entry + `<samlp:GetComplete>` + trap.URL + `</samlp:GetComplete></samlp:IDPList></samlp:Scoping>`}
+	}
+	others, ours := list(`<samlp:IDPEntry ProviderID="https://other.example"/>`), list(`<samlp:IDPEntry ProviderID="`+w.URL+`/saml/metadata"/>`)
+	w.check(t, w.send(t, w.ana(t), sp, others, false), sp, others, there("no_supported_idp", "Requester", "NoSupportedIDP"))
+	w.check(t, w.send(t, w.ana(t), sp, ours, false), sp, ours, issued())
+	if fetched.Load() > 0 {
+		t.Error("GetComplete was fetched")
 	}
 }

@@ -37,6 +37,7 @@ func TestSAMLRequest(t *testing.T) {
 	t.Run("the sign-in page", func(t *testing.T) { w.signInPage(t, plain) })
 	t.Run("REQ-19 ForceAuthn answered by another person", func(t *testing.T) { w.anotherPerson(t, plain) })
 	t.Run("REQ-31 AllowCreate", func(t *testing.T) { w.allowCreate(t) })
+	t.Run("REQ-54 GetComplete is not fetched", func(t *testing.T) { w.getComplete(t, plain) })
 	t.Run("REQ-66 LogoutRequest at the sign-on endpoint", func(t *testing.T) {
 		message, _ := w.request(plain, Ask{})
 		message = strings.ReplaceAll(message, "AuthnRequest", "LogoutRequest")

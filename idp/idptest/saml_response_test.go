@@ -32,6 +32,7 @@ func TestSAMLResponse(t *testing.T) {
 	t.Run("signatures", func(t *testing.T) { w.signedParts(t) })
 	t.Run("times and sessions", func(t *testing.T) { w.sessions(t, plain) })
 	t.Run("settings", func(t *testing.T) { w.responseSettings(t) })
+	t.Run("BND-28 BND-29 RSP-03 RSP-04 RSP-11 RSP-14 every refusal reaches the app", func(t *testing.T) { w.refusals(t, plain) })
 	t.Run("RSP-13 a status message is for people", func(t *testing.T) {
 		ask := Ask{ID: newRequestID(), Destination: "https://elsewhere.example"}
 		message := w.check(t, w.send(t, w.ana(t), plain, ask, false), plain, ask, there("wrong_destination", "Requester", "")).Text("./Status/StatusMessage")
@@ -55,6 +56,25 @@ func (w *world) issue(t *testing.T, c *Client, sp *SP, ask Ask) *Response {
 	t.Helper()
 	ask.ID = newRequestID()
 	return w.check(t, w.send(t, c, sp, ask, false), sp, ask, issued())
+}
+
+// refusals: once the app's address is verified, whatever is wrong is told there, with 200, signed and without an assertion.
+func (w *world) refusals(t *testing.T, sp *SP) {
+	for _, c := range []struct {
+		ask  Ask
+		want outcome
+	}{
+		{Ask{Destination: "https://elsewhere.example"}, there("wrong_destination", "Requester", "")},
+		{Ask{Attributes: `IsPassive="1" ForceAuthn="1"`}, there("no_passive", "Responder", "NoPassive")},
+		{policy(`Format="urn:x"`), there("invalid_nameid_policy", "Requester", "InvalidNameIDPolicy")},
+		{classes("exact", classX509), there("no_authn_context", "Requester", "NoAuthnContext")},
+	} {
+		for _, post := range []bool{false, true} {
+			c.ask.ID, c.ask.RelayState = newRequestID(), new("state")
+			r := w.check(t, w.send(t, w.ana(t), sp, c.ask, post), sp, c.ask, c.want)
+			w.xmlsec(t, r.XML, "Response")
+		}
+	}
 }
 
 var scriptTag = regexp.MustCompile(`<script nonce="([^"]+)">document\.forms\[0\]\.submit\(\)</script>`)

@@ -151,11 +151,13 @@ func TestSignatureRequired(t *testing.T) {
 	if _, problem := CheckMessage(m, testApp(), env); problem == nil || problem.Reason != ReasonUnsigned {
 		t.Errorf("organisation: %v", problem)
 	}
-	// An enveloped signature in a Redirect message is not its signature (BND-13).
+	// An enveloped signature in a Redirect message is not its signature (BND-13), and never passes unchecked, required or not.
 	inside := redirectQueryOf(signPOST(t, requestXML("", ""), rsaPair(), nil))
-	metadata.Definition.SAML.Metadata.Keys = []sp.Key{rsaPair().key(sp.ForSigning)}
-	if _, problem := checkQuery(inside, metadata); problem == nil || problem.Reason != ReasonUnsigned {
-		t.Errorf("enveloped in redirect: %v", problem)
+	for name, app := range map[string]*sp.App{"required": metadata, "not required": waived} {
+		app.Definition.SAML.Metadata.Keys = []sp.Key{rsaPair().key(sp.ForSigning)}
+		if _, problem := checkQuery(inside, app); problem == nil || problem.Reason != ReasonBadSignature || !problem.Local {
+			t.Errorf("enveloped in redirect, %s: %v", name, problem)
+		}
 	}
 }
 
