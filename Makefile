@@ -1,9 +1,10 @@
 # Gatehouse. `make demo` runs it with sample people and apps; `make test` proves it.
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 GO ?= go
 RACE ?= $(if $(CI),-race,)
 
-.PHONY: help demo build test lint fuzz bench
+.PHONY: help demo build test tools lint fuzz bench
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,8 +15,12 @@ demo: ## start Gatehouse with sample people and apps, and print what to click
 build: ## build bin/gatehouse
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/gatehouse ./cmd/gatehouse
 
-test: lint ## every test; installs what the browser and peer tests drive (CI=true adds the race detector and leaves nothing out)
-	$(GO) test -timeout 30m $(RACE) ./...
+test: lint tools ## every test; installs what the browser and peer tests drive (CI=true adds the race detector and leaves nothing out)
+	@left=$$(mktemp); LEFT_OUT=$$left $(GO) test -timeout 30m $(RACE) ./...; code=$$?; \
+	sort -u $$left; rm -f $$left; exit $$code
+
+tools: ## install what the tests drive: chromium, apache2 with mellon, xmlsec1, schemas (Debian packages, as root)
+	@$(GO) test -count=1 -timeout 30m $(RACE) -run '^TestTools$$' -v ./idp/idptest | grep -v '^=== '
 
 lint: ## formatting and vet
 	@test -z "$$(gofmt -l cmd idp sp store templates certs | tee /dev/stderr)"

@@ -31,6 +31,9 @@ const (
 	schemaFolder   = "/usr/share/xml"
 )
 
+// Tools lists them all.
+func Tools() []Tool { return []Tool{ToolChromium, ToolMellon, ToolNode, ToolXMLSec, ToolSchemas} }
+
 // provision says how to see that a tool is there, and which Debian packages bring it. apache2-bin has the server
 // without the service, so nothing is started by installing it.
 type provision struct {
@@ -89,13 +92,19 @@ func Need(t testing.TB, tools ...Tool) {
 	}
 }
 
-// leaveOut ends the test: a failure under CI, a visible skip elsewhere.
+// leaveOut ends the test: a failure under CI, a visible skip elsewhere. `make test` shows at its end what was noted in the
+// file that LEFT_OUT names, because go test does not show why it skipped.
 func leaveOut(t testing.TB, why string) {
 	t.Helper()
+	note := fmt.Sprintf("LEFT OUT: %s needs %s", t.Name(), why)
 	if os.Getenv("CI") == "true" {
-		t.Fatalf("LEFT OUT: %s needs %s", t.Name(), why)
+		t.Fatal(note)
 	}
-	t.Skipf("LEFT OUT: %s needs %s", t.Name(), why)
+	if file, err := os.OpenFile(os.Getenv("LEFT_OUT"), os.O_APPEND|os.O_WRONLY, 0); err == nil {
+		fmt.Fprintln(file, note)
+		file.Close()
+	}
+	t.Skip(note)
 }
 
 // install brings the packages of tools under a lock that all test processes of this machine share.

@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net/url"
 	"os"
@@ -181,7 +182,8 @@ func verifyXML(t testing.TB, xml []byte, p pair) (signed []string) {
 	return signed
 }
 
-// tool finds an external program, or leaves the test out; under CI that is a failure.
+// tool finds an external program, or leaves the test out, as idptest.Need does, which has installed them before; under CI that
+// is a failure.
 func tool(t testing.TB, name string, files ...string) {
 	t.Helper()
 	_, err := exec.LookPath(name)
@@ -193,10 +195,15 @@ func tool(t testing.TB, name string, files ...string) {
 	if err == nil {
 		return
 	}
+	note := fmt.Sprintf("LEFT OUT: %s needs %s: %v", t.Name(), name, err)
 	if os.Getenv("CI") == "true" {
-		t.Fatalf("LEFT OUT: %s: %v", name, err)
+		t.Fatal(note)
 	}
-	t.Skipf("LEFT OUT: %s: %v", name, err)
+	if file, err := os.OpenFile(os.Getenv("LEFT_OUT"), os.O_APPEND|os.O_WRONLY, 0); err == nil {
+		fmt.Fprintln(file, note)
+		file.Close()
+	}
+	t.Skip(note)
 }
 
 const schemaFolder = "/usr/share/xml/"
