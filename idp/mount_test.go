@@ -39,7 +39,7 @@ func newServer(t *testing.T) *Server {
 
 // open are the routes that anybody may reach: they check for themselves what they need. A new one is added here with thought.
 var open = []string{
-	"GET /flow/{id}", "GET /login", "POST /login", "GET /logout", "POST /logout", "GET /launch/{app}", "POST /launch/{app}",
+	"GET /flow/{id}", "GET /login", "POST /login", "GET /consent", "POST /consent", "GET /logout", "POST /logout", "GET /launch/{app}", "POST /launch/{app}",
 	"GET /saml/sso", "POST /saml/sso", "GET /saml/metadata", "GET /saml/metadata/{app}", "GET /saml/certificate.pem",
 	"GET /assets/{file}", "GET /logo/{hash}",
 }

@@ -12,6 +12,7 @@ import (
 	"gatehouse/idp/claims"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/grants"
 	"gatehouse/idp/outbound"
 	"gatehouse/idp/portal"
 	"gatehouse/idp/saml"
@@ -43,7 +44,7 @@ type Server struct {
 func tables() []store.Check {
 	return []store.Check{
 		sp.Apps, session.Table, flow.Requests, flow.AnsweredOnce, directory.Users, directory.Profiles, directory.PermissionSets,
-		directory.Groups, directory.Credentials, directory.Activities, directory.SettingsTable, directory.Logos, saml.Links, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets,
+		directory.Groups, directory.Credentials, directory.Activities, directory.SettingsTable, directory.Logos, grants.Consents, grants.Accesses, saml.Links, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets,
 	}
 }
 

@@ -3,6 +3,7 @@ package sp
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -28,6 +29,9 @@ const (
 	PermitPreauthorized = "preauthorized"
 )
 
+// ConsentAlways asks each person, the first time and when the app is to be told more.
+const ConsentAlways = "always"
+
 // Policy is the admin's part of an app: the `policy.*` keys of the design. A zero value means the documented default, save
 // that PermittedUsers is always set when an app is added.
 type Policy struct {
@@ -36,7 +40,8 @@ type Policy struct {
 	PermissionSets []string       `json:"permission_sets,omitempty"` // permission set ids
 	Groups         []string       `json:"groups,omitempty"`          // group ids
 	Users          []string       `json:"users,omitempty"`           // user ids
-	Consent        string         `json:"consent,omitempty"`         // auto, always, never
+	Approvers      []string       `json:"approvers,omitempty"`       // user ids: who may grant access on request; empty: nobody can ask
+	Consent        string         `json:"consent,omitempty"`         // auto, ConsentAlways, never
 	IPRanges       []netip.Prefix `json:"ip_ranges,omitempty"`
 	IPRelaxation   string         `json:"ip_relaxation,omitempty"`
 	MinLevel       Level          `json:"min_level,omitempty"`    // empty: low
@@ -54,11 +59,26 @@ type Policy struct {
 type Access struct {
 	State         State // of the app
 	Person        Person
+	Granted       time.Time      // until when an approved request lets the person in; zero: there is none
 	Session       Evidence       // the zero value: not signed in yet
 	Asked         Demand         // what the request itself demands beyond the policy
-	Address       netip.Addr     // of the browser
+	Refresh       *Refresh       // nil: a sign-on, with a person at hand
+	Address       netip.Addr     // of the browser or the client
 	ProfileRanges []netip.Prefix // of the person's profile; empty: anywhere
+	Hours         Hours          // login hours of the person's profile; nil: at any time
 	Now           time.Time
+}
+
+// Hours are login hours: a weekly plan in a time zone.
+type Hours interface {
+	Open(at time.Time) bool
+	String() string
+}
+
+// Refresh is the life of the refresh token that is used.
+type Refresh struct {
+	Issued time.Time
+	Used   time.Time // the last time; zero: never
 }
 
 // Person is what the policy needs to know of a user.
@@ -100,18 +120,21 @@ const (
 	RuleAppState      Rule = "app_state"
 	RuleUserActive    Rule = "user_active"
 	RuleWindow        Rule = "access_window"
+	RuleHours         Rule = "login_hours"
 	RulePermitted     Rule = "permitted_users"
 	RuleAppAddress    Rule = "app_ip_ranges"
 	RuleProfileAddr   Rule = "profile_ip_ranges"
+	RuleRefresh       Rule = "refresh_token"
 	RuleLevel         Rule = "min_level"
 	RuleAuthFreshness Rule = "max_auth_age"
 )
 
-// Weighed is one rule and how it came out; Detail says the inputs in words.
+const ruleCount = 10
+
+// Weighed is one rule and how it came out. Policy.Inputs says what it weighed, Policy.Remedy what would change it.
 type Weighed struct {
 	Rule    Rule    `json:"rule"`
 	Outcome Outcome `json:"outcome"`
-	Detail  string  `json:"detail"`
 }
 
 // Verdict is the answer of Decide: the outcome, the rule that caused it when it is not Allow, and every rule weighed.
@@ -126,65 +149,56 @@ type Verdict struct {
 
 // Decide weighs every rule of the policy against one access. It is pure: the same input always gives the same verdict.
 func (p *Policy) Decide(a Access) Verdict {
-	v := Verdict{Outcome: Allow, Rules: make([]Weighed, 0, 8)}
-	v.weigh(RuleAppState, a.State == Active, "the app is ", string(a.State))
-	v.weigh(RuleUserActive, a.Person.Active, "the account is ", activeWord(a.Person.Active))
-	inWindow, window := p.inWindow(a.Now)
-	v.weigh(RuleWindow, inWindow, window, "")
-	permitted, by := p.permits(a.Person)
-	v.weigh(RulePermitted, permitted, by, "")
-	v.weigh(RuleAppAddress, within(p.IPRanges, a.Address), addressWords(p.IPRanges), "")
-	v.weigh(RuleProfileAddr, p.profileAddressOK(a), addressWords(a.ProfileRanges), "")
-	if v.Outcome == Allow {
-		p.weighStrength(&v, a)
+	v := Verdict{Outcome: Allow, Rules: make([]Weighed, 0, ruleCount)}
+	v.Need, v.AuthAfter = p.demand(a)
+	v.weigh(RuleAppState, allowIf(a.State == Active))
+	v.weigh(RuleUserActive, allowIf(a.Person.Active))
+	v.weigh(RuleWindow, allowIf(p.inWindow(a.Now)))
+	v.weigh(RuleHours, allowIf(a.Hours == nil || a.Hours.Open(a.Now)))
+	v.weigh(RulePermitted, allowIf(p.permittedBy(a) != ""))
+	v.weigh(RuleAppAddress, allowIf(within(p.IPRanges, a.Address)))
+	address := p.profileAddress(a)
+	v.weigh(RuleProfileAddr, address)
+	v.weigh(RuleRefresh, allowIf(a.Refresh == nil || p.refreshes(a)))
+	v.weigh(RuleLevel, p.level(a, v.Need))
+	v.weigh(RuleAuthFreshness, stepUpIf(a.Session.AuthAt.Before(v.AuthAfter)))
+	if address == StepUp {
+		v.Need = High
 	}
 	return v
 }
 
-// weigh notes one rule; the first failing rule decides. Words are joined only here, so that allowing costs no garbage.
-func (v *Verdict) weigh(rule Rule, ok bool, detail, value string) {
-	outcome := Allow
-	if !ok {
-		outcome = Refuse
-		if v.Outcome == Allow {
-			v.Outcome, v.Rule = Refuse, rule
-		}
+// weigh notes one rule. The first that refuses decides; if none does, the first that asks for a step.
+func (v *Verdict) weigh(rule Rule, outcome Outcome) {
+	v.Rules = append(v.Rules, Weighed{rule, outcome})
+	if outcome == Refuse && v.Outcome != Refuse || outcome == StepUp && v.Outcome == Allow {
+		v.Outcome, v.Rule = outcome, rule
 	}
-	if value != "" {
-		detail += value
-	}
-	v.Rules = append(v.Rules, Weighed{rule, outcome, detail})
 }
 
-// weighStrength compares the session with the stronger of policy and request: too weak or too old means StepUp, or
-// Refuse when the policy blocks instead of raising.
-func (p *Policy) weighStrength(v *Verdict, a Access) {
-	need, after := p.demand(a)
-	strong := a.Session.Level.AtLeast(need) && a.Session.Level != ""
-	fresh := !a.Session.AuthAt.Before(after)
-	signedIn := a.Session.Level != ""
-	levelOutcome, freshOutcome := Allow, Allow
+func allowIf(ok bool) Outcome {
+	if ok {
+		return Allow
+	}
+	return Refuse
+}
+
+func stepUpIf(missing bool) Outcome {
+	if missing {
+		return StepUp
+	}
+	return Allow
+}
+
+// level compares the session's level with the one that is needed. Somebody who is not signed in yet is always asked.
+func (p *Policy) level(a Access, need Level) Outcome {
 	switch {
-	case !strong && signedIn && p.OnLowLevel == "block":
-		levelOutcome = Refuse
-	case !strong:
-		levelOutcome = StepUp
+	case a.Session.Level != "" && a.Session.Level.AtLeast(need):
+		return Allow
+	case a.Session.Level != "" && p.OnLowLevel == "block":
+		return Refuse
 	}
-	if !fresh {
-		freshOutcome = StepUp
-	}
-	v.Rules = append(v.Rules,
-		Weighed{RuleLevel, levelOutcome, "needs " + string(need)},
-		Weighed{RuleAuthFreshness, freshOutcome, freshWords(after)})
-	switch {
-	case levelOutcome == Refuse:
-		v.Outcome, v.Rule = Refuse, RuleLevel
-	case levelOutcome == StepUp:
-		v.Outcome, v.Rule = StepUp, RuleLevel
-	case freshOutcome == StepUp:
-		v.Outcome, v.Rule = StepUp, RuleAuthFreshness
-	}
-	v.Need, v.AuthAfter = need, after
+	return StepUp
 }
 
 // demand joins what the policy and the request ask: the higher level, the later instant.
@@ -205,43 +219,57 @@ func (p *Policy) demand(a Access) (Level, time.Time) {
 	return need, after
 }
 
-func (p *Policy) inWindow(now time.Time) (bool, string) {
-	switch {
-	case !p.NotBefore.IsZero() && now.Before(p.NotBefore):
-		return false, "access begins " + p.NotBefore.UTC().Format(time.RFC3339)
-	case !p.NotAfter.IsZero() && !now.Before(p.NotAfter):
-		return false, "access ended " + p.NotAfter.UTC().Format(time.RFC3339)
-	}
-	return true, "inside the access window"
+func (p *Policy) inWindow(now time.Time) bool {
+	return (p.NotBefore.IsZero() || !now.Before(p.NotBefore)) && (p.NotAfter.IsZero() || now.Before(p.NotAfter))
 }
 
-// permits tells whether the person is one of the permitted users, and through what. An unknown mode permits nobody.
-func (p *Policy) permits(person Person) (bool, string) {
+// permittedBy is what makes the person one of the permitted users, in words; empty: nothing does. An unknown mode permits
+// nobody.
+func (p *Policy) permittedBy(a Access) string {
 	switch {
 	case p.PermittedUsers == PermitAll:
-		return true, "everybody may use the app"
+		return "everybody may use the app"
 	case p.PermittedUsers != PermitPreauthorized:
-		return false, "the policy does not say who is permitted"
-	case slices.Contains(p.Users, person.ID):
-		return true, "named as a user"
-	case slices.Contains(p.Profiles, person.Profile):
-		return true, "permitted by profile"
-	case intersects(p.PermissionSets, person.PermissionSets):
-		return true, "permitted by permission set"
-	case intersects(p.Groups, person.Groups):
-		return true, "permitted by group"
-	case len(p.Users)+len(p.Profiles)+len(p.PermissionSets)+len(p.Groups) == 0:
-		return false, "nobody is permitted"
+		return ""
+	case slices.Contains(p.Users, a.Person.ID):
+		return "permitted by name"
+	case slices.Contains(p.Profiles, a.Person.Profile):
+		return "permitted by profile"
+	case intersects(p.PermissionSets, a.Person.PermissionSets):
+		return "permitted by permission set"
+	case intersects(p.Groups, a.Person.Groups):
+		return "permitted by group"
+	case a.Granted.After(a.Now):
+		return "permitted by an approved request"
 	}
-	return false, "not among the permitted profiles, permission sets, groups or users"
+	return ""
 }
 
-// profileAddressOK applies the profile's ranges unless the app's policy relaxes them; the app's own ranges always hold.
-func (p *Policy) profileAddressOK(a Access) bool {
-	if p.IPRelaxation == "relax" || (p.IPRelaxation == "relax_with_mfa" && a.Session.Level.AtLeast(High)) {
+// profileAddress applies the profile's ranges unless the app's policy relaxes them; the app's own ranges always hold. Where a
+// second factor lifts them, a weaker session is asked for it.
+func (p *Policy) profileAddress(a Access) Outcome {
+	switch {
+	case within(a.ProfileRanges, a.Address), p.IPRelaxation == "relax", p.IPRelaxation == "relax_refresh" && a.Refresh != nil:
+		return Allow
+	case p.IPRelaxation == "relax_with_mfa":
+		return stepUpIf(!a.Session.Level.AtLeast(High))
+	}
+	return Refuse
+}
+
+// refreshes applies the refresh-token rule: infinite, immediate, lifetime:D from the issue, or idle:D since the last use.
+// A rule that cannot be read refuses.
+func (p *Policy) refreshes(a Access) bool {
+	kind, text, _ := strings.Cut(p.RefreshToken, ":")
+	if kind == "" || kind == "infinite" {
 		return true
 	}
-	return within(a.ProfileRanges, a.Address)
+	since := a.Refresh.Issued
+	if kind == "idle" && a.Refresh.Used.After(since) {
+		since = a.Refresh.Used
+	}
+	limit, err := ParseDuration(text)
+	return err == nil && (kind == "lifetime" || kind == "idle") && a.Now.Before(since.Add(limit))
 }
 
 func within(ranges []netip.Prefix, address netip.Addr) bool {
@@ -254,25 +282,4 @@ func within(ranges []netip.Prefix, address netip.Addr) bool {
 
 func intersects(a, b []string) bool {
 	return slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
-}
-
-func activeWord(active bool) string {
-	if active {
-		return "active"
-	}
-	return "disabled"
-}
-
-func addressWords(ranges []netip.Prefix) string {
-	if len(ranges) == 0 {
-		return "any address"
-	}
-	return "only from the listed address ranges"
-}
-
-func freshWords(after time.Time) string {
-	if after.IsZero() {
-		return "any age"
-	}
-	return "signed in since " + after.UTC().Format(time.RFC3339)
 }

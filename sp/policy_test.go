@@ -3,6 +3,7 @@ package sp
 import (
 	"net/netip"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -109,9 +110,56 @@ func TestDecideWhenAndWhere(t *testing.T) {
 		{"relaxed", relax("relax"), profile, Allow, ""},
 		{"enforced", relax("enforce"), profile, Refuse, RuleProfileAddr},
 		{"relaxed for refresh only", relax("relax_refresh"), profile, Refuse, RuleProfileAddr},
+		{"relaxed for refresh", relax("relax_refresh"), func(a *Access) { profile(a); a.Refresh = &Refresh{Issued: noon} }, Allow, ""},
 		{"relaxed with two factors", relax("relax_with_mfa"), func(a *Access) { profile(a); a.Session.Level = High }, Allow, ""},
-		{"one factor does not relax", relax("relax_with_mfa"), profile, Refuse, RuleProfileAddr},
+		{"one factor is asked for the second", relax("relax_with_mfa"), profile, StepUp, RuleProfileAddr},
+		{"inside, one factor is enough", relax("relax_with_mfa"), same, Allow, ""},
+		{"asking for the second is not blocked as too weak", open(func(p *Policy) { p.IPRelaxation, p.OnLowLevel = "relax_with_mfa", "block" }), profile, StepUp, RuleProfileAddr},
+		{"within the login hours", open(func(*Policy) {}), func(a *Access) { a.Hours = untilHour(13) }, Allow, ""},
+		{"after the login hours", open(func(*Policy) {}), func(a *Access) { a.Hours = untilHour(12) }, Refuse, RuleHours},
 		{"relaxing lifts the profile's ranges only", open(func(p *Policy) { p.IPRelaxation, p.IPRanges = "relax", elsewhere }), same, Refuse, RuleAppAddress},
+	})
+}
+
+// untilHour are login hours from midnight to an hour, UTC.
+type untilHour int
+
+func (h untilHour) Open(at time.Time) bool { return at.UTC().Hour() < int(h) }
+func (h untilHour) String() string         { return "some hours" }
+
+func TestDecideRefresh(t *testing.T) {
+	refresh := func(issued, used time.Duration) func(*Access) {
+		return func(a *Access) {
+			a.Refresh = &Refresh{Issued: noon.Add(-issued)}
+			if used > 0 {
+				a.Refresh.Used = noon.Add(-used)
+			}
+		}
+	}
+	rule := func(r string) Policy { return open(func(p *Policy) { p.RefreshToken = r }) }
+	day := 24 * time.Hour
+	runPolicyCases(t, []policyCase{
+		{"unset is infinite", rule(""), refresh(1000*day, 0), Allow, ""},
+		{"infinite", rule("infinite"), refresh(1000*day, 0), Allow, ""},
+		{"immediate", rule("immediate"), refresh(0, 0), Refuse, RuleRefresh},
+		{"immediate lets a person sign on", rule("immediate"), same, Allow, ""},
+		{"within its life", rule("lifetime:7d"), refresh(7*day-time.Second, 0), Allow, ""},
+		{"its life is over", rule("lifetime:7d"), refresh(7*day, time.Minute), Refuse, RuleRefresh},
+		{"never used for too long", rule("idle:1h"), refresh(time.Hour, 0), Refuse, RuleRefresh},
+		{"used lately", rule("idle:1h"), refresh(1000*day, time.Hour-time.Second), Allow, ""},
+		{"not used for too long", rule("idle:1h"), refresh(1000*day, time.Hour), Refuse, RuleRefresh},
+		{"a rule that cannot be read", rule("idle:soon"), refresh(0, 0), Refuse, RuleRefresh},
+		{"a rule that nobody knows", rule("lucky:7d"), refresh(0, 0), Refuse, RuleRefresh},
+	})
+}
+
+func TestDecideGranted(t *testing.T) {
+	until := func(at time.Time) func(*Access) { return func(a *Access) { a.Granted = at } }
+	nobody := only(func(*Policy) {})
+	runPolicyCases(t, []policyCase{
+		{"granted on request", nobody, until(noon.Add(time.Second)), Allow, ""},
+		{"the grant has ended", nobody, until(noon), Refuse, RulePermitted},
+		{"a grant does not open a policy without a mode", Policy{}, until(noon.Add(time.Hour)), Refuse, RulePermitted},
 	})
 }
 
@@ -142,11 +190,12 @@ func TestDecideStrength(t *testing.T) {
 	})
 }
 
-// The first rule that refuses gives the reason, in the order of the constants, and all rules before it are reported.
+// The first rule that refuses gives the reason, in the order of the constants, and all rules are reported.
 func TestDecideOrder(t *testing.T) {
 	p := Policy{PermittedUsers: PermitPreauthorized, NotAfter: noon, IPRanges: ranges("198.51.100.0/24"), MinLevel: High}
 	a := entitled()
-	a.State, a.Person.Active, a.ProfileRanges = Blocked, false, ranges("198.51.100.0/24")
+	p.RefreshToken, a.Refresh = "immediate", &Refresh{Issued: noon}
+	a.State, a.Person.Active, a.ProfileRanges, a.Hours = Blocked, false, ranges("198.51.100.0/24"), untilHour(0)
 	steps := []struct {
 		rule Rule
 		heal func()
@@ -154,19 +203,21 @@ func TestDecideOrder(t *testing.T) {
 		{RuleAppState, func() { a.State = Active }},
 		{RuleUserActive, func() { a.Person.Active = true }},
 		{RuleWindow, func() { p.NotAfter = time.Time{} }},
+		{RuleHours, func() { a.Hours = nil }},
 		{RulePermitted, func() { p.PermittedUsers = PermitAll }},
 		{RuleAppAddress, func() { p.IPRanges = nil }},
 		{RuleProfileAddr, func() { a.ProfileRanges = nil }},
+		{RuleRefresh, func() { a.Refresh = nil }},
 	}
 	for _, s := range steps {
 		v := p.Decide(a)
-		if v.Outcome != Refuse || v.Rule != s.rule || len(v.Rules) != 6 {
+		if v.Outcome != Refuse || v.Rule != s.rule || len(v.Rules) != ruleCount {
 			t.Fatalf("got %s by %s with %d rules, want %s", v.Outcome, v.Rule, len(v.Rules), s.rule)
 		}
 		s.heal()
 	}
 	v := p.Decide(a)
-	if v.Outcome != StepUp || v.Rule != RuleLevel || v.Need != High || len(v.Rules) != 8 {
+	if v.Outcome != StepUp || v.Rule != RuleLevel || v.Need != High || len(v.Rules) != ruleCount {
 		t.Errorf("at the end: %+v", v)
 	}
 }
@@ -179,9 +230,28 @@ func TestVerdictSaysWhatIsNeeded(t *testing.T) {
 	if v.Need != High || !v.AuthAfter.Equal(noon.Add(-time.Minute)) {
 		t.Errorf("need %s after %v", v.Need, v.AuthAfter)
 	}
-	for _, w := range v.Rules {
-		if w.Detail == "" {
-			t.Errorf("%s has no words", w.Rule)
+}
+
+// Every rule says what it weighed, and what would change its refusal.
+func TestExplainWords(t *testing.T) {
+	a := entitled()
+	p := Policy{PermittedUsers: PermitPreauthorized, NotAfter: noon, IPRanges: ranges("198.51.100.0/24"), MinLevel: High, RefreshToken: "immediate"}
+	a.State, a.Person.Active, a.ProfileRanges, a.Hours, a.Refresh = Blocked, false, ranges("198.51.100.0/24"), untilHour(0), &Refresh{Issued: noon}
+	a.Asked.AuthAfter = noon
+	inputs := map[Rule]string{
+		RuleAppState: "blocked", RuleUserActive: "disabled", RuleWindow: "2026-11-24 12:00 UTC", RuleHours: "some hours",
+		RulePermitted: "nobody", RuleAppAddress: "198.51.100.0/24, and the address is 192.0.2.7", RuleProfileAddr: "198.51.100.0/24",
+		RuleRefresh: "immediate", RuleLevel: "needs high, the session is standard", RuleAuthFreshness: "signed in 2026-11-24 11:00 UTC",
+	}
+	for _, w := range p.Decide(a).Rules {
+		if w.Outcome == Allow {
+			t.Errorf("%s allows", w.Rule)
+		}
+		if got := p.Inputs(a, w.Rule); !strings.Contains(got, inputs[w.Rule]) {
+			t.Errorf("%s weighs %q, want %q in it", w.Rule, got, inputs[w.Rule])
+		}
+		if p.Remedy(a, w.Rule) == "" {
+			t.Errorf("%s has no remedy", w.Rule)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package templates
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
 // SignInPage asks for name and password. It posts `name`, `password`, `flow` and `next` to Action; where an app waits, also
 // `cancel` and `flow` alone.
@@ -19,6 +22,22 @@ type SignInPage struct {
 
 // SignIn writes the sign-in page.
 func SignIn(w io.Writer, p SignInPage) error { return render(w, "signin", p) }
+
+// ConsentPage tells a person what an app will be told about them. It posts `flow` and each of Asks as `ask` to Action, or
+// `cancel` and `flow`.
+type ConsentPage struct {
+	Shell
+	Action      string
+	Flow        string // id of the waiting flow
+	App         string
+	Description string    // of the app, may be empty
+	Person      string    // who is signed in
+	Asks        []string  // what the app will be told
+	Agreed      time.Time // when the person agreed to less than this; zero: never
+}
+
+// Consent writes the consent page.
+func Consent(w io.Writer, p ConsentPage) error { return render(w, "consent", p) }
 
 // MessagePage is any page of one sentence: errors, an expired flow, "you can close this window".
 type MessagePage struct {

@@ -33,8 +33,8 @@ type TracePage struct {
 	Back    Link
 }
 
-// RuleRow is one rule and how it came out ("allow", "step_up" or "refuse").
-type RuleRow struct{ Rule, Outcome, Detail string }
+// RuleRow is one rule and how it came out ("allow", "step_up" or "refuse"); Detail and Remedy may be empty.
+type RuleRow struct{ Rule, Outcome, Detail, Remedy string }
 
 // Trace writes one audit entry in full.
 func Trace(w io.Writer, p TracePage) error { return render(w, "trace", p) }

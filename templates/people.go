@@ -83,7 +83,7 @@ type UserPage struct {
 func User(w io.Writer, p UserPage) error { return render(w, "user", p) }
 
 // NamedListPage lists profiles, permission sets or groups. AddAction posts `name`; RenameAction posts `id` and `name`;
-// RemoveAction posts `id`. Its filter is a GET of `q`.
+// LimitsAction posts `id` and every key of the row's Limits; RemoveAction posts `id`. Its filter is a GET of `q`.
 type NamedListPage struct {
 	Shell
 	One          string // "profile"
@@ -95,6 +95,7 @@ type NamedListPage struct {
 	AddAction    string
 	AddName      string // as posted, when it was refused
 	RenameAction string
+	LimitsAction string // of profiles
 	RemoveAction string
 	Errors       Errors // of the add form (field `name`) or of the page
 }
@@ -106,8 +107,11 @@ type NamedRow struct {
 	Members     int
 	MembersHref string
 	Apps        int // apps whose policy names it
-	Facts       string
+	Limits      []Limit
 }
+
+// Limit is one limit of a profile; an empty Value means none, or the organisation's.
+type Limit struct{ Key, Label, Hint, Value string }
 
 // NamedList writes the list of profiles, permission sets or groups.
 func NamedList(w io.Writer, p NamedListPage) error { return render(w, "named_list", p) }

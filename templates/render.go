@@ -24,6 +24,7 @@ type page struct {
 
 var declared = map[string]page{
 	"signin":       {"card", SignInPage{}},
+	"consent":      {"card", ConsentPage{}},
 	"message":      {"card", MessagePage{}},
 	"confirm":      {"card", ConfirmPage{}},
 	"signedout":    {"card", SignedOutPage{}},

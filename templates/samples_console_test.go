@@ -122,7 +122,7 @@ func peopleSamples() []sample {
 	rows := []UserRow{{Name: "ana", DisplayName: "Ana Silva", Email: "ana@brightwater.example", Href: "/admin/users/usr_a", Profile: "Employee", Status: "active", LastSignIn: moment},
 		{Name: "ada", DisplayName: "Ada Lindqvist", Email: "ada@brightwater.example", Href: "/admin/users/usr_b", Profile: "Employee", Status: "active", Roles: []string{"owner", "auditor"}, LastSignIn: moment},
 		{Name: strings.Repeat("wolfeschlegelsteinhausen", 3), Href: "/admin/users/usr_c", Status: "disabled"}}
-	named := []NamedRow{{ID: "prf_1", Name: "Employee", Members: 1204, MembersHref: "/admin/users?profile=prf_1", Apps: 12, Facts: "only from 10.0.0.0/8"}, {ID: "prf_2", Name: longName}}
+	named := []NamedRow{{ID: "prf_1", Name: "Employee", Members: 1204, MembersHref: "/admin/users?profile=prf_1", Apps: 12, Limits: []Limit{{"ip_ranges", "Address ranges", "With commas.", "only from 10.0.0.0/8"}}}, {ID: "prf_2", Name: longName}}
 	return []sample{
 		{"users", func(w io.Writer) error {
 			return Users(w, UsersPage{Shell: shell("Users", SectionUsers), Users: rows, NewHref: "/admin/users/new", Filter: "profile Employee", Clear: "/admin/users", Pager: Pager{FirstHref: "?", PrevHref: "?a", NextHref: "?b"}})
@@ -156,7 +156,7 @@ func organisationSamples() []sample {
 		{"audit_empty", func(w io.Writer) error { return Audit(w, AuditPage{Shell: shell("Audit", SectionAudit)}) }},
 		{"trace", func(w io.Writer) error {
 			return Trace(w, TracePage{Shell: shell("Entry K7QX-2M4D", SectionAudit), Event: events()[0], Facts: events()[0].Facts, Related: events()[1:2],
-				Rules: []RuleRow{{"app_state", "allow", "the app is active"}, {"permitted_users", "refuse", "not among the permitted profiles, permission sets, groups or users"}, {"min_level", "step_up", "needs high"}}})
+				Rules: []RuleRow{{"app_state", "allow", "the app is active", ""}, {"permitted_users", "refuse", "not among the permitted profiles, permission sets, groups or users", "permit the person"}, {"min_level", "step_up", "", ""}}})
 		}},
 		{"settings", func(w io.Writer) error {
 			return Settings(w, SettingsPage{Shell: shell("Settings", SectionSettings), Action: "/admin/settings", Rows: settingRows()})

@@ -59,6 +59,10 @@ func cardSamples() []sample {
 			return Confirm(w, ConfirmPage{Shell: outside("Open app"), Question: "Open Your Benefits?", Detail: "Another site asked to open it with your account, Ana Silva.",
 				Action: "/launch/app_1", Button: "Open Your Benefits", Hidden: map[string]string{"RelayState": "/claims?id=1&x=2"}, Cancel: Link{"Go to your apps", "/"}})
 		}},
+		{"consent", func(w io.Writer) error {
+			return Consent(w, ConsentPage{Shell: shell("Open Your Benefits", ""), Action: "/consent", Flow: "fl_1", App: "Your Benefits", Person: "ana",
+				Description: "Health, pension and days off in one place.", Asks: []string{"Your name", "Your e-mail address", "costCentre (user.attributes.costCentre)"}, Agreed: moment})
+		}},
 		{"signedout", func(w io.Writer) error {
 			return SignedOut(w, SignedOutPage{Shell: outside("Signed out"), SignInHref: "/login", StillIn: []string{"Payroll", longName}})
 		}},

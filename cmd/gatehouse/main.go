@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	_ "time/tzdata" // login hours name time zones, which a bare machine may not have
 )
 
 func main() { os.Exit(gatehouse()) }

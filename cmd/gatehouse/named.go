@@ -1,6 +1,8 @@
 package main
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,7 +15,7 @@ import (
 type namedKind struct{ use, kind, short string }
 
 var namedKinds = []namedKind{
-	{"profile", "profiles", "profiles: everybody has one; it can limit addresses"},
+	{"profile", "profiles", "profiles: everybody has one; it can limit addresses, login hours and sessions"},
 	{"permission-set", "permission-sets", "permission sets: people hold any number"},
 	{"group", "groups", "groups: apps are told their names"},
 }
@@ -23,11 +25,19 @@ func (c *cli) namedCommand(k namedKind) *cobra.Command {
 }
 
 func (c *cli) namedAdd(k namedKind) *cobra.Command {
-	var n api.Named
+	n := api.Named{Limits: map[string]string{}}
+	var ranges []string
+	var hours string
 	command := &cobra.Command{
 		Use: "add NAME", Short: "add a " + k.use + "; prints its id", Args: exactly(1),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			n.Name = args[0]
+			if len(ranges) > 0 {
+				n.Limits["ip_ranges"] = strings.Join(ranges, ",")
+			}
+			if hours != "" {
+				n.Limits["login_hours"] = hours
+			}
 			added, err := client.AddNamed(command.Context(), k.kind, n)
 			if err != nil {
 				return err
@@ -36,7 +46,8 @@ func (c *cli) namedAdd(k namedKind) *cobra.Command {
 		}),
 	}
 	if k.use == "profile" {
-		command.Flags().StringSliceVar(&n.IPRanges, "ip-range", nil, "address or CIDR range that its people come from; may be repeated; default: anywhere")
+		command.Flags().StringSliceVar(&ranges, "ip-range", nil, "address or CIDR range that its people come from; may be repeated; default: anywhere")
+		command.Flags().StringVar(&hours, "login-hours", "", "when its people may use apps, such as \"mon-fri 08:00-18:00 Europe/Berlin\"; default: at any time")
 	}
 	return command
 }
@@ -54,9 +65,9 @@ func (c *cli) namedList(k namedKind) *cobra.Command {
 			return c.show(list, func() error {
 				var rows [][]string
 				for _, one := range list.Items {
-					rows = append(rows, []string{one.ID, one.Name, strconv.Itoa(one.Members), strings.Join(one.IPRanges, ",")})
+					rows = append(rows, []string{one.ID, one.Name, strconv.Itoa(one.Members), limitWords(one)})
 				}
-				return c.table([]string{"ID", "NAME", "PEOPLE", "ADDRESSES"}, rows)
+				return c.table([]string{"ID", "NAME", "PEOPLE", "LIMITS"}, rows)
 			})
 		}),
 	}
@@ -71,16 +82,24 @@ func (c *cli) namedShow(k namedKind) *cobra.Command {
 				return err
 			}
 			return c.show(one, func() error {
-				return c.facts("id", one.ID, "name", one.Name, "people", strconv.Itoa(one.Members), "addresses", strings.Join(one.IPRanges, ", "))
+				return c.facts("id", one.ID, "name", one.Name, "people", strconv.Itoa(one.Members), "limits", limitWords(one))
 			})
 		}),
 	}
 }
 
+func limitWords(one api.Profile) string {
+	var limits []string
+	for _, key := range slices.Sorted(maps.Keys(one.Limits)) {
+		limits = append(limits, key+"="+one.Limits[key])
+	}
+	return strings.Join(limits, "; ")
+}
+
 func (c *cli) namedSet(k namedKind) *cobra.Command {
 	var force bool
 	command := &cobra.Command{
-		Use: "set NAME KEY=VALUE...", Short: "change its name, or the ip_ranges of a profile", Args: atLeast(2),
+		Use: "set NAME KEY=VALUE...", Short: "change its name; of a profile also ip_ranges, login_hours, session_timeout, session.idle, session.max", Args: atLeast(2),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			ask, err := change(args[1:], force)
 			if err != nil {

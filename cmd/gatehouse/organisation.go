@@ -50,9 +50,9 @@ func (c *cli) explainCommand() *cobra.Command {
 				fmt.Fprintf(c.out, "%s: %s\n\n", e.Outcome, plain(e.Text))
 				var rows [][]string
 				for _, r := range e.Rules {
-					rows = append(rows, []string{r.Rule, r.Outcome, r.Detail})
+					rows = append(rows, []string{r.Rule, r.Outcome, r.Detail, r.Remedy})
 				}
-				return c.table([]string{"RULE", "OUTCOME", "WHY"}, rows)
+				return c.table([]string{"RULE", "OUTCOME", "WHY", "WHAT WOULD CHANGE IT"}, rows)
 			})
 		}),
 	}

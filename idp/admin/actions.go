@@ -43,7 +43,7 @@ type Actions struct {
 	Metadata    IDPMetadata
 	CheckSource func(source string) error // of a released attribute: is it a name or a sound expression?
 	BaseURL     string                    // public origin
-	Reachable   sp.Level                  // the highest level that the configured sign-in methods give
+	Engine      *flow.Engine
 	Now         func() time.Time
 }
 
@@ -97,12 +97,10 @@ func (a *Actions) keepsAuthor(tx store.Tx, by By) error {
 	if err != nil {
 		return err
 	}
-	facts, err := a.factsFor(tx, user.ID, flow.Console)
+	facts, err := a.Engine.Suppose(tx, flow.Supposition{User: user.ID, App: flow.Console, Address: by.Address, At: a.Now()})
 	if err != nil {
 		return err
 	}
-	facts.Address, facts.Now = by.Address, a.Now()
-	facts.Session = freshSession(user.ID, a.Reachable, facts.Now)
 	if current, _, err := session.Table.Get(tx, by.Session); err == nil {
 		facts.Session = &current
 	} else if !errors.Is(err, store.ErrNotFound) {

@@ -255,13 +255,13 @@ func TestPolicyMayNotShutItsAuthorOut(t *testing.T) {
 
 func TestNamedCollections(t *testing.T) {
 	w := newWorld(t)
-	profile, err := profiles.add(t.Context(), w.Actions, socket, api.Named{Name: "Employees", IPRanges: []string{"192.0.2.7", "2001:db8::1/32"}})
-	if err != nil || !slices.Equal(profile.IPRanges, []string{"192.0.2.7/32", "2001:db8::/32"}) {
+	profile, err := profiles.add(t.Context(), w.Actions, socket, api.Named{Name: "Employees", Limits: map[string]string{"ip_ranges": "192.0.2.7,2001:db8::1/32"}})
+	if err != nil || profile.Limits["ip_ranges"] != "192.0.2.7/32,2001:db8::/32" {
 		t.Fatalf("%+v, %v", profile, err)
 	}
 	_, err = profiles.add(t.Context(), w.Actions, socket, api.Named{Name: "employees"})
 	refusal(t, err, 409, "exists", "name")
-	_, err = groups.add(t.Context(), w.Actions, socket, api.Named{Name: "g", IPRanges: []string{"192.0.2.7"}})
+	_, err = groups.add(t.Context(), w.Actions, socket, api.Named{Name: "g", Limits: map[string]string{"ip_ranges": "192.0.2.7"}})
 	refusal(t, err, 400, "bad_value", "ip_ranges")
 	_, err = profiles.set(t.Context(), w.Actions, socket, "employees", map[string]string{"ip_ranges": "10.0.0.0/99"})
 	refusal(t, err, 400, "bad_value", "ip_ranges")
@@ -313,12 +313,12 @@ func TestExplain(t *testing.T) {
 	id := w.app("benefits")
 	ana := w.person("ana")
 	e, err := w.Explain(t.Context(), "ana", id, ana.Address, testNow)
-	if err != nil || e.Outcome != "allow" || len(e.Rules) != 8 {
+	if err != nil || e.Outcome != "allow" || len(e.Rules) != 10 {
 		t.Fatalf("%+v, %v", e, err)
 	}
 	_, err = w.SetApp(t.Context(), socket, id, map[string]string{"policy.ip_ranges": "198.51.100.0/24"})
 	must(t, err)
-	if e, err = w.Explain(t.Context(), "ana", id, ana.Address, testNow); err != nil || e.Outcome != "refuse" || e.Reason != "app_ip_ranges" {
+	if e, err = w.Explain(t.Context(), "ana", id, ana.Address, testNow); err != nil || e.Outcome != "refuse" || e.Reason != "app_ip_ranges" || e.Rules[5].Remedy == "" {
 		t.Errorf("%+v, %v", e, err)
 	}
 	_, err = w.BlockApp(t.Context(), socket, id)

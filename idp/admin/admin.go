@@ -49,7 +49,7 @@ type Admin struct {
 func New(d Deps) *Admin {
 	return &Admin{kit: d.Kit, Actions: &Actions{
 		Store: d.Store, Directory: d.Directory, Keeper: d.Sessions, Audit: d.Audit, Keyring: d.Keys, Fetcher: d.Fetcher,
-		Metadata: d.IdP, CheckSource: d.CheckSource, BaseURL: d.BaseURL, Reachable: d.Engine.Reachable, Now: d.Now,
+		Metadata: d.IdP, CheckSource: d.CheckSource, BaseURL: d.BaseURL, Engine: d.Engine, Now: d.Now,
 	}}
 }
 

@@ -21,6 +21,7 @@ var references = map[string]reference{
 	"policy.permission_sets": {directory.AllPermissionSets.IDs, setRef},
 	"policy.groups":          {directory.AllGroups.IDs, groupRef},
 	"policy.users":           {userIDs, userRef},
+	"policy.approvers":       {userIDs, userRef},
 }
 
 func userIDs(tx store.Tx, names []string) ([]string, error) {

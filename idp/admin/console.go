@@ -62,6 +62,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 			get(list.path, UsersRead, list.page),
 			post(list.path, UsersWrite, list.add),
 			post(list.path+"/rename", UsersWrite, list.rename),
+			post(list.path+"/limits", UsersWrite, list.limits),
 			post(list.path+"/remove", UsersWrite, list.remove),
 		)
 	}

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/idp/api"
+	"gatehouse/idp/flow"
 	"gatehouse/idp/web"
 	"gatehouse/templates"
 )
@@ -119,10 +119,10 @@ func traceFacts(e *api.AuditEntry) ([]templates.Fact, []templates.RuleRow) {
 		facts = append(facts, templates.Fact{Label: "Detail", Text: e.Detail})
 	}
 	for _, key := range slices.Sorted(maps.Keys(e.Facts)) {
-		var weighed []api.Weighed
-		if key == "rules" && json.Unmarshal([]byte(e.Facts[key]), &weighed) == nil {
-			for _, w := range weighed {
-				rules = append(rules, templates.RuleRow(w))
+		if key == flow.RulesFact {
+			for weighed := range strings.SplitSeq(e.Facts[key], ", ") {
+				rule, outcome, _ := strings.Cut(weighed, " ")
+				rules = append(rules, templates.RuleRow{Rule: rule, Outcome: outcome})
 			}
 			continue
 		}

@@ -22,9 +22,10 @@ type namedList struct {
 	what, filter     string // in a sentence; the field of the users' list that finds their people
 	list             func(ctx context.Context) (api.List[api.Profile], error)
 	addOne           func(ctx context.Context, by By, name string) error
-	renameOne        func(ctx context.Context, by By, id, name string) error
+	setOne           func(ctx context.Context, by By, id string, values map[string]string) error
 	removeOne        func(ctx context.Context, by By, id string) error
 	apps             func(tx store.Tx, id string) ([]string, error)
+	limited          bool // they have limits
 }
 
 func (a *Admin) namedLists() []*namedList {
@@ -52,15 +53,15 @@ func listOf[T any](a *Admin, n *named[T], page namedList) *namedList {
 		_, err := n.add(ctx, do, by, api.Named{Name: name})
 		return err
 	}
-	page.renameOne = func(ctx context.Context, by By, id, name string) error {
-		_, err := n.set(ctx, do, by, id, map[string]string{"name": name})
+	page.setOne = func(ctx context.Context, by By, id string, values map[string]string) error {
+		_, err := n.set(ctx, do, by, id, values)
 		return err
 	}
 	page.removeOne = func(ctx context.Context, by By, id string) error {
 		_, err := n.remove(ctx, do, by, id)
 		return err
 	}
-	page.apps = n.apps
+	page.apps, page.limited = n.apps, n.limit != nil
 	return &page
 }
 
@@ -77,6 +78,7 @@ func (l *namedList) show(w http.ResponseWriter, r *http.Request, added string, e
 	}
 	if may(r, UsersWrite) {
 		page.AddAction, page.RenameAction, page.RemoveAction = "/admin"+l.path, "/admin"+l.path+"/rename", "/admin"+l.path+"/remove"
+		page.LimitsAction = "/admin" + l.path + "/limits"
 	}
 	for _, one := range list.Items {
 		if strings.Contains(directory.Normalise(one.Name), directory.Normalise(page.Query)) {
@@ -91,10 +93,21 @@ func (l *namedList) show(w http.ResponseWriter, r *http.Request, added string, e
 
 func (l *namedList) row(one api.Profile) templates.NamedRow {
 	row := templates.NamedRow{ID: one.ID, Name: one.Name, Members: one.Members, MembersHref: link("/admin/users", l.filter, one.ID)}
-	if len(one.IPRanges) > 0 {
-		row.Facts = "only from " + strings.Join(one.IPRanges, ", ")
+	for _, limit := range profileLimits {
+		if l.limited {
+			limit.Value = one.Limits[limit.Key]
+			row.Limits = append(row.Limits, limit)
+		}
 	}
 	return row
+}
+
+var profileLimits = []templates.Limit{
+	{Key: "ip_ranges", Label: "Address ranges", Hint: "Addresses or CIDR ranges, with commas; empty: anywhere."},
+	{Key: "login_hours", Label: "Login hours", Hint: "Like mon-fri 08:00-18:00 Europe/Berlin; empty: at any time."},
+	{Key: "session_timeout", Label: "Session timeout of apps", Hint: "Like 2h, for apps that set none."},
+	{Key: "session.idle", Label: "Session here, unused", Hint: "Like 1h; empty: as the organisation."},
+	{Key: "session.max", Label: "Session here, in all", Hint: "Like 10h; empty: as the organisation."},
 }
 
 func (l *namedList) countApps(ctx context.Context, rows []templates.NamedRow) error {
@@ -142,7 +155,17 @@ func (l *namedList) add(w http.ResponseWriter, r *http.Request) error {
 
 func (l *namedList) rename(w http.ResponseWriter, r *http.Request) error {
 	return l.post(w, r, "saved", func(ctx context.Context, by By) error {
-		return l.renameOne(ctx, by, r.PostForm.Get("id"), strings.TrimSpace(r.PostForm.Get("name")))
+		return l.setOne(ctx, by, r.PostForm.Get("id"), map[string]string{"name": strings.TrimSpace(r.PostForm.Get("name"))})
+	})
+}
+
+func (l *namedList) limits(w http.ResponseWriter, r *http.Request) error {
+	return l.post(w, r, "saved", func(ctx context.Context, by By) error {
+		values := map[string]string{}
+		for _, limit := range profileLimits {
+			values[limit.Key] = strings.TrimSpace(r.PostForm.Get(limit.Key))
+		}
+		return l.setOne(ctx, by, r.PostForm.Get("id"), values)
 	})
 }
 

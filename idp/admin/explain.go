@@ -2,14 +2,12 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"time"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
-	"gatehouse/idp/session"
 	"gatehouse/sp"
 	"gatehouse/store"
 )
@@ -22,40 +20,19 @@ func (a *Actions) Explain(ctx context.Context, user, app string, address netip.A
 	}
 	var answer api.Explanation
 	err := a.view(ctx, func(tx store.Tx) error {
-		facts, err := a.factsFor(tx, user, app)
+		found, err := directory.ResolveUser(tx, user)
+		if err != nil {
+			return fieldOf("user", err)
+		}
+		opened, err := findApp(tx, app)
 		if err != nil {
 			return err
 		}
-		facts.Address, facts.Now = address, at
-		facts.Session = freshSession(facts.User.ID, a.Reachable, at)
+		facts, err := a.Engine.Suppose(tx, flow.Supposition{User: found.ID, App: opened.ID, Address: address, At: at})
 		answer = explain(facts)
-		return nil
+		return err
 	})
 	return answer, err
-}
-
-func (a *Actions) factsFor(tx store.Tx, userRef, appRef string) (*flow.Facts, error) {
-	user, err := directory.ResolveUser(tx, userRef)
-	if err != nil {
-		return nil, fieldOf("user", err)
-	}
-	app, err := findApp(tx, appRef)
-	if err != nil {
-		return nil, err
-	}
-	profile, _, err := directory.Profiles.Get(tx, user.Profile)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, err
-	}
-	return &flow.Facts{Request: &flow.Request{App: app.ID}, App: &app, User: &user, Profile: &profile, Reachable: a.Reachable}, nil
-}
-
-// freshSession is what a person would have who signs in at that moment.
-func freshSession(user string, level sp.Level, at time.Time) *session.Session {
-	return &session.Session{
-		User: user, Level: session.Level(level), Started: at, Seen: at, Ends: at.Add(time.Hour), Idle: at.Add(time.Hour),
-		Methods: []session.Method{{Name: "assumed", At: at}},
-	}
 }
 
 func explain(facts *flow.Facts) api.Explanation {
@@ -63,7 +40,7 @@ func explain(facts *flow.Facts) api.Explanation {
 	answer := api.Explanation{
 		User:    api.Ref{ID: facts.User.ID, Name: facts.User.Name},
 		App:     api.Ref{ID: facts.App.ID, Name: facts.App.Definition.Name},
-		Outcome: string(sp.Refuse), Reason: step.Reason.Type, Text: step.Reason.Text, At: facts.Now, Rules: []api.Weighed{},
+		Outcome: string(sp.Refuse), Reason: step.Reason.Type, Text: step.Reason.Text, At: facts.Now,
 	}
 	if facts.Address.IsValid() {
 		answer.Address = facts.Address.String()
@@ -78,8 +55,20 @@ func explain(facts *flow.Facts) api.Explanation {
 	if rule := step.Verdict.Rule; !facts.Address.IsValid() && (rule == sp.RuleAppAddress || rule == sp.RuleProfileAddr) {
 		answer.Text = "That depends on the address: give the one that " + facts.User.Name + " would come from."
 	}
-	for _, w := range step.Verdict.Rules {
-		answer.Rules = append(answer.Rules, api.Weighed{Rule: string(w.Rule), Outcome: string(w.Outcome), Detail: w.Detail})
-	}
+	answer.Rules = weighed(facts)
 	return answer
+}
+
+// weighed are all rules with what they weighed and, where they do not allow, what would change that.
+func weighed(facts *flow.Facts) []api.Weighed {
+	policy, access := &facts.App.Policy, flow.Access(facts)
+	rules := []api.Weighed{}
+	for _, w := range policy.Decide(access).Rules {
+		rule := api.Weighed{Rule: string(w.Rule), Outcome: string(w.Outcome), Detail: policy.Inputs(access, w.Rule)}
+		if w.Outcome != sp.Allow {
+			rule.Remedy = policy.Remedy(access, w.Rule)
+		}
+		rules = append(rules, rule)
+	}
+	return rules
 }

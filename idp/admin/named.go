@@ -2,8 +2,8 @@ package admin
 
 import (
 	"context"
+	"maps"
 	"net/http"
-	"net/netip"
 	"slices"
 
 	"gatehouse/idp/api"
@@ -14,23 +14,19 @@ import (
 )
 
 // named is what profiles, permission sets and groups have in common, as actions. The wire type of all three is api.Profile;
-// the others leave IPRanges empty.
+// the others have no limits.
 type named[T any] struct {
 	all    *directory.Collection[T]
 	kind   string // of events: "profile"
 	policy func(*sp.Policy) []string
 	wire   func(*T) api.Profile
 	name   func(*T) *string
-	ranges func(*T) *[]netip.Prefix // nil: it has none
+	limit  func(record *T, key, value string) error // nil: it has none
 }
 
 var (
 	profiles = named[directory.Profile]{directory.AllProfiles, "profile", func(p *sp.Policy) []string { return p.Profiles },
-		func(p *directory.Profile) api.Profile {
-			return api.Profile{ID: p.ID, Name: p.Name, IPRanges: texts(p.IPRanges)}
-		},
-		func(p *directory.Profile) *string { return &p.Name },
-		func(p *directory.Profile) *[]netip.Prefix { return &p.IPRanges }}
+		wireProfile, func(p *directory.Profile) *string { return &p.Name }, (*directory.Profile).SetLimit}
 	permissionSets = named[directory.PermissionSet]{directory.AllPermissionSets, "permission_set", func(p *sp.Policy) []string { return p.PermissionSets },
 		func(p *directory.PermissionSet) api.Profile { return api.Profile{ID: p.ID, Name: p.Name} },
 		func(p *directory.PermissionSet) *string { return &p.Name }, nil}
@@ -39,12 +35,14 @@ var (
 		func(g *directory.Group) *string { return &g.Name }, nil}
 )
 
-func texts(ranges []netip.Prefix) []string {
-	list := make([]string, len(ranges))
-	for i, r := range ranges {
-		list[i] = r.String()
+func wireProfile(p *directory.Profile) api.Profile {
+	wire := api.Profile{ID: p.ID, Name: p.Name, Limits: map[string]string{}}
+	for _, limit := range p.Limits() {
+		if !limit.IsDefault {
+			wire.Limits[limit.Key] = limit.Value
+		}
 	}
-	return list
+	return wire
 }
 
 // list lists all by name, with how many people hold each.
@@ -100,10 +98,10 @@ func (n *named[T]) add(ctx context.Context, a *Actions, by By, ask api.Named) (a
 	var wire api.Profile
 	err := a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
 		var record T
-		if err := n.setRanges(&record, ask.IPRanges); err != nil {
+		*n.name(&record) = ask.Name
+		if err := n.apply(&record, ask.Limits); err != nil {
 			return audit.Event{}, err
 		}
-		*n.name(&record) = ask.Name
 		record, err := n.all.Add(tx, record)
 		if err != nil {
 			return audit.Event{}, fieldOf("name", err)
@@ -114,13 +112,16 @@ func (n *named[T]) add(ctx context.Context, a *Actions, by By, ask api.Named) (a
 	return wire, err
 }
 
-// set changes the name, and the ip_ranges of a profile.
+// set changes the name, and the limits of a profile.
 func (n *named[T]) set(ctx context.Context, a *Actions, by By, ref string, values map[string]string) (api.Profile, error) {
 	var wire api.Profile
 	err := a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
 		record, err := n.all.Resolve(tx, ref)
 		if err != nil {
 			return audit.Event{}, err
+		}
+		if len(values) == 0 {
+			return audit.Event{}, badValue("set", "Nothing was to be set: name at least one KEY=VALUE.")
 		}
 		if err := n.apply(&record, values); err != nil {
 			return audit.Event{}, err
@@ -129,63 +130,27 @@ func (n *named[T]) set(ctx context.Context, a *Actions, by By, ref string, value
 			return audit.Event{}, fieldOf("name", err)
 		}
 		wire, err = n.show(tx, &record)
-		return n.event("set", wire), err
+		event := n.event("set", wire)
+		maps.Copy(event.Facts, describe(values))
+		return event, err
 	})
 	return wire, err
 }
 
 func (n *named[T]) apply(record *T, values map[string]string) error {
-	if len(values) == 0 {
-		return badValue("set", "Nothing was to be set: name at least one KEY=VALUE.")
-	}
-	for key, value := range values {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
 		switch {
 		case key == "name":
-			*n.name(record) = value
-		case key == "ip_ranges" && n.ranges != nil:
-			if value == sp.Undo {
-				value = ""
-			}
-			if err := n.setRanges(record, splitList(value)); err != nil {
-				return err
-			}
+			*n.name(record) = values[key]
+		case n.limit == nil:
+			return badValue(key, "A %s has no %.60q: it has a name.", n.all.What, key)
 		default:
-			return badValue(key, "A %s has no %.60q: it has a name%s.", n.all.What, key, map[bool]string{true: " and ip_ranges"}[n.ranges != nil])
+			if err := n.limit(record, key, values[key]); err != nil {
+				return fieldOf(key, err)
+			}
 		}
 	}
 	return nil
-}
-
-func (n *named[T]) setRanges(record *T, list []string) error {
-	if len(list) == 0 && n.ranges == nil {
-		return nil
-	}
-	if n.ranges == nil {
-		return badValue("ip_ranges", "A %s has no address ranges: set them on a profile or an app.", n.all.What)
-	}
-	ranges, err := parseRanges(list)
-	*n.ranges(record) = ranges
-	return err
-}
-
-func parseRanges(list []string) ([]netip.Prefix, error) {
-	if len(list) > maxPage {
-		return nil, badValue("ip_ranges", "These are more than %d ranges: join some.", maxPage)
-	}
-	ranges := make([]netip.Prefix, 0, len(list))
-	for _, text := range list {
-		r, err := netip.ParsePrefix(text)
-		if address, addressErr := netip.ParseAddr(text); addressErr == nil && address.Zone() == "" {
-			r, err = address.Unmap().Prefix(address.Unmap().BitLen())
-		}
-		if err != nil || r.Addr().Is4In6() {
-			return nil, badValue("ip_ranges", "%.60q is not an address range: write it like 192.0.2.0/24, 2001:db8::/32 or 192.0.2.7.", text)
-		}
-		if r = r.Masked(); !slices.Contains(ranges, r) {
-			ranges = append(ranges, r)
-		}
-	}
-	return ranges, nil
 }
 
 // remove removes one that nobody holds and no app's policy names.

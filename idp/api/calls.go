@@ -108,7 +108,7 @@ func (c *Client) RemoveUser(ctx context.Context, user string) error {
 }
 
 // Profile, permission-set and group share the calls below; kind is "profiles", "permission-sets" or "groups". The answer
-// has the fields of a Profile; the two others leave IPRanges empty.
+// has the fields of a Profile; the two others have no Limits.
 
 // NamedList lists them by name.
 func (c *Client) NamedList(ctx context.Context, kind, after string) (List[Profile], error) {
@@ -125,7 +125,7 @@ func (c *Client) AddNamed(ctx context.Context, kind string, n Named) (Profile, e
 	return call[Profile](ctx, c, http.MethodPost, path(kind), nil, n)
 }
 
-// SetNamed changes one: name, and ip_ranges of a profile.
+// SetNamed changes one: name, and the limits of a profile.
 func (c *Client) SetNamed(ctx context.Context, kind, name string, change Change) (Profile, error) {
 	return callAt[Profile](ctx, c, http.MethodPatch, kind, name, "", change)
 }

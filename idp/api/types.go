@@ -165,19 +165,19 @@ type Password struct {
 	Password string `json:"password"`
 }
 
-// Profile is the one profile of a person; permission sets and groups have the same form without IPRanges. IPRanges are CIDR
-// ranges; none means anywhere. Members stops at 1,000.
+// Profile is the one profile of a person; permission sets and groups have the same form without Limits. Limits are those that
+// are set, of ip_ranges, login_hours, session_timeout, session.idle and session.max. Members stops at 1,000.
 type Profile struct {
-	ID       string   `json:"id"`
-	Name     string   `json:"name"`
-	IPRanges []string `json:"ip_ranges,omitempty"`
-	Members  int      `json:"members"`
+	ID      string            `json:"id"`
+	Name    string            `json:"name"`
+	Limits  map[string]string `json:"limits,omitempty"`
+	Members int               `json:"members"`
 }
 
-// Named asks for a new profile, permission set or group; IPRanges are of a profile.
+// Named asks for a new profile, permission set or group; Limits are of a profile.
 type Named struct {
-	Name     string   `json:"name"`
-	IPRanges []string `json:"ip_ranges,omitempty"`
+	Name   string            `json:"name"`
+	Limits map[string]string `json:"limits,omitempty"`
 }
 
 // Session is one signed-in browser.
@@ -256,11 +256,12 @@ type Explanation struct {
 	Rules   []Weighed `json:"rules"`
 }
 
-// Weighed is one rule and how it came out.
+// Weighed is one rule and how it came out: Detail is what it weighed, Remedy what would change its refusal.
 type Weighed struct {
 	Rule    string `json:"rule"`
 	Outcome string `json:"outcome"`
 	Detail  string `json:"detail"`
+	Remedy  string `json:"remedy,omitempty"`
 }
 
 // Version is the server's version.

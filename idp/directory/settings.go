@@ -103,15 +103,15 @@ type Setting struct {
 	IsDefault           bool
 }
 
-// key describes one key: what it may be, and where it lives.
-type key struct {
+// key describes one key of a record: what it may be, and where it lives.
+type key[T any] struct {
 	name, fallback string
-	get            func(*Settings) string
-	set            func(s *Settings, value string) error // empty: back to the default
+	get            func(*T) string
+	set            func(record *T, value string) error // empty: back to the default
 }
 
-func keys() []key {
-	return []key{
+func keys() []key[Settings] {
+	return []key[Settings]{
 		text("name", "", 100, func(s *Settings) *string { return &s.Name }, nil),
 		{"logo", "", func(s *Settings) string { return s.Logo }, setLogoKey},
 		text("color", "", 7, func(s *Settings) *string { return &s.Color }, checkColor),
@@ -130,10 +130,12 @@ func keys() []key {
 }
 
 // List returns every key with its value, in the order of the design's table.
-func (s *Settings) List() []Setting {
+func (s *Settings) List() []Setting { return list(s, keys()) }
+
+func list[T any](record *T, keys []key[T]) []Setting {
 	var all []Setting
-	for _, k := range keys() {
-		value := k.get(s)
+	for _, k := range keys {
+		value := k.get(record)
 		all = append(all, Setting{k.name, or(value, k.fallback), k.fallback, value == ""})
 	}
 	return all
@@ -141,19 +143,26 @@ func (s *Settings) List() []Setting {
 
 // Set changes one key; the value `default` undoes. Refusals are *InputError.
 func (s *Settings) Set(name, value string) error {
-	all := keys()
-	i := slices.IndexFunc(all, func(k key) bool { return k.name == name })
+	if done, err := set(s, keys(), name, value); done {
+		return err
+	}
+	return refuse("There is no setting %.60q: `gatehouse settings list` shows them", name)
+}
+
+// set changes the key if there is one of that name.
+func set[T any](record *T, keys []key[T], name, value string) (known bool, err error) {
+	i := slices.IndexFunc(keys, func(k key[T]) bool { return k.name == name })
 	if i < 0 {
-		return refuse("There is no setting %.60q: `gatehouse settings list` shows them", name)
+		return false, nil
 	}
 	if value == "default" {
 		value = ""
 	}
-	return all[i].set(s, value)
+	return true, keys[i].set(record, value)
 }
 
-func text(name, fallback string, limit int, at func(*Settings) *string, check func(string) error) key {
-	return key{name, fallback, func(s *Settings) string { return *at(s) }, func(s *Settings, value string) error {
+func text[T any](name, fallback string, limit int, at func(*T) *string, check func(string) error) key[T] {
+	return key[T]{name, fallback, func(s *T) string { return *at(s) }, func(s *T, value string) error {
 		if len(value) > limit {
 			return refuse("%s is longer than %d bytes", name, limit)
 		}
@@ -170,14 +179,14 @@ func text(name, fallback string, limit int, at func(*Settings) *string, check fu
 	}}
 }
 
-func flag(name string, at func(*Settings) *bool) key {
-	get := func(s *Settings) string {
+func flag[T any](name string, at func(*T) *bool) key[T] {
+	get := func(s *T) string {
 		if *at(s) {
 			return "true"
 		}
 		return ""
 	}
-	return key{name, "false", get, func(s *Settings, value string) error {
+	return key[T]{name, "false", get, func(s *T, value string) error {
 		if value != "" && value != "true" && value != "false" {
 			return refuse("%s is true or false, not %.40q", name, value)
 		}
@@ -186,14 +195,14 @@ func flag(name string, at func(*Settings) *bool) key {
 	}}
 }
 
-func number(name, fallback string, low, high int, at func(*Settings) *int) key {
-	get := func(s *Settings) string {
+func number[T any](name, fallback string, low, high int, at func(*T) *int) key[T] {
+	get := func(s *T) string {
 		if *at(s) == 0 {
 			return ""
 		}
 		return strconv.Itoa(*at(s))
 	}
-	return key{name, fallback, get, func(s *Settings, value string) error {
+	return key[T]{name, fallback, get, func(s *T, value string) error {
 		n, err := strconv.Atoi(value)
 		if value != "" && (err != nil || n < low || n > high) {
 			return refuse("%s is a number from %d to %d, not %.40q", name, low, high, value)
@@ -203,9 +212,9 @@ func number(name, fallback string, low, high int, at func(*Settings) *int) key {
 	}}
 }
 
-func duration(name, fallback string, low, high time.Duration, at func(*Settings) *time.Duration) key {
-	get := func(s *Settings) string { return formatDuration(*at(s)) }
-	return key{name, fallback, get, func(s *Settings, value string) error {
+func duration[T any](name, fallback string, low, high time.Duration, at func(*T) *time.Duration) key[T] {
+	get := func(s *T) string { return formatDuration(*at(s)) }
+	return key[T]{name, fallback, get, func(s *T, value string) error {
 		d, err := parseDuration(value)
 		if value != "" && (err != nil || d < low || d > high) {
 			return refuse("%s is a duration from %s to %s such as %s, not %.40q",
@@ -216,9 +225,9 @@ func duration(name, fallback string, low, high time.Duration, at func(*Settings)
 	}}
 }
 
-func methods(name string, at func(*Settings) *[]string) key {
+func methods(name string, at func(*Settings) *[]string) key[Settings] {
 	get := func(s *Settings) string { return strings.Join(*at(s), ",") }
-	return key{name, "password", get, func(s *Settings, value string) error {
+	return key[Settings]{name, "password", get, func(s *Settings, value string) error {
 		if value != "" && value != "password" {
 			return refuse("%s knows only the method password, not %.40q", name, value)
 		}

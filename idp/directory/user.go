@@ -29,11 +29,16 @@ type User struct {
 	Changed        time.Time           `json:"changed"`
 }
 
-// Profile is the one profile of a person: address ranges and session limits that apply to all who hold it.
+// Profile is the one profile of a person: address ranges, login hours and session limits that apply to all who hold it. A zero
+// value means no limit, or the organisation's.
 type Profile struct {
-	ID       string         `json:"id"`
-	Name     string         `json:"name"`
-	IPRanges []netip.Prefix `json:"ip_ranges,omitempty"`
+	ID             string         `json:"id"`
+	Name           string         `json:"name"`
+	IPRanges       []netip.Prefix `json:"ip_ranges,omitempty"`
+	LoginHours     *Hours         `json:"login_hours,omitempty"`
+	SessionTimeout time.Duration  `json:"session_timeout,omitempty"` // of apps that set none
+	SessionIdle    time.Duration  `json:"session_idle,omitempty"`    // of the session here
+	SessionMax     time.Duration  `json:"session_max,omitempty"`
 }
 
 // PermissionSet is a named set of people, of which a person may hold several.

@@ -38,6 +38,9 @@ func Visit(app, path string) Request {
 // Builtin answers for the built-in apps: a redirect to the page that was wanted, or a page that says why not.
 type Builtin struct{}
 
+// Asks nothing: the built-in apps are Gatehouse itself.
+func (Builtin) Asks(*Facts) []string { return nil }
+
 // Issue sends the browser to the page.
 func (Builtin) Issue(_ context.Context, pass *Pass) (Answer, error) {
 	pass.Reached = nil // nothing to log out of

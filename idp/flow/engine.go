@@ -54,6 +54,19 @@ func (e *Engine) Resume(w http.ResponseWriter, r *http.Request, token string) er
 	return e.walk(w, r, request, token)
 }
 
+// Consenting returns the facts of a waiting request whose next step is the person's consent; nil when it is another step.
+func (e *Engine) Consenting(w http.ResponseWriter, r *http.Request, token string) (*Facts, error) {
+	request, err := e.Waiting(w, r, token)
+	if err != nil {
+		return nil, err
+	}
+	facts, _, err := e.load(r, request)
+	if err != nil || Next(facts).Kind != StepConsent {
+		return nil, err
+	}
+	return facts, nil
+}
+
 // Cancel ends a waiting request because the person gave up; the app is told where its protocol allows it.
 func (e *Engine) Cancel(w http.ResponseWriter, r *http.Request, token string) error {
 	request, err := e.Waiting(w, r, token)

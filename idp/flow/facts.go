@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
+	"time"
 
 	"gatehouse/idp/directory"
+	"gatehouse/idp/grants"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
@@ -22,7 +25,7 @@ type factCache struct {
 
 // seen are the revisions of the records that a decision rests on.
 type seen struct {
-	app, user, profile, settings, session store.Revision
+	app, user, profile, settings, session, access, consent store.Revision
 }
 
 // load reads the facts of a request in one View.
@@ -73,7 +76,58 @@ func (e *Engine) loadRecords(tx store.Tx, facts *Facts, found *seen) (err error)
 		return err
 	}
 	facts.Profile, found.profile, err = e.facts.profiles.Get(tx, directory.Profiles, facts.User.Profile)
+	if err := absent(err); err != nil {
+		return err
+	}
+	return e.loadGrants(tx, facts, found)
+}
+
+// loadGrants reads what the person was given at the app, where the policy can make use of it.
+func (e *Engine) loadGrants(tx store.Tx, facts *Facts, found *seen) error {
+	if facts.App == nil {
+		return nil
+	}
+	pair := grants.Pair(facts.User.ID, facts.App.ID)
+	if facts.App.Policy.PermittedUsers == sp.PermitPreauthorized {
+		access, revision, err := grants.Accesses.Get(tx, pair)
+		if err := absent(err); err != nil {
+			return err
+		}
+		if found.access = revision; revision != 0 {
+			facts.Access = &access
+		}
+	}
+	if protocol := e.Protocols[facts.Request.Protocol]; protocol != nil {
+		facts.Asks = protocol.Asks(facts)
+	}
+	if len(facts.Asks) == 0 {
+		return nil
+	}
+	consent, revision, err := grants.Consents.Get(tx, pair)
+	if found.consent = revision; revision != 0 {
+		facts.Consent = &consent
+	}
 	return absent(err)
+}
+
+// Supposition is a person at an app as nobody has sent a request for: the facts to explain a decision with.
+type Supposition struct {
+	User, App string // ids
+	Address   netip.Addr
+	At        time.Time
+}
+
+// Suppose reads, inside the caller's transaction, the same facts that a sign-on would rest on, as if the person had just
+// signed in with the strongest method there is. User and App are nil when there is none with that id.
+func (e *Engine) Suppose(tx store.Tx, s Supposition) (*Facts, error) {
+	facts := &Facts{
+		Request: &Request{App: s.App}, Address: s.Address, Now: s.At, Reachable: e.Reachable,
+		Session: &session.Session{
+			User: s.User, Level: session.Level(e.Reachable), Started: s.At, Seen: s.At, Ends: s.At.Add(time.Hour), Idle: s.At.Add(time.Hour),
+			Methods: []session.Method{{Name: "assumed", At: s.At}},
+		},
+	}
+	return facts, e.loadRecords(tx, facts, &seen{})
 }
 
 // unchanged compares, inside the finishing transaction, what the decision rested on with what is stored now. The session
@@ -88,6 +142,8 @@ func (s *seen) unchanged(tx store.Tx, facts *Facts) (*session.Session, error) {
 		{directory.SettingsTable.Revision, directory.SettingsKey, s.settings},
 		{directory.Users.Revision, userKey(facts), s.user},
 		{directory.Profiles.Revision, profileKey(facts), s.profile},
+		{grants.Accesses.Revision, grantKey(facts, s.access), s.access},
+		{grants.Consents.Revision, grantKey(facts, s.consent), s.consent},
 	} {
 		if is, err := check.revision(tx, check.key); err != nil || is != check.was {
 			return nil, errors.Join(err, ErrChanged)
@@ -125,6 +181,14 @@ func profileKey(facts *Facts) string {
 		return ""
 	}
 	return facts.User.Profile
+}
+
+// grantKey is empty for a grant that the decision did not rest on: one that comes meanwhile cannot make it wrong.
+func grantKey(facts *Facts, seen store.Revision) string {
+	if seen == 0 {
+		return ""
+	}
+	return grants.Pair(facts.User.ID, facts.App.ID)
 }
 
 // absent lets a missing record be a nil fact.

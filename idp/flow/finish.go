@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"gatehouse/idp/audit"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
+	"gatehouse/sp"
 	"gatehouse/store"
 )
 
@@ -75,7 +77,21 @@ func (e *Engine) pass(facts *Facts, step Step) *Pass {
 		return pass
 	}
 	event.Outcome = audit.Refused
+	if len(step.Verdict.Rules) > 0 {
+		event.Facts[RulesFact] = rulesFact(step.Verdict.Rules)
+	}
 	return pass
+}
+
+// RulesFact is the fact of a refusal's audit entry that lists every rule weighed with its outcome, in their order.
+const RulesFact = "rules"
+
+func rulesFact(rules []sp.Weighed) string {
+	texts := make([]string, len(rules))
+	for i, weighed := range rules {
+		texts[i] = string(weighed.Rule) + " " + string(weighed.Outcome)
+	}
+	return strings.Join(texts, ", ")
 }
 
 func (e *Engine) describe(event *audit.Event, reason Reason) {

@@ -17,6 +17,7 @@ import (
 
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/grants"
 	"gatehouse/idp/session"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -82,9 +83,22 @@ type Facts struct {
 	User      *directory.User
 	Profile   *directory.Profile
 	Settings  *directory.Settings
+	Access    *grants.Access  // on request
+	Granted   []grants.Access // of a visitor: to which apps
+	Consent   *grants.Consent // what this person agreed to, where Asks needs it
+	Asks      []string        // what the app will be told or may do, where that takes the person's consent
 	Address   netip.Addr
 	Now       time.Time
 	Reachable sp.Level // the highest level that this person could sign in with
+}
+
+// SessionTimeout is how long the app may keep its session or an opaque token: as its policy says, else the person's profile;
+// zero when neither does.
+func (f *Facts) SessionTimeout() time.Duration {
+	if limit := f.App.Policy.SessionTimeout; limit > 0 || f.Profile == nil {
+		return limit
+	}
+	return f.Profile.SessionTimeout
 }
 
 // Pass is what a protocol gets to build its answer from: the facts that were decided on, the verdict, and two records that
@@ -103,9 +117,11 @@ type Answer struct {
 	Write  func(w http.ResponseWriter, r *http.Request) error
 }
 
-// Protocol turns decisions into messages. Both methods run outside any transaction and may be called again when the facts
-// changed meanwhile; an error means that no answer can be given and becomes an error page.
+// Protocol turns decisions into messages. Its methods may be called again when the facts changed meanwhile. Issue and Refuse
+// run outside any transaction; an error means that no answer can be given and becomes an error page. Asks names what an answer
+// would tell the app or let it do, for the person to agree to: nil where the app's policy asks for no consent.
 type Protocol interface {
+	Asks(facts *Facts) []string
 	Issue(ctx context.Context, pass *Pass) (Answer, error)
 	Refuse(ctx context.Context, pass *Pass, reason Reason) (Answer, error)
 }

@@ -9,9 +9,10 @@ type StepKind string
 
 // The steps. Only Issue and Refuse end the road.
 const (
-	StepSignIn StepKind = "sign_in"
-	StepIssue  StepKind = "issue"
-	StepRefuse StepKind = "refuse"
+	StepSignIn  StepKind = "sign_in"
+	StepConsent StepKind = "consent"
+	StepIssue   StepKind = "issue"
+	StepRefuse  StepKind = "refuse"
 )
 
 // Step is Next's answer. Reason is set for StepRefuse; Verdict once the policy was asked; Blind says that the step holds
@@ -36,14 +37,16 @@ func Next(f *Facts) Step {
 	if f.Request.Subject != "" && f.Request.Subject != f.User.ID {
 		return refuse(ReasonWrongSubject, "The app asked for another person than the one who is signed in here. Sign out and open the app again.")
 	}
-	verdict := f.App.Policy.Decide(access(f))
-	switch verdict.Outcome {
-	case sp.Allow:
-		return Step{Kind: StepIssue, Verdict: verdict}
-	case sp.StepUp:
+	verdict := f.App.Policy.Decide(Access(f))
+	switch {
+	case verdict.Outcome == sp.StepUp:
 		return stepUp(f, verdict)
+	case verdict.Outcome == sp.Refuse:
+		return Step{Kind: StepRefuse, Reason: ruleReason(f, verdict), Verdict: verdict}
+	case len(f.Asks) > 0 && (f.Consent == nil || !f.Consent.Covers(f.Asks)):
+		return interact(f, Step{Kind: StepConsent, Verdict: verdict})
 	}
-	return Step{Kind: StepRefuse, Reason: ruleReason(verdict), Verdict: verdict}
+	return Step{Kind: StepIssue, Verdict: verdict}
 }
 
 // appStep ends the road for an app that nobody may enter, before anybody is asked to sign in.
@@ -61,7 +64,11 @@ func appStep(app *sp.App) (Step, bool) {
 
 // stepUp asks for the stronger or fresher sign-in that the verdict needs, if the person can give it.
 func stepUp(f *Facts, verdict sp.Verdict) Step {
-	if !f.Reachable.AtLeast(verdict.Need) {
+	switch {
+	case f.Reachable.AtLeast(verdict.Need):
+	case verdict.Rule == sp.RuleProfileAddr:
+		return Step{Kind: StepRefuse, Reason: ruleReason(f, verdict), Verdict: verdict}
+	default:
 		step := refuse(ReasonLevel, "This app needs a stronger sign-in than your account is set up for. Ask your administrator to set up a second factor for you.")
 		step.Verdict = verdict
 		return step
@@ -83,8 +90,8 @@ func refuse(reason, text string) Step {
 	return Step{Kind: StepRefuse, Reason: Reason{Type: reason, Text: text}}
 }
 
-// access is what the policy weighs of the facts.
-func access(f *Facts) sp.Access {
+// Access is what the policy weighs of the facts; Session and User must be there.
+func Access(f *Facts) sp.Access {
 	a := sp.Access{
 		State: f.App.State,
 		Person: sp.Person{
@@ -101,28 +108,32 @@ func access(f *Facts) sp.Access {
 	}
 	if f.Profile != nil {
 		a.ProfileRanges = f.Profile.IPRanges
+		if f.Profile.LoginHours != nil {
+			a.Hours = f.Profile.LoginHours
+		}
+	}
+	if f.Access != nil {
+		a.Granted = f.Access.Until
 	}
 	return a
 }
 
 // ruleReason words the policy's refusal for the person; the rules themselves go to the audit.
-func ruleReason(verdict sp.Verdict) Reason {
-	reason := Reason{Type: string(verdict.Rule), Text: ruleTexts[verdict.Rule]}
-	for _, weighed := range verdict.Rules {
-		if weighed.Rule == verdict.Rule {
-			reason.Detail = weighed.Detail
-		}
+func ruleReason(f *Facts, verdict sp.Verdict) Reason {
+	return Reason{
+		Type: string(verdict.Rule), Text: ruleTexts[verdict.Rule], Detail: f.App.Policy.Inputs(Access(f), verdict.Rule),
 	}
-	return reason
 }
 
 var ruleTexts = map[sp.Rule]string{
 	sp.RuleAppState:      "This app cannot be used now. Ask your administrator.",
 	sp.RuleUserActive:    "Your account is disabled. Ask your administrator to enable it.",
-	sp.RuleWindow:        "This app cannot be used at this time. Ask your administrator when it is open.",
+	sp.RuleWindow:        "This app is not open at this time. Ask your administrator when it is.",
+	sp.RuleHours:         "Your account cannot be used at this time of the week. Try again in your working hours, or ask your administrator.",
 	sp.RulePermitted:     "You are not among the people who may use this app. Ask your administrator for access.",
 	sp.RuleAppAddress:    "This app cannot be used from your network. Connect to your organisation's network and try again.",
 	sp.RuleProfileAddr:   "Your account cannot be used from your network. Connect to your organisation's network and try again.",
+	sp.RuleRefresh:       "This app has to ask you to sign in again. Open it again.",
 	sp.RuleLevel:         "This app needs a stronger sign-in than yours. Sign out, sign in with a second factor and try again.",
 	sp.RuleAuthFreshness: "This app needs a more recent sign-in. Sign out and open the app again.",
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gatehouse/idp/directory"
+	"gatehouse/idp/grants"
 	"gatehouse/idp/session"
 	"gatehouse/sp"
 )
@@ -31,6 +32,14 @@ func liveSession(level session.Level, at time.Time) *session.Session {
 		ID: "s", User: "usr_1", Level: level, Methods: []session.Method{{Name: "password", At: at}},
 		Ends: noon.Add(time.Hour), Idle: noon.Add(time.Hour),
 	}
+}
+
+func hours(text string) *directory.Hours {
+	h, err := directory.ParseHours(text)
+	if err != nil {
+		panic(err)
+	}
+	return h
 }
 
 func TestNext(t *testing.T) {
@@ -75,6 +84,30 @@ func TestNext(t *testing.T) {
 		{"too low a level, blocked by policy", func(f *Facts) {
 			f.App.Policy.MinLevel, f.App.Policy.OnLowLevel, f.Reachable = sp.High, "block", sp.High
 		}, StepRefuse, string(sp.RuleLevel)},
+		{"permitted for a time, on request", func(f *Facts) {
+			f.App.Policy.PermittedUsers, f.Access = sp.PermitPreauthorized, &grants.Access{Until: noon.Add(time.Second)}
+		}, StepIssue, ""},
+		{"that time is over", func(f *Facts) {
+			f.App.Policy.PermittedUsers, f.Access = sp.PermitPreauthorized, &grants.Access{Until: noon}
+		}, StepRefuse, string(sp.RulePermitted)},
+		{"outside the login hours", func(f *Facts) { f.Profile.LoginHours = hours("mon-fri 08:00-12:00") }, StepRefuse, string(sp.RuleHours)},
+		{"within the login hours", func(f *Facts) { f.Profile.LoginHours = hours("mon-fri 08:00-13:00") }, StepIssue, ""},
+		{"consent is missing", func(f *Facts) { f.Asks = []string{"mail"} }, StepConsent, ""},
+		{"consent to less", func(f *Facts) {
+			f.Asks, f.Consent = []string{"mail", "sn"}, &grants.Consent{Names: []string{"sn"}}
+		}, StepConsent, ""},
+		{"consent to more", func(f *Facts) {
+			f.Asks, f.Consent = []string{"mail"}, &grants.Consent{Names: []string{"sn", "mail"}}
+		}, StepIssue, ""},
+		{"consent is missing, passive", func(f *Facts) { f.Asks, f.Request.Passive = []string{"mail"}, true }, StepRefuse, ReasonNoPassive},
+		{"consent is asked for after a stronger sign-in", func(f *Facts) { f.Asks, f.App.Policy.MaxAuthAge = []string{"mail"}, time.Minute }, StepSignIn, ""},
+		{"consent is not asked from those who may not enter", func(f *Facts) { f.Asks, f.App.Policy.PermittedUsers = []string{"mail"}, "" }, StepRefuse, string(sp.RulePermitted)},
+		{"a second factor lifts the profile's ranges", func(f *Facts) {
+			f.Profile.IPRanges, f.App.Policy.IPRelaxation, f.Reachable = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, "relax_with_mfa", sp.High
+		}, StepSignIn, ""},
+		{"a second factor would, but there is none", func(f *Facts) {
+			f.Profile.IPRanges, f.App.Policy.IPRelaxation = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, "relax_with_mfa"
+		}, StepRefuse, string(sp.RuleProfileAddr)},
 		{"address outside the app's ranges", func(f *Facts) {
 			f.App.Policy.IPRanges = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 		}, StepRefuse, string(sp.RuleAppAddress)},

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"gatehouse/idp/audit"
+	"gatehouse/idp/grants"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -14,14 +15,31 @@ import (
 // nil when nobody is signed in; there is no app.
 func (e *Engine) Visitor(r *http.Request) (*Facts, error) {
 	facts, _, err := e.load(r, &Request{})
+	if err != nil || facts.User == nil {
+		return facts, err
+	}
+	err = e.Store.View(r.Context(), func(tx store.Tx) (err error) {
+		facts.Granted, _, err = grants.Accesses.List(tx, store.Page{Index: "user", Value: facts.User.ID})
+		return err
+	})
 	return facts, err
+}
+
+// at are the visitor's facts at an app.
+func at(visitor *Facts, app *sp.App) *Facts {
+	facts := *visitor
+	facts.App = app
+	for i := range visitor.Granted {
+		if visitor.Granted[i].App == app.ID {
+			facts.Access = &visitor.Granted[i]
+		}
+	}
+	return &facts
 }
 
 // Opens tells whether a click on an app would lead the visitor into it, perhaps over a stronger sign-in.
 func Opens(visitor *Facts, app *sp.App) bool {
-	facts := *visitor
-	facts.App = app
-	return Next(&facts).Kind != StepRefuse
+	return Next(at(visitor, app)).Kind != StepRefuse
 }
 
 // EachApp calls fn for every app in a state, from the decoded records; they are read-only.
@@ -36,9 +54,7 @@ func (e *Engine) EachApp(ctx context.Context, state sp.State, fn func(*sp.App)) 
 
 // Enters tells whether the visitor may be in an app right now, without any further step.
 func Enters(visitor *Facts, app *sp.App) bool {
-	facts := *visitor
-	facts.App = app
-	return Next(&facts).Kind == StepIssue
+	return Next(at(visitor, app)).Kind == StepIssue
 }
 
 // Forbid writes the audit entry of a signed-in person who lacks a permission, and returns the error page.

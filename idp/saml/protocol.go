@@ -127,11 +127,11 @@ func sessionIndex(pass *flow.Pass) string {
 	return newID()
 }
 
-// sessionEnds is the earliest of the app's session lifetime, its policy's limit and our own session; zero when neither app
-// nor policy sets one.
+// sessionEnds is the earliest of the app's session lifetime, the session timeout of its policy, else of the person's profile,
+// and our own session, which the organisation limits; zero when nothing but the organisation sets one.
 func sessionEnds(pass *flow.Pass) time.Time {
 	lifetime := pass.App.Definition.SAML.Settings.SessionLifetime
-	if limit := pass.App.Policy.SessionTimeout; limit > 0 && (lifetime == 0 || limit < lifetime) {
+	if limit := pass.SessionTimeout(); limit > 0 && (lifetime == 0 || limit < lifetime) {
 		lifetime = limit
 	}
 	if lifetime <= 0 {

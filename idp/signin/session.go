@@ -37,10 +37,14 @@ func (h *Handlers) start(tx store.Tx, r *http.Request, result *directory.Result,
 	if err != nil {
 		return "", old, err
 	}
+	profile, _, err := directory.Profiles.Get(tx, result.User.Profile)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return "", old, err
+	}
 	return h.Sessions.Start(tx, session.Opening{
 		User: result.User.ID, Level: level, Methods: []session.Method{method},
 		Address: web.Of(r).AddressText(), Agent: r.UserAgent(),
-		Limits: session.Limits{Idle: settings.IdleLimit(), Max: settings.SessionLimit()},
+		Limits: session.Limits{Idle: profile.IdleLimit(&settings), Max: profile.SessionLimit(&settings)},
 	})
 }
 

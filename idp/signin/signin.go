@@ -1,7 +1,7 @@
-// Package signin owns the pages where people prove who they are, and signing out.
+// Package signin owns the pages where people prove who they are and agree to what apps are told, and signing out.
 //
-// A step knows neither the protocol nor the next step: it starts or raises the session and sends the browser back to the
-// road (/flow/{id}). Read signin.go for the password step, signout.go for leaving.
+// A step knows neither the protocol nor the next step: it starts or raises the session, or notes a consent, and sends the
+// browser back to the road (/flow/{id}). Read signin.go for the password step, consent.go for consent, session.go for leaving.
 package signin
 
 import (
@@ -18,7 +18,7 @@ import (
 	"gatehouse/store"
 )
 
-// Handlers serve /login and /logout. All fields must be set.
+// Handlers serve /login, /consent and /logout. All fields must be set.
 type Handlers struct {
 	Kit       *web.Kit
 	Engine    *flow.Engine
@@ -33,6 +33,8 @@ func (h *Handlers) Routes() []web.Route {
 	return []web.Route{
 		{Method: http.MethodGet, Path: "/login", Permission: web.Public, Handle: h.show},
 		{Method: http.MethodPost, Path: "/login", Permission: web.Public, Handle: h.submit},
+		{Method: http.MethodGet, Path: "/consent", Permission: web.Public, Handle: h.askConsent},
+		{Method: http.MethodPost, Path: "/consent", Permission: web.Public, Handle: h.consent},
 		{Method: http.MethodGet, Path: "/logout", Permission: web.Public, Handle: h.askSignOut},
 		{Method: http.MethodPost, Path: "/logout", Permission: web.Public, Handle: h.signOut},
 	}

@@ -1,0 +1,43 @@
+package saml
+
+import (
+	"gatehouse/idp/flow"
+	"gatehouse/sp"
+)
+
+// Asks names what the app will be told, where its policy wants the person's consent: never by default, because an
+// organisation answers for its SAML apps.
+func (h *Handlers) Asks(facts *flow.Facts) []string {
+	app := facts.App
+	if app.Policy.Consent != sp.ConsentAlways || app.Definition.SAML == nil {
+		return nil
+	}
+	var names []string
+	for _, a := range app.Definition.SAML.Attributes() {
+		if within(app.Policy.Attributes, &a) {
+			names = append(names, told(&a))
+		}
+	}
+	return append(names, "A name for you that apps know you by")
+}
+
+// told says in the person's words what an attribute tells. It names the source, so that consent is asked for again when the
+// app's developer fills the attribute from another one.
+func told(a *sp.Attribute) string {
+	if words, ok := sourceWords[a.Source]; ok {
+		return words
+	}
+	name := a.FriendlyName
+	if name == "" {
+		name = a.Name
+	}
+	return name + " (" + a.Source + ")"
+}
+
+var sourceWords = map[string]string{
+	"username": "Your user name", "name": "Your user name", "uid": "Your user name",
+	"email": "Your e-mail address", "mail": "Your e-mail address",
+	"display_name": "Your name", "displayName": "Your name", "cn": "Your name",
+	"given_name": "Your given name", "givenName": "Your given name", "surname": "Your surname", "sn": "Your surname",
+	"groups": "The groups you are in", "profile": "Your profile", "permission_sets": "Your permission sets",
+}

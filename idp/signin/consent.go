@@ -1,0 +1,77 @@
+package signin
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"gatehouse/idp/audit"
+	"gatehouse/idp/flow"
+	"gatehouse/idp/grants"
+	"gatehouse/idp/web"
+	"gatehouse/store"
+	"gatehouse/templates"
+)
+
+// askConsent shows what the app will be told, with a button to agree and one to cancel.
+func (h *Handlers) askConsent(w http.ResponseWriter, r *http.Request) error {
+	token := r.URL.Query().Get("flow")
+	facts, err := h.Engine.Consenting(w, r, token)
+	if err != nil {
+		return err
+	}
+	if facts == nil {
+		web.SeeOther(w, "/flow/"+url.PathEscape(token))
+		return nil
+	}
+	definition := &facts.App.Definition
+	page := templates.ConsentPage{
+		Shell: h.Kit.Shell(r, "Open "+definition.Name), Action: "/consent", Flow: token, App: definition.Name,
+		Description: definition.Description, Person: facts.User.Name, Asks: facts.Asks,
+	}
+	if facts.Consent != nil {
+		page.Agreed = facts.Consent.Given
+	}
+	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Consent(b, page) })
+}
+
+// consent notes what the person agreed to, which is what the page showed as long as nothing changed since, and goes on.
+func (h *Handlers) consent(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return err
+	}
+	token := r.PostForm.Get("flow")
+	if r.PostForm.Has("cancel") {
+		return h.Engine.Cancel(w, r, token)
+	}
+	facts, err := h.Engine.Consenting(w, r, token)
+	if err != nil {
+		return err
+	}
+	if facts != nil {
+		given := &grants.Consent{User: facts.User.ID, App: facts.App.ID, Names: r.PostForm["ask"], Given: h.Kit.Now()}
+		if err := h.keepConsent(r, facts, given); err != nil {
+			return err
+		}
+	}
+	web.SeeOther(w, "/flow/"+url.PathEscape(token))
+	return nil
+}
+
+// keepConsent stores a consent that covers what is asked for; where the app asks for more by now, the page comes again.
+func (h *Handlers) keepConsent(r *http.Request, facts *flow.Facts, given *grants.Consent) error {
+	if !given.Covers(facts.Asks) {
+		return nil
+	}
+	given.Names = facts.Asks
+	return h.Store.Update(r.Context(), func(tx store.Tx) error {
+		if err := grants.Consents.Put(tx, given); err != nil {
+			return err
+		}
+		_, err := h.Audit.Append(tx, audit.Event{
+			Kind: "consent.give", Outcome: audit.OK, Actor: given.User, User: given.User, App: given.App,
+			Address: web.Of(r).AddressText(), Facts: map[string]string{"names": strings.Join(given.Names, ", "), "session": facts.Session.Handle},
+		})
+		return err
+	})
+}
