@@ -194,8 +194,9 @@ func appsTable() *store.Table[App] {
 			},
 		},
 		Lists: map[string]func(*App) []string{
-			"state": func(a *App) []string { return []string{string(a.State)} },
-			"name":  func(a *App) []string { return []string{strings.ToLower(a.Definition.Name)} },
+			"state":    func(a *App) []string { return []string{string(a.State)} },
+			"name":     func(a *App) []string { return []string{strings.ToLower(a.Definition.Name)} },
+			"audience": (*App).audience,
 		},
 	}
 }

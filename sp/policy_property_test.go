@@ -24,6 +24,9 @@ func TestDecideAgainstTheRuleBook(t *testing.T) {
 		if !reflect.DeepEqual(v, p.Decide(a)) {
 			t.Fatal("not pure")
 		}
+		if app := (App{State: a.State, Policy: p}); v.Outcome != Refuse && !a.Granted.After(a.Now) && !meet(app.audience(), a.Person.Audiences()) {
+			t.Fatalf("the index of audiences misses %+v for %+v", p, a.Person)
+		}
 		outcomes[v.Outcome]++
 		reasons[v.Rule]++
 	}
@@ -66,6 +69,10 @@ func ruleBook(p *Policy, a *Access) (Outcome, Rule) {
 		return StepUp, RuleAuthFreshness
 	}
 	return Allow, ""
+}
+
+func meet(a, b []string) bool {
+	return slices.ContainsFunc(a, func(one string) bool { return slices.Contains(b, one) })
 }
 
 func inLists(p *Policy, a *Access) bool {

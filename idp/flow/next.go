@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"gatehouse/idp/directory"
 	"gatehouse/sp"
 )
 
@@ -94,13 +95,7 @@ func refuse(reason, text string) Step {
 func Access(f *Facts) sp.Access {
 	a := sp.Access{
 		State: f.App.State,
-		Person: sp.Person{
-			ID:             f.User.ID,
-			Active:         !f.User.Disabled,
-			Profile:        f.User.Profile,
-			PermissionSets: f.User.PermissionSets,
-			Groups:         f.User.Groups,
-		},
+		Person:  person(f.User),
 		Session: sp.Evidence{Level: sp.Level(f.Session.Level), AuthAt: f.Session.AuthAt()},
 		Asked:   sp.Demand(f.Request.Demand),
 		Address: f.Address,
@@ -116,6 +111,10 @@ func Access(f *Facts) sp.Access {
 		a.Granted = f.Access.Until
 	}
 	return a
+}
+
+func person(u *directory.User) sp.Person {
+	return sp.Person{ID: u.ID, Active: !u.Disabled, Profile: u.Profile, PermissionSets: u.PermissionSets, Groups: u.Groups}
 }
 
 // ruleReason words the policy's refusal for the person; the rules themselves go to the audit.

@@ -42,14 +42,37 @@ func Opens(visitor *Facts, app *sp.App) bool {
 	return Next(at(visitor, app)).Kind != StepRefuse
 }
 
-// EachApp calls fn for every app in a state, from the decoded records; they are read-only.
-func (e *Engine) EachApp(ctx context.Context, state sp.State, fn func(*sp.App)) error {
-	return e.Store.View(ctx, func(tx store.Tx) error {
-		return e.facts.apps.Each(tx, sp.Apps, store.Page{Index: "state", Value: string(state)}, func(app *sp.App) error {
-			fn(app)
-			return nil
-		})
+// AppsFor lists the active apps that a click of the visitor would lead into, perhaps over a stronger sign-in. The records are
+// read-only.
+func (e *Engine) AppsFor(ctx context.Context, visitor *Facts) ([]*sp.App, error) {
+	var apps []*sp.App
+	seen := map[string]bool{}
+	add := func(app *sp.App) error {
+		if !seen[app.ID] && Opens(visitor, app) {
+			apps = append(apps, app)
+		}
+		seen[app.ID] = true
+		return nil
+	}
+	err := e.Store.View(ctx, func(tx store.Tx) error {
+		person := person(visitor.User)
+		for _, audience := range person.Audiences() {
+			if err := e.facts.apps.Each(tx, sp.Apps, store.Page{Index: "audience", Value: audience}, add); err != nil {
+				return err
+			}
+		}
+		for _, granted := range visitor.Granted {
+			app, _, err := e.facts.apps.Get(tx, sp.Apps, granted.App)
+			if err == nil {
+				err = add(app)
+			}
+			if err := absent(err); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
+	return apps, err
 }
 
 // Enters tells whether the visitor may be in an app right now, without any further step.

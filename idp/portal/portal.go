@@ -75,14 +75,8 @@ func (h *Handlers) visible(ctx context.Context, r *http.Request) (apps, recent [
 	if err != nil {
 		return nil, nil, err
 	}
-	err = h.Engine.EachApp(ctx, sp.Active, func(app *sp.App) {
-		if flow.IsBuiltin(app.ID) || !launchable(app) {
-			return
-		}
-		if flow.Opens(facts, app) {
-			apps = append(apps, app)
-		}
-	})
+	apps, err = h.Engine.AppsFor(ctx, facts)
+	apps = slices.DeleteFunc(apps, func(app *sp.App) bool { return flow.IsBuiltin(app.ID) || !launchable(app) })
 	slices.SortFunc(apps, func(a, b *sp.App) int {
 		return strings.Compare(strings.ToLower(a.Definition.Name), strings.ToLower(b.Definition.Name))
 	})
