@@ -100,6 +100,8 @@ func TestPages(t *testing.T) {
 	g.look("portal")
 	g.visit("portal-search", s.URL+"/?q=benefits")
 	g.visit("portal-search-none", s.URL+"/?q=zebra")
+	wiki := s.AddApp(t, NewSP(t, "wiki").Metadata(), map[string]string{"name": "Wiki", "description": "What everybody should know.", "policy.consent": "always"})
+	g.visit("consent", s.URL+"/launch/"+wiki.ID)
 	g.visit("account", s.URL+"/account")
 	g.Type("#f-current", "wrong")
 	g.Type("#f-new", "short")
@@ -158,6 +160,9 @@ func consolePages(g *gallery, console string, ada api.User, app api.App) {
 	} {
 		g.visit(page[0], page[1])
 	}
+	g.Open(console + "/profiles")
+	g.Click("table.list tbody tr:first-child details.more summary")
+	g.look("profile-limits")
 	g.Open(console + "/audit")
 	g.Click("table.events tbody tr:first-child a.mono")
 	g.WaitFor("main h1 .mono")

@@ -161,7 +161,7 @@ func (w *world) consent(t *testing.T) {
 
 	ask = Ask{ID: newRequestID()}
 	page := w.send(t, c, sp, ask, false)
-	w.asks(t, page, "Your e-mail address", "A name for you")
+	w.asks(t, page, "Your e-mail address", "An identifier for your account")
 	if strings.Contains(page.Body, "surname") {
 		t.Error("asks for what the policy's upper bound keeps back")
 	}

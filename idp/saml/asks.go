@@ -18,7 +18,7 @@ func (h *Handlers) Asks(facts *flow.Facts) []string {
 			names = append(names, told(&a))
 		}
 	}
-	return append(names, "A name for you that apps know you by")
+	return append(names, "An identifier for your account")
 }
 
 // told says in the person's words what an attribute tells. It names the source, so that consent is asked for again when the
