@@ -94,7 +94,7 @@ func refuse(reason, text string) Step {
 // Access is what the policy weighs of the facts; Session and User must be there.
 func Access(f *Facts) sp.Access {
 	a := sp.Access{
-		State: f.App.State,
+		State:   f.App.State,
 		Person:  person(f.User),
 		Session: sp.Evidence{Level: sp.Level(f.Session.Level), AuthAt: f.Session.AuthAt()},
 		Asked:   sp.Demand(f.Request.Demand),
