@@ -56,8 +56,12 @@ func (s *Server) prepare(ctx context.Context) error {
 	if err := store.Prepare(ctx, s.config.Store, tables()...); err != nil {
 		return err
 	}
-	s.audit = &audit.Log{Node: s.config.Node, Now: s.config.Now}
 	s.keys = &certs.Keyring{Seal: s.config.Sealer, Now: s.config.Now}
+	codes, err := s.keys.Secret(ctx, s.config.Store, "audit-codes")
+	if err != nil {
+		return err
+	}
+	s.audit = &audit.Log{Node: s.config.Node, Key: codes, Now: s.config.Now}
 	base, err := url.Parse(s.config.BaseURL)
 	if err != nil {
 		return err

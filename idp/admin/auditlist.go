@@ -70,7 +70,7 @@ func looksLikeID(ref, prefix string) bool {
 func (a *Actions) Trace(ctx context.Context, code string) (api.AuditEntry, error) {
 	var wire api.AuditEntry
 	err := a.view(ctx, func(tx store.Tx) error {
-		event, err := audit.ByCode(tx, code)
+		event, err := a.Audit.ByCode(tx, code)
 		if errors.Is(err, store.ErrNotFound) {
 			return refused(404, "not_found", "code", "No audit entry has the code %.40q: check it, or list the audit around the time it happened.", code)
 		}

@@ -84,12 +84,12 @@ func TestAppendFillsIn(t *testing.T) {
 	}
 	typed := strings.ToLower(strings.NewReplacer("-", " ", "0", "O", "1", "l").Replace(first.Code))
 	k.update(func(tx store.Tx) error {
-		found, err := audit.ByCode(tx, typed)
+		found, err := k.log("n1").ByCode(tx, typed)
 		if err != nil || found.Seq != 1 {
 			t.Errorf("ByCode(%q) = %+v, %v", typed, found, err)
 		}
-		for _, none := range []string{"", "K7Q2", "ZZZZ-ZZZZ-", strings.Repeat("x", 10_000)} {
-			if _, err := audit.ByCode(tx, none); !errors.Is(err, store.ErrNotFound) {
+		for _, none := range []string{"", "K7Q2", "UUUU-0000", "0000-0000", "ZZZZ-ZZZZ-", strings.Repeat("x", 10_000)} {
+			if _, err := k.log("n1").ByCode(tx, none); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("ByCode(%.10q): %v", none, err)
 			}
 		}

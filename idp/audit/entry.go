@@ -16,7 +16,6 @@ import (
 //
 //	'e' NODE 0 SEQ            the entry: frame of its JSON
 //	'h' NODE, 't' NODE        head: number and hash of the last entry; tail: of the last one that retention removed
-//	'c' CODE                  → entry key
 //	'a' APP 0 TIME SEQ NODE   → entry key, and 'u' USER … likewise: newest last
 //
 // These are not a store.Table because an entry is written in every sign-on: compact index values, no read before a write.
@@ -30,7 +29,6 @@ func entryKey(node string, seq uint64) []byte {
 
 func headKey(node string) []byte { return []byte(prefix + "h" + node) }
 func tailKey(node string) []byte { return []byte(prefix + "t" + node) }
-func codeKey(code string) []byte { return []byte(prefix + "c" + code) }
 
 func listPrefix(kind byte, value string) []byte {
 	return append(append([]byte(prefix), kind), value+"\x00"...)
@@ -48,7 +46,7 @@ func timeNumber(at time.Time) uint64 { return uint64(max(at.UnixNano(), 0)) }
 
 // indexKeys are the keys that lead to an entry.
 func indexKeys(event *Event) [][]byte {
-	keys := append(make([][]byte, 0, 3), codeKey(event.Code))
+	keys := make([][]byte, 0, 2)
 	if event.App != "" {
 		keys = append(keys, listKey('a', event.App, event))
 	}
@@ -93,16 +91,21 @@ func decodeEntry(key, value []byte) (Event, error) {
 	return event, nil
 }
 
-// readEntry follows an index entry; one that leads nowhere is damage.
 func readEntry(tx store.Tx, ref []byte) (Event, error) {
 	value, err := tx.Get(ref)
-	if errors.Is(err, store.ErrNotFound) {
-		return Event{}, fmt.Errorf("audit entry %x is indexed but missing: %w", ref, store.ErrCorrupt)
-	}
 	if err != nil {
 		return Event{}, err
 	}
 	return decodeEntry(ref, value)
+}
+
+// readIndexed follows an index entry; one that leads nowhere is damage.
+func readIndexed(tx store.Tx, ref []byte) (Event, error) {
+	event, err := readEntry(tx, ref)
+	if errors.Is(err, store.ErrNotFound) {
+		return event, fmt.Errorf("audit entry %x is indexed but missing: %w", ref, store.ErrCorrupt)
+	}
+	return event, err
 }
 
 // mark is the number of an entry and the hash of its JSON; the zero mark stands before the first one.

@@ -76,7 +76,7 @@ func listIndex(tx store.Tx, filter *Filter, prefix []byte) ([]Event, string, err
 	var events []Event
 	looked, next := 0, ""
 	err := tx.Scan(r, func(key, ref []byte) error {
-		event, err := readEntry(tx, ref)
+		event, err := readIndexed(tx, ref)
 		if err != nil {
 			return err
 		}

@@ -1,11 +1,9 @@
 package audit
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,6 +16,7 @@ import (
 // entry that was changed, taken out or put in is noticed by Verify.
 type Log struct {
 	Node string // 1 to 64 bytes without a zero byte; the same after a restart
+	Key  []byte // makes codes that nobody can foretell; the same on every node and after a restart
 	Now  func() time.Time
 }
 
@@ -41,9 +40,7 @@ func (l *Log) Append(tx store.Tx, event Event) (Event, error) {
 	event.Node, event.Seq, event.Previous = l.Node, last.seq+1, hex.EncodeToString(last.hash[:])
 	event.Time = l.Now().UTC().Round(0)
 	ref := entryKey(l.Node, event.Seq)
-	if event.Code, err = freshCode(tx); err != nil {
-		return Event{}, err
-	}
+	event.Code = l.code(l.Node, event.Seq)
 	body, err := json.Marshal(&event)
 	if err != nil {
 		return Event{}, fmt.Errorf("audit: %w", err)
@@ -57,58 +54,6 @@ func (l *Log) Append(tx store.Tx, event Event) (Event, error) {
 		}
 	}
 	return event, writeMark(tx, headKey(l.Node), mark{seq: event.Seq, hash: sha256.Sum256(body)})
-}
-
-// ByCode returns the event of a code as a person may have typed it, or store.ErrNotFound.
-func ByCode(tx store.Tx, code string) (Event, error) {
-	ref, err := tx.Get(codeKey(NormaliseCode(code)))
-	if err != nil {
-		return Event{}, fmt.Errorf("no audit entry has the code %.20q: %w", code, err)
-	}
-	return readEntry(tx, ref)
-}
-
-// alphabet is Crockford's base32: no I, L, O, U, so that codes survive being read aloud.
-const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-// NormaliseCode writes a code as it is stored: upper case, grouped, with the digits that I, L and O are mistaken for.
-func NormaliseCode(code string) string {
-	if len(code) > 64 {
-		return code[:64] // no code is that long: not found
-	}
-	plain := strings.NewReplacer("-", "", " ", "", "O", "0", "I", "1", "L", "1").Replace(strings.ToUpper(code))
-	if len(plain) != 8 {
-		return plain
-	}
-	return plain[:4] + "-" + plain[4:]
-}
-
-// freshCode makes a code of 40 random bits that no entry has.
-func freshCode(tx store.Tx) (string, error) {
-	for range 8 {
-		code := newCode()
-		_, err := tx.Get(codeKey(code))
-		if errors.Is(err, store.ErrNotFound) {
-			return code, nil
-		}
-		if err != nil {
-			return "", err
-		}
-	}
-	return "", errors.New("audit: no free code found") // one in 2^80 with a million entries
-}
-
-func newCode() string {
-	var random [8]byte
-	rand.Read(random[:])
-	code := make([]byte, 0, 9)
-	for i, b := range random {
-		if i == 4 {
-			code = append(code, '-')
-		}
-		code = append(code, alphabet[b&31])
-	}
-	return string(code)
 }
 
 // clip bounds the texts of an event and makes them valid UTF-8.

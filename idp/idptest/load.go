@@ -42,6 +42,14 @@ func (r *Result) Percentile(p float64) time.Duration {
 	return r.Latencies[min(int(p*float64(len(r.Latencies))), len(r.Latencies)-1)]
 }
 
+// add joins another measurement of the same kind, which came after this one.
+func (r *Result) add(other *Result) {
+	r.Answers += other.Answers
+	r.Took += other.Took
+	r.Latencies = append(r.Latencies, other.Latencies...)
+	slices.Sort(r.Latencies)
+}
+
 // Run keeps connections busy until the time is over, or until every one of them failed.
 func (l *Load) Run(connections int, d time.Duration) *Result {
 	var mu sync.Mutex
@@ -138,8 +146,8 @@ func (c *Client) SessionCookie() *http.Cookie {
 	return nil
 }
 
-// RawRSA is the processor time of one raw RSA-2048 signature over a SHA-256 digest, on a locked thread.
-func RawRSA(t testing.TB) time.Duration {
+// RawRSA is the processor time of one raw RSA-2048 signature over a SHA-256 digest, the mean of n on a locked thread.
+func RawRSA(t testing.TB, n int) time.Duration {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -148,14 +156,13 @@ func RawRSA(t testing.TB) time.Duration {
 	digest := sha256.Sum256([]byte("gatehouse"))
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	const n = 500
 	before := threadCPU(t)
 	for range n {
 		if _, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return (threadCPU(t) - before) / n
+	return (threadCPU(t) - before) / time.Duration(n)
 }
 
 func threadCPU(t testing.TB) time.Duration {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -16,8 +17,13 @@ import (
 	"gatehouse/store"
 )
 
-// maxBatch bounds the functions in one commit, and so how long the first of them waits for the last.
-const maxBatch = 128
+const (
+	// maxBatch bounds the functions in one commit, and so how long the first of them waits for the last.
+	maxBatch = 128
+	// gather is how long a commit waits for others to join it, where the one before had several: a commit costs the same
+	// for one as for ten.
+	gather = time.Millisecond
+)
 
 // writer groups commits. The caller that finds nobody writing leads: it runs the functions that wait, its own first,
 // commits them together, and hands the lead to the first that came meanwhile. So an update that is alone waits for
@@ -27,6 +33,7 @@ type writer struct {
 
 	mu      sync.Mutex
 	queue   []*request
+	last    int        // functions in the last batch
 	leading bool       // somebody leads, or was told to
 	idle    *sync.Cond // nobody leads
 	closed  bool
@@ -126,18 +133,30 @@ func (w *writer) leave(r *request) bool {
 }
 
 func (w *writer) lead(r *request) {
-	// Let whoever is ready to run come first: on an idle machine nobody, on a busy one those who are about to update too.
-	// Where processors are scarce a commit thereby serves about twice as many.
-	runtime.Gosched()
+	w.gather()
 	batch := w.take()
 	defer w.finish(r, batch)
 	w.run(batch)
+}
+
+// gather lets others come first: who is alone waits for nobody, else those who are ready to run, and where the last batch had
+// several, those who come within a moment.
+func (w *writer) gather() {
+	w.mu.Lock()
+	busy := w.last > 1 && len(w.queue) < maxBatch/2
+	w.mu.Unlock()
+	if busy {
+		time.Sleep(gather)
+		return
+	}
+	runtime.Gosched()
 }
 
 func (w *writer) take() []*request {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := min(len(w.queue), maxBatch)
+	w.last = n
 	batch := slices.Clone(w.queue[:n])
 	w.queue = slices.Delete(w.queue, 0, n)
 	return batch
