@@ -84,6 +84,7 @@ type AppNewPage struct {
 	Name      string
 	Permitted string // empty: preauthorized
 	Profiles  []Choice
+	Pending   bool // an administrator says later who may use it
 	Cancel    string
 }
 

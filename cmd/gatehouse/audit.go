@@ -208,10 +208,10 @@ func (c *cli) sessionList() *cobra.Command {
 func (c *cli) sessionEnd() *cobra.Command {
 	var ask api.EndSessions
 	command := &cobra.Command{
-		Use: "end --user U | --app A | --session HANDLE | --all", Short: "end sessions; prints how many", Args: exactly(0),
+		Use: "end --user U | --session HANDLE | --all [--app A]", Short: "end sessions, or with --app only an app's place in them; prints how many", Args: exactly(0),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
 			if ask == (api.EndSessions{}) {
-				return usagef("say which sessions to end: --user U, --app A, --session HANDLE or --all")
+				return usagef("say which sessions to end: --user U, --session HANDLE, --all, or --app A")
 			}
 			count, err := client.EndSessions(command.Context(), ask)
 			if err != nil {
@@ -225,7 +225,7 @@ func (c *cli) sessionEnd() *cobra.Command {
 	}
 	f := command.Flags()
 	f.StringVar(&ask.User, "user", "", "every session of this person")
-	f.StringVar(&ask.App, "app", "", "every session that reached this app")
+	f.StringVar(&ask.App, "app", "", "take this app out of the sessions; alone: out of every session")
 	f.StringVar(&ask.Session, "session", "", "the session with this handle")
 	f.BoolVar(&ask.All, "all", false, "every session")
 	return command

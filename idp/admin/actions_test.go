@@ -294,8 +294,10 @@ func TestSessionsEnd(t *testing.T) {
 		want int
 	}{
 		{api.EndSessions{Session: one.Handle}, 1},
-		{api.EndSessions{App: "benefits"}, 1},
-		{api.EndSessions{User: "ana"}, 1},
+		{api.EndSessions{App: "benefits", User: "ben"}, 0},
+		{api.EndSessions{App: "benefits"}, 1}, // ana's session goes on without it
+		{api.EndSessions{App: "benefits"}, 0},
+		{api.EndSessions{User: "ana"}, 2},
 		{api.EndSessions{All: true}, 0},
 	} {
 		if count, err := w.EndSessions(t.Context(), socket, c.ask); err != nil || count.Count != c.want {

@@ -37,10 +37,10 @@ func (a *Admin) rows() []row {
 		{Method: "GET", Path: "/apps", Permission: AppsRead, Action: func(c *call) (any, error) {
 			return do.Apps(c.ctx(), AppFilter{State: c.query("state"), Ref: c.query("ref"), After: c.query("after"), Limit: c.limit()})
 		}},
-		{Method: "POST", Path: "/apps", Permission: AppsWrite, MaxBody: maxAppBody, Status: 201, Action: with(func(c *call, n api.NewApp) (any, error) { return do.AddApp(c.ctx(), c.by(), n) })},
-		{Method: "POST", Path: "/apps/preview", Permission: AppsWrite, MaxBody: maxAppBody, Action: with(func(c *call, n api.NewApp) (any, error) { return do.PreviewApp(c.ctx(), c.by(), n) })},
+		{Method: "POST", Path: "/apps", Permission: AppsRegister, MaxBody: maxAppBody, Status: 201, Action: with(func(c *call, n api.NewApp) (any, error) { return do.AddApp(c.ctx(), c.by(), n) })},
+		{Method: "POST", Path: "/apps/preview", Permission: AppsRegister, MaxBody: maxAppBody, Action: with(func(c *call, n api.NewApp) (any, error) { return do.PreviewApp(c.ctx(), c.by(), n) })},
 		{Method: "GET", Path: "/apps/{app}", Permission: AppsRead, Action: func(c *call) (any, error) { return do.App(c.ctx(), c.path("app")) }},
-		{Method: "PATCH", Path: "/apps/{app}", Permission: AppsWrite, MaxBody: 1 << 20, Action: with(func(c *call, change api.Change) (any, error) {
+		{Method: "PATCH", Path: "/apps/{app}", Permission: AppsRegister, MaxBody: 1 << 20, Action: with(func(c *call, change api.Change) (any, error) {
 			return do.SetApp(c.ctx(), c.forced(change), c.path("app"), change.Set)
 		})},
 		{Method: "DELETE", Path: "/apps/{app}", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.RemoveApp(c.ctx(), c.by(), c.path("app")) }},
@@ -49,7 +49,7 @@ func (a *Admin) rows() []row {
 		{Method: "POST", Path: "/apps/{app}/approve", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.ApproveApp(c.ctx(), c.by(), c.path("app")) }},
 		{Method: "GET", Path: "/apps/{app}/idp-metadata", Permission: AppsRead, Action: func(c *call) (any, error) { return do.OwnMetadata(c.ctx(), c.path("app")) }},
 		{Method: "GET", Path: "/metadata", Permission: AppsRead, Action: func(c *call) (any, error) { return do.OwnMetadata(c.ctx(), "") }},
-		{Method: "GET", Path: "/explain", Permission: AppsRead, Action: a.explain},
+		{Method: "GET", Path: "/explain", Permission: UsersRead, Action: a.explain},
 
 		{Method: "GET", Path: "/users", Permission: UsersRead, Action: func(c *call) (any, error) {
 			return do.Users(c.ctx(), UserFilter{Search: c.query("search"), Ref: c.query("ref"), After: c.query("after"), Limit: c.limit()})

@@ -19,7 +19,7 @@ import (
 
 func allPermissions() []web.Permission {
 	return []web.Permission{
-		Overview, AppsRead, AppsWrite, UsersRead, UsersWrite, UsersPassword, SessionsRead, SessionsEnd, AuditRead,
+		Overview, AppsRead, AppsRegister, AppsWrite, UsersRead, UsersWrite, UsersPassword, SessionsRead, SessionsEnd, AuditRead,
 		SettingsRead, SettingsWrite, KeysRead, KeysWrite,
 	}
 }
@@ -56,8 +56,8 @@ func TestRoles(t *testing.T) {
 		can  []web.Permission
 	}{
 		{RoleOwner, allPermissions()},
-		{RoleAppAdmin, []web.Permission{Overview, AppsRead, AppsWrite, UsersRead, SessionsRead, AuditRead}},
-		{RoleDeveloper, []web.Permission{Overview, AppsRead}},
+		{RoleAppAdmin, []web.Permission{Overview, AppsRead, AppsRegister, AppsWrite, UsersRead, SessionsRead, SessionsEnd, AuditRead}},
+		{RoleDeveloper, []web.Permission{Overview, AppsRead, AppsRegister}},
 		{RoleApprover, []web.Permission{Overview, AppsRead}},
 		{RoleHelpDesk, []web.Permission{Overview, UsersRead, UsersPassword, SessionsRead, SessionsEnd}},
 		{RoleAuditor, []web.Permission{Overview, AppsRead, UsersRead, SessionsRead, AuditRead, SettingsRead, KeysRead}},

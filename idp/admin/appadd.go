@@ -19,7 +19,8 @@ import (
 const maxMetadata = 1 << 20
 
 // AddApp adds an app from metadata, from an address, or from an entity id and an ACS. One that has the entity id already is
-// refused, or with Replace upgraded: its policy and local settings stay. Unless Set says otherwise everybody may use it.
+// refused, or with Replace upgraded: its policy and local settings stay. Unless Set says otherwise everybody may use it. What a
+// developer adds waits for approval, and nobody may use it until an administrator says who.
 func (a *Actions) AddApp(ctx context.Context, by By, n api.NewApp) (api.AddedApp, error) {
 	parsed, err := a.parse(ctx, &n)
 	if err != nil {
@@ -126,11 +127,15 @@ func (a *Actions) parse(ctx context.Context, n *api.NewApp) (metadata.Result, er
 // plan works out the app as it will be, with warnings and differences, and writes nothing.
 func (a *Actions) plan(tx store.Tx, by By, n api.NewApp, parsed metadata.Result) (sp.App, api.AddedApp, error) {
 	app, _, err := sp.Apps.By(tx, "entity_id", parsed.Metadata.EntityID)
+	before := app
 	outcome := api.AddedApp{Warnings: wireWarnings(parsed.Warnings)}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		def := sp.Definition{SAML: &sp.SAML{Metadata: parsed.Metadata}, Description: parsed.Metadata.Description, LogoURL: parsed.Metadata.LogoURL, Contact: parsed.Metadata.Contact}
 		app = sp.New(n.Name, def, sp.PermitAll, by.ID, a.Now())
+		if !by.all() && !Allows(by.Roles, AppsWrite) { // an administrator says who enters, and when
+			app.State, app.Policy.PermittedUsers = sp.Pending, sp.PermitPreauthorized
+		}
 	case err != nil:
 		return app, outcome, err
 	case !n.Replace:
@@ -150,6 +155,9 @@ func (a *Actions) plan(tx store.Tx, by By, n api.NewApp, parsed metadata.Result)
 		values["name"] = n.Name
 	}
 	if err := a.apply(tx, &app, values); err != nil {
+		return app, outcome, err
+	}
+	if err := mayChangeApp(by, &before, &app); err != nil {
 		return app, outcome, err
 	}
 	if err := warnOfSameName(tx, &app, &outcome); err != nil {

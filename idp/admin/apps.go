@@ -138,8 +138,12 @@ func (a *Actions) changeApp(ctx context.Context, by By, ref, kind string, fn fun
 		if err != nil {
 			return audit.Event{}, err
 		}
+		before := app
 		facts, err := fn(tx, &app)
 		if err != nil {
+			return audit.Event{}, err
+		}
+		if err := mayChangeApp(by, &before, &app); err != nil {
 			return audit.Event{}, err
 		}
 		if err := sp.Apps.Put(tx, &app); err != nil {

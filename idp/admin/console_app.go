@@ -167,6 +167,8 @@ func (a *Admin) appDangerPage(w http.ResponseWriter, r *http.Request, app *api.A
 			page.BlockAction = page.App.Base + "/block"
 		case sp.Blocked:
 			page.UnblockAction = page.App.Base + "/unblock"
+		case sp.Pending:
+			page.ApproveAction = page.App.Base + "/approve"
 		}
 	}
 	return web.Page(w, r, statusOf(errs), web.CSP{}, func(b *web.Buffer) error { return templates.AppDanger(b, page) })

@@ -48,7 +48,7 @@ func (a *Admin) appList(w http.ResponseWriter, r *http.Request) error {
 	if to < len(apps) {
 		page.Pager.NextHref = at(to)
 	}
-	if may(r, AppsWrite) {
+	if may(r, AppsRegister) {
 		page.NewHref = "/admin/apps/new"
 	}
 	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Apps(b, page) })
@@ -128,9 +128,12 @@ func (a *Admin) appNew(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *Admin) appNewPage(w http.ResponseWriter, r *http.Request, page templates.AppNewPage, chosen []string) error {
-	all, err := profiles.list(r.Context(), a.Actions, "", "", 0)
-	if err != nil {
-		return err
+	var all api.List[api.Profile]
+	if page.Pending = !may(r, AppsWrite); !page.Pending {
+		var err error
+		if all, err = profiles.list(r.Context(), a.Actions, "", "", 0); err != nil {
+			return err
+		}
 	}
 	page.Shell, page.Action, page.Cancel = a.shell(r, "Add an app", templates.SectionApps), "/admin/apps/new", "/admin/apps"
 	page.Profiles = choices(all.Items, isIn(chosen))
@@ -156,7 +159,9 @@ func (a *Admin) appAdd(w http.ResponseWriter, r *http.Request) error {
 		return a.appNewPage(w, r, page, chosen)
 	}
 	ask.Name = page.Name
-	ask.Set = map[string]string{"policy.permitted_users": page.Permitted, "policy.profiles": joinList(chosen)}
+	if may(r, AppsWrite) {
+		ask.Set = map[string]string{"policy.permitted_users": page.Permitted, "policy.profiles": joinList(chosen)}
+	}
 	added, err := a.Actions.AddApp(r.Context(), byOf(r), ask)
 	if err != nil {
 		if err := formProblem(&page.MetadataForm, err); err != nil {

@@ -21,6 +21,7 @@ const (
 	Overview      web.Permission = "overview"
 	AppsRead      web.Permission = "apps.read"
 	AppsWrite     web.Permission = "apps.write"
+	AppsRegister  web.Permission = "apps.register" // add apps, which wait for approval, and change the definition of one's own
 	UsersRead     web.Permission = "users.read"
 	UsersWrite    web.Permission = "users.write"
 	UsersPassword web.Permission = "users.password"
@@ -33,11 +34,10 @@ const (
 	KeysWrite     web.Permission = "keys.write"
 )
 
-// permissions says what each role may do; an owner may do everything. Developers get their own apps with the registration
-// of apps, approvers their requests with access requests.
+// permissions says what each role may do; an owner may do everything. What depends on the app or the person is in may.go.
 var permissions = map[string][]web.Permission{
-	RoleAppAdmin:  {Overview, AppsRead, AppsWrite, UsersRead, SessionsRead, AuditRead},
-	RoleDeveloper: {Overview, AppsRead},
+	RoleAppAdmin:  {Overview, AppsRead, AppsRegister, AppsWrite, UsersRead, SessionsRead, SessionsEnd, AuditRead},
+	RoleDeveloper: {Overview, AppsRead, AppsRegister},
 	RoleApprover:  {Overview, AppsRead},
 	RoleHelpDesk:  {Overview, UsersRead, UsersPassword, SessionsRead, SessionsEnd},
 	RoleAuditor:   {Overview, AppsRead, UsersRead, SessionsRead, AuditRead, SettingsRead, KeysRead},

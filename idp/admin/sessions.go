@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strconv"
 
 	"gatehouse/idp/api"
@@ -61,83 +62,77 @@ func reached(s *session.Session, app string) bool {
 	return false
 }
 
-// EndSessions ends the sessions of a person, those that reached an app, one, or all.
+// EndSessions ends the sessions of a person, one session, or all; with App it takes the app out of them, or of every session,
+// and they go on. A person's and a single session are for those who look after people, an app's for those who look after apps.
 func (a *Actions) EndSessions(ctx context.Context, by By, ask api.EndSessions) (api.Count, error) {
-	given := 0
-	for _, one := range []bool{ask.User != "", ask.App != "", ask.Session != "", ask.All} {
-		if one {
-			given++
-		}
-	}
-	if given != 1 {
-		return api.Count{}, badValue("user", "Say which sessions to end: a person's, an app's, one by its handle, or all.")
+	if err := mayEnd(by, ask); err != nil {
+		return api.Count{}, err
 	}
 	var count api.Count
 	err := a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
-		scopes, event, err := a.scopes(tx, by, ask)
+		scope, event, err := a.scope(tx, by, ask)
 		if err != nil {
 			return event, err
 		}
-		count = api.Count{}
-		for _, scope := range scopes {
-			ended, err := flow.Withdraw(tx, scope)
-			if err != nil {
-				return event, err
-			}
-			count.Count += len(ended)
-		}
+		ended, err := flow.Withdraw(tx, scope)
+		count = api.Count{Count: len(ended)}
 		event.Facts["sessions"] = strconv.Itoa(count.Count)
-		return event, nil
+		return event, err
 	})
 	return count, err
 }
 
-// scopes turns the wish into what is to be withdrawn, with the event that tells of it.
-func (a *Actions) scopes(tx store.Tx, by By, ask api.EndSessions) ([]flow.Scope, audit.Event, error) {
-	event := audit.Event{Kind: "session.end", Facts: map[string]string{}}
-	switch {
-	case ask.User != "":
-		user, err := directory.ResolveUser(tx, ask.User)
-		event.User = user.ID
-		if err == nil {
-			err = mayHandle(by, &user)
+func mayEnd(by By, ask api.EndSessions) error {
+	given := 0
+	for _, one := range []bool{ask.User != "", ask.Session != "", ask.All, ask.App != "" && ask.User == "" && ask.Session == ""} {
+		if one {
+			given++
 		}
-		return []flow.Scope{{User: user.ID}}, event, err
-	case ask.App != "":
-		app, err := findApp(tx, ask.App)
-		if err != nil {
-			return nil, event, err
-		}
-		event.App = app.ID
-		var scopes []flow.Scope
-		err = session.Table.Each(tx, store.Page{}, func(_ string, s *session.Session) error {
-			if reached(s, app.ID) {
-				scopes = append(scopes, flow.Scope{Session: s.ID})
-			}
-			return nil
-		})
-		return scopes, event, err
-	case ask.Session != "":
-		return a.sessionScope(tx, by, ask.Session, event)
 	}
-	event.Facts["all"] = "true"
-	return []flow.Scope{{All: true}}, event, nil
+	switch {
+	case given != 1:
+		return badValue("user", "Say which sessions to end: a person's, one by its handle, an app's, or all.")
+	case by.all(), ask.App != "" && Allows(by.Roles, AppsWrite), (ask.User != "" || ask.Session != "") && Allows(by.Roles, UsersPassword):
+		return nil
+	}
+	return refused(http.StatusForbidden, "needs_owner", "", "Your role may not end these sessions: ask an owner.")
 }
 
-func (a *Actions) sessionScope(tx store.Tx, by By, handle string, event audit.Event) ([]flow.Scope, audit.Event, error) {
-	s, err := a.Keeper.ByHandle(tx, handle)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, event, unknown("session", handle)
+// scope turns the wish into what is to be withdrawn, with the event that tells of it.
+func (a *Actions) scope(tx store.Tx, by By, ask api.EndSessions) (flow.Scope, audit.Event, error) {
+	scope, event := flow.Scope{All: ask.All}, audit.Event{Kind: "session.end", Facts: map[string]string{}}
+	if ask.All {
+		event.Facts["all"] = "true"
 	}
+	if ask.App != "" {
+		app, err := findApp(tx, ask.App)
+		if err != nil {
+			return scope, event, err
+		}
+		scope.App, event.App = app.ID, app.ID
+	}
+	user := ask.User
+	if ask.Session != "" {
+		s, err := a.Keeper.ByHandle(tx, ask.Session)
+		if errors.Is(err, store.ErrNotFound) {
+			return scope, event, unknown("session", ask.Session)
+		}
+		if err != nil {
+			return scope, event, err
+		}
+		user, scope.Session, event.Facts["session"] = s.User, s.ID, ask.Session
+	}
+	if user == "" {
+		return scope, event, nil
+	}
+	found, err := directory.ResolveUser(tx, user)
 	if err != nil {
-		return nil, event, err
+		return scope, event, err
 	}
-	user, err := directory.ResolveUser(tx, s.User)
-	if err == nil {
-		err = mayHandle(by, &user)
+	if event.User = found.ID; scope.Session == "" {
+		scope.User = found.ID
 	}
-	event.User, event.Facts["session"] = s.User, handle
-	return []flow.Scope{{Session: s.ID}}, event, err
+	return scope, event, mayHandle(by, &found)
 }
 
 func wireSession(tx store.Tx, s *session.Session) (api.Session, error) {

@@ -193,8 +193,8 @@ type Session struct {
 	Apps    []Ref     `json:"apps"`
 }
 
-// EndSessions says which sessions end: those of a person, those that reached an app, one by its handle, or all. Exactly
-// one is set.
+// EndSessions says which sessions end: those of a person, one by its handle, or all. With App they go on without the app, and
+// App alone means in every session.
 type EndSessions struct {
 	User    string `json:"user,omitempty"`
 	App     string `json:"app,omitempty"`

@@ -127,17 +127,14 @@ func (d *Directory) look(ctx context.Context, name string) (*attempt, error) {
 	return a, err
 }
 
-// named finds who signs in by user name, or by an e-mail address that exactly one person has.
+// named finds who signs in by user name or by e-mail address.
 func named(tx store.Tx, name string) (User, error) {
 	user, _, err := Users.By(tx, "name", Normalise(name))
 	if !errors.Is(err, store.ErrNotFound) || !strings.Contains(name, "@") {
 		return user, err
 	}
-	found, _, err := Users.List(tx, store.Page{Index: "email", Value: Normalise(name), Limit: 2})
-	if err != nil || len(found) != 1 {
-		return User{}, errors.Join(err, store.ErrNotFound)
-	}
-	return found[0], nil
+	user, _, err = Users.By(tx, "email", Normalise(name))
+	return user, err
 }
 
 // checkPassword runs exactly one hash, whoever is asked for, and a second one when a right password's is to be upgraded.

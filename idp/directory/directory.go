@@ -37,7 +37,7 @@ var Roles = []string{"owner", "app_admin", "developer", "approver", "help_desk",
 
 // AddUser stores a new person and fills in id and times. A taken name gives a *store.ConflictError.
 func (d *Directory) AddUser(tx store.Tx, user User) (User, error) {
-	if err := CheckName(user.Name); err != nil {
+	if err := checkNewName(tx, &user); err != nil {
 		return user, err
 	}
 	if err := check(tx, &user); err != nil {
@@ -56,7 +56,7 @@ func (d *Directory) SetUser(tx store.Tx, user User) (User, error) {
 		return user, err
 	}
 	if Normalise(old.Name) != Normalise(user.Name) || user.Name == "" {
-		if err := CheckName(user.Name); err != nil {
+		if err := checkNewName(tx, &user); err != nil {
 			return user, err
 		}
 	}
@@ -125,6 +125,37 @@ func ResolveUser(tx store.Tx, nameOrID string) (User, error) {
 	return user, err
 }
 
+// checkNewName refuses a name that must not be given: unfit, or to be taken for another person's.
+func checkNewName(tx store.Tx, user *User) error {
+	if err := CheckName(user.Name); err != nil {
+		return err
+	}
+	alike, _, err := Users.List(tx, store.Page{Index: "look", Value: look(user.Name)})
+	for _, other := range alike {
+		if other.ID != user.ID && Normalise(other.Name) != Normalise(user.Name) { // the same name is the index's to refuse
+			return refuse("The user name %q looks like that of %q: choose another", user.Name, other.Name)
+		}
+	}
+	return err
+}
+
+// checkSignInNames refuses a name that is another person's e-mail address, and the reverse: both sign people in.
+func checkSignInNames(tx store.Tx, user *User) error {
+	for _, c := range []struct{ what, value, index string }{{"user name", user.Name, "email"}, {"e-mail address", user.Email, "name"}} {
+		if c.value == "" {
+			continue
+		}
+		other, _, err := Users.By(tx, c.index, Normalise(c.value))
+		if err == nil && other.ID != user.ID {
+			return refuse("%q signs in %q already: choose another %s", c.value, other.Name, c.what)
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
 // check refuses a record with unfit texts or with ids that nothing has.
 func check(tx store.Tx, user *User) error {
 	for what, text := range map[string]string{
@@ -146,6 +177,9 @@ func check(tx store.Tx, user *User) error {
 		}
 	}
 	if err := checkAttributes(user.Attributes); err != nil {
+		return err
+	}
+	if err := checkSignInNames(tx, user); err != nil {
 		return err
 	}
 	return checkHeld(tx, user)

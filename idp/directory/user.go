@@ -11,7 +11,8 @@ import (
 	"gatehouse/store"
 )
 
-// User is the record of a person. Name is unique after normalisation (NFKC and case folding, see Normalise).
+// User is the record of a person. Name and Email are unique after normalisation (NFKC and case folding, see Normalise), and
+// none is another person's other one.
 type User struct {
 	ID             string              `json:"id"` // "usr_…", never reused
 	Name           string              `json:"name"`
@@ -58,9 +59,12 @@ var Users = &store.Table[User]{
 	Name:    "user",
 	Version: 1,
 	Key:     func(u *User) string { return u.ID },
-	Unique:  map[string]func(*User) string{"name": func(u *User) string { return Normalise(u.Name) }},
+	Unique: map[string]func(*User) string{
+		"name":  func(u *User) string { return Normalise(u.Name) },
+		"email": func(u *User) string { return Normalise(u.Email) }, // it names the person to apps, and at sign-in
+	},
 	Lists: map[string]func(*User) []string{
-		"email":          func(u *User) []string { return optional(Normalise(u.Email)) },
+		"look":           func(u *User) []string { return optional(look(u.Name)) },
 		"profile":        func(u *User) []string { return optional(u.Profile) },
 		"permission_set": func(u *User) []string { return u.PermissionSets },
 		"group":          func(u *User) []string { return u.Groups },

@@ -7,12 +7,13 @@ import (
 	"gatehouse/store"
 )
 
-// Scope says what Withdraw takes back. Exactly one field is set.
+// Scope says what Withdraw takes back. User, Session or All say of which sessions; App narrows that down to an app's place in
+// them, so that the sessions themselves go on, and alone means in every session.
 type Scope struct {
-	User    string // every session of a user id
-	App     string // an app id's place in every session; the sessions themselves go on
-	Session string // the session with this record id
-	All     bool   // every session
+	User    string // user id
+	App     string // app id
+	Session string // record id
+	All     bool
 }
 
 // Withdraw ends sessions, or takes an app out of them, inside the caller's transaction: it is the one way to do so. It

@@ -80,7 +80,7 @@ func (c *Client) Fetch(ctx context.Context, address string) ([]byte, error) {
 
 func read(u *url.URL, response *http.Response) ([]byte, error) {
 	if response.StatusCode != http.StatusOK {
-		return nil, &Error{Text: fmt.Sprintf("%s answered %q instead of the metadata: check the address, or upload the file.", u.Host, response.Status)}
+		return nil, &Error{Text: fmt.Sprintf("%s answered with status %d instead of the metadata: check the address, or upload the file.", u.Host, response.StatusCode)}
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, MaxBytes+1))
 	if err != nil {

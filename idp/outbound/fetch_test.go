@@ -1,7 +1,9 @@
 package outbound
 
 import (
+	"bufio"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -80,5 +82,28 @@ func TestPlainHTTPNeedsAnAllowedNetwork(t *testing.T) {
 		if err := NewFetcher(loopback()).control(ctx, "tcp", c.address, nil); !errors.Is(err, c.want) {
 			t.Errorf("%+v: got %v", c, err)
 		}
+	}
+}
+
+// The other server chooses the words of its status line: they are not shown to whoever gave the address.
+func TestStatusWordsAreNotRepeated(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		connection, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer connection.Close()
+		_, _ = bufio.NewReader(connection).ReadString('\n')
+		_, _ = connection.Write([]byte("HTTP/1.1 404 Call 0900 now\r\nContent-Length: 0\r\n\r\n"))
+	}()
+	client := NewFetcher(loopback())
+	_, err = client.Fetch(t.Context(), "http://"+listener.Addr().String()+"/metadata")
+	if err == nil || strings.Contains(err.Error(), "0900") || !strings.Contains(err.Error(), "status 404") {
+		t.Errorf("error: %v", err)
 	}
 }

@@ -1,0 +1,45 @@
+package admin
+
+import (
+	"net/http"
+	"reflect"
+	"slices"
+
+	"gatehouse/idp/directory"
+	"gatehouse/idp/flow"
+	"gatehouse/sp"
+)
+
+// The route table says which role may call an action at all. What depends on whom or what it is about stands here: mayHandle
+// for people, mayChangeApp for apps, and every change passes one of them.
+
+// all tells whether the actor may do everything: an owner, or who came through the socket.
+func (b By) all() bool { return b.onSocket() || slices.Contains(b.Roles, RoleOwner) }
+
+// mayHandle keeps people without the owner role from taking over those who hold one, and from handing roles out.
+func mayHandle(by By, user *directory.User) error {
+	if by.all() || len(user.Roles) == 0 || user.ID == by.ID {
+		return nil
+	}
+	return refused(http.StatusForbidden, "needs_owner", "roles", "%s has a role, so only an owner may do this: ask one.", user.Name)
+}
+
+// mayChangeApp keeps the built-in apps, through which an organisation's owners get in, to the owners, and a developer to the
+// definition of the apps that they registered. Before is the zero value for a new app.
+func mayChangeApp(by By, before, after *sp.App) error {
+	switch {
+	case by.all():
+		return nil
+	case flow.IsBuiltin(after.ID):
+		return refused(http.StatusForbidden, "needs_owner", "app", "%s is part of Gatehouse, so only an owner may change it: ask one.", after.Definition.Name)
+	case Allows(by.Roles, AppsWrite):
+		return nil
+	case after.CreatedBy != by.ID:
+		return refused(http.StatusForbidden, "not_yours", "app", "Somebody else registered %s: ask them, or an app administrator, to change it.", after.Definition.Name)
+	case before.ID == "" && after.State == sp.Pending && reflect.DeepEqual(after.Policy, sp.Policy{PermittedUsers: sp.PermitPreauthorized}):
+		return nil
+	case before.ID == "" || before.State != after.State || !reflect.DeepEqual(before.Policy, after.Policy):
+		return refused(http.StatusForbidden, "needs_app_admin", "", "Who may enter an app, and whether it is open, is for an app administrator to say: ask one.")
+	}
+	return nil
+}

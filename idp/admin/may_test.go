@@ -1,0 +1,145 @@
+package admin
+
+import (
+	"testing"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/flow"
+	"gatehouse/sp"
+)
+
+// TestBuiltinAppsAreForOwners: an app administrator could otherwise shut the owners out of the console.
+func TestBuiltinAppsAreForOwners(t *testing.T) {
+	w := newWorld(t)
+	owner, appAdmin := w.person("ada", RoleOwner), w.person("abe", RoleAppAdmin)
+	for _, id := range []string{flow.Portal, flow.Account, flow.Console} {
+		_, err := w.SetApp(t.Context(), appAdmin, id, map[string]string{"policy.min_level": "low"})
+		refusal(t, err, 403, "needs_owner", "app")
+		_, err = w.BlockApp(t.Context(), appAdmin, id)
+		refusal(t, err, 409, "builtin", "app")
+		_, err = w.SetApp(t.Context(), owner, id, map[string]string{"policy.min_level": "low"})
+		must(t, err)
+	}
+	id := w.app("benefits")
+	_, err := w.SetApp(t.Context(), appAdmin, id, map[string]string{"policy.min_level": "low"})
+	must(t, err)
+}
+
+// TestDevelopersRegister: what a developer adds waits for approval; of their own app they change the definition alone.
+func TestDevelopersRegister(t *testing.T) {
+	w := newWorld(t)
+	dev, other, appAdmin := w.person("dev", RoleDeveloper), w.person("eve", RoleDeveloper), w.person("abe", RoleAppAdmin)
+	added, err := w.AddApp(t.Context(), dev, api.NewApp{Metadata: metadataOf("https://a.example/md", "https://a.example/acs"), Name: "a"})
+	if must(t, err); added.App.State != string(sp.Pending) || added.App.PermittedUsers != sp.PermitPreauthorized {
+		t.Fatalf("added as %+v", added.App)
+	}
+	id := added.App.ID
+	_, err = w.AddApp(t.Context(), dev, api.NewApp{Metadata: metadataOf("https://b.example/md", "https://b.example/acs"), Set: map[string]string{"policy.permitted_users": "all"}})
+	refusal(t, err, 403, "needs_app_admin", "")
+	_, err = w.SetApp(t.Context(), dev, id, map[string]string{"description": "Mine.", "saml.sign": "assertion"})
+	must(t, err)
+	for _, forbidden := range []map[string]string{{"policy.permitted_users": "all"}, {"description": "x", "policy.min_level": "low", "policy.not_after": "2999-01-01"}} {
+		_, err = w.SetApp(t.Context(), dev, id, forbidden)
+		refusal(t, err, 403, "needs_app_admin", "")
+	}
+	_, err = w.SetApp(t.Context(), other, id, map[string]string{"description": "Not mine."})
+	refusal(t, err, 403, "not_yours", "app")
+	_, _, err = w.Upgrade(t.Context(), other, id, api.NewApp{Metadata: metadataOf("https://a.example/md", "https://evil.example/acs")}, true)
+	refusal(t, err, 403, "not_yours", "app")
+	_, err = w.ApproveApp(t.Context(), dev, id)
+	refusal(t, err, 403, "needs_app_admin", "")
+	_, err = w.RemoveApp(t.Context(), dev, id)
+	refusal(t, err, 403, "needs_app_admin", "")
+	if shown, err := w.App(t.Context(), id); err != nil || shown.State != string(sp.Pending) || shown.Description != "Mine." {
+		t.Errorf("%+v, %v", shown, err)
+	}
+	_, err = w.ApproveApp(t.Context(), appAdmin, id)
+	must(t, err)
+	_, _, err = w.Upgrade(t.Context(), dev, id, api.NewApp{Metadata: metadataOf("https://a.example/md", "https://a.example/other")}, true)
+	must(t, err)
+	if shown, err := w.App(t.Context(), id); err != nil || shown.State != string(sp.Active) {
+		t.Errorf("after an upgrade: %+v, %v", shown, err)
+	}
+}
+
+// TestWhoEndsSessions: those who look after people end a person's, those who look after apps an app's, nobody but an owner all.
+func TestWhoEndsSessions(t *testing.T) {
+	w := newWorld(t)
+	id := w.app("benefits")
+	owner, helpDesk, appAdmin, ana := w.person("ada", RoleOwner), w.person("hal", RoleHelpDesk), w.person("abe", RoleAppAdmin), w.person("ana")
+	s := w.signIn(ana.ID, id)
+	ownerSession := w.signIn(owner.ID, id)
+	for _, c := range []struct {
+		by  By
+		ask api.EndSessions
+		ok  bool
+	}{
+		{helpDesk, api.EndSessions{All: true}, false},
+		{appAdmin, api.EndSessions{All: true}, false},
+		{helpDesk, api.EndSessions{App: "benefits"}, false},
+		{appAdmin, api.EndSessions{User: "ana"}, false},
+		{appAdmin, api.EndSessions{Session: s.Handle}, false},
+		{helpDesk, api.EndSessions{User: "ada"}, false},
+		{helpDesk, api.EndSessions{Session: ownerSession.Handle}, false},
+		{helpDesk, api.EndSessions{App: "benefits", User: "ada"}, false},
+		{appAdmin, api.EndSessions{App: "benefits", Session: s.Handle}, true},
+		{appAdmin, api.EndSessions{App: "benefits"}, true},
+		{helpDesk, api.EndSessions{Session: s.Handle}, true},
+		{helpDesk, api.EndSessions{User: "ana"}, true},
+		{owner, api.EndSessions{All: true}, true},
+	} {
+		_, err := w.EndSessions(t.Context(), c.by, c.ask)
+		if c.ok {
+			must(t, err)
+		} else if public := asPublic(err); public == nil || public.Status != 403 || public.Reason != "needs_owner" {
+			t.Errorf("%s %+v: %v", c.by.Name, c.ask, err)
+		}
+	}
+}
+
+// TestOwnPassword: a session that was left open must not become a password.
+func TestOwnPassword(t *testing.T) {
+	w := newWorld(t)
+	owner, helpDesk := w.person("ada", RoleOwner), w.person("hal", RoleHelpDesk)
+	_, err := w.ResetPassword(t.Context(), owner, "ada", "a whole new password")
+	refusal(t, err, 409, "own_password", "password")
+	_, err = w.ResetPassword(t.Context(), helpDesk, "hal", "a whole new password")
+	refusal(t, err, 409, "own_password", "password")
+	_, err = w.ResetPassword(t.Context(), owner, "hal", "a whole new password")
+	must(t, err)
+	_, err = w.ResetPassword(t.Context(), socket, "ada", "a whole new password")
+	must(t, err)
+}
+
+// TestNamesOfOthers: nobody gets a name or an address that is, or looks like, another person's.
+func TestNamesOfOthers(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.AddUser(t.Context(), socket, api.NewUser{Name: "ana", Email: "ana@example.org"})
+	must(t, err)
+	for _, c := range []struct {
+		user          api.NewUser
+		status        int
+		reason, field string
+	}{
+		{api.NewUser{Name: "\u0430n\u0430"}, 400, "bad_value", ""},      // two scripts
+		{api.NewUser{Name: "\u0430\u043f\u0430"}, 400, "bad_value", ""}, // Cyrillic alone
+		{api.NewUser{Name: "\u03b1\u03b7\u03b1"}, 400, "bad_value", ""}, // Greek alone
+		{api.NewUser{Name: "ANA"}, 409, "exists", "name"},
+		{api.NewUser{Name: "ben", Email: "Ana@Example.org"}, 409, "exists", "email"},
+		{api.NewUser{Name: "ana@example.org"}, 400, "bad_value", ""},
+		{api.NewUser{Name: "ana@example.net", Email: "ana"}, 400, "bad_value", ""},
+	} {
+		_, err := w.AddUser(t.Context(), socket, c.user)
+		refusal(t, err, c.status, c.reason, c.field)
+	}
+	_, err = w.AddUser(t.Context(), socket, api.NewUser{Name: "anna", Email: "anna@example.org"})
+	must(t, err)
+	_, err = w.AddUser(t.Context(), socket, api.NewUser{Name: "\u043e\u043b\u0435\u0433"})
+	must(t, err)
+	_, err = w.SetUser(t.Context(), socket, "anna", map[string]string{"email": "ana@example.org"})
+	refusal(t, err, 409, "exists", "email")
+	_, err = w.SetUser(t.Context(), socket, "anna", map[string]string{"name": "ana@example.org"})
+	refusal(t, err, 400, "bad_value", "")
+	_, err = w.SetUser(t.Context(), socket, "ana", map[string]string{"name": "ana@example.org"})
+	must(t, err) // her own address
+}
