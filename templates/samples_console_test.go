@@ -96,6 +96,10 @@ func appPageSamples() []sample {
 		{"app_activity", func(w io.Writer) error {
 			return AppActivity(w, AppActivityPage{Shell: head(), App: benefits, Events: events(), AllHref: "/admin/audit?app=app_1"})
 		}},
+		{"app_sessions", func(w io.Writer) error {
+			row := AppSessionRow{SessionRow: SessionRow{Handle: "ses_1", Device: "Firefox on Linux", Address: "192.0.2.7", Level: "standard", Started: moment, Seen: moment}, Person: "ana", PersonHref: "/admin/users/usr_a"}
+			return AppSessions(w, AppSessionsPage{Shell: shell("Sessions", SectionApps), App: benefits, Rows: []AppSessionRow{row, {Person: longName}}, EndAction: "/e", EndAllAction: "/ea"})
+		}},
 		{"app_danger", func(w io.Writer) error {
 			return AppDanger(w, AppDangerPage{Shell: head(), App: benefits, ApproveAction: "/a", BlockAction: "/b", UnblockAction: "/u", RemoveAction: "/r", Errors: Errors{{"name", "The name does not match: type it exactly."}}})
 		}},
