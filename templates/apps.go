@@ -204,6 +204,41 @@ type AppSessionRow struct {
 // AppSessions writes the sessions that reached an app.
 func AppSessions(w io.Writer, p AppSessionsPage) error { return render(w, "app_sessions", p) }
 
+// ReachRow is one person at one app. Href explains the decision.
+type ReachRow struct {
+	Name      string // of the person, or of the app
+	NameHref  string
+	Through   string
+	Until     time.Time // zero: no end
+	Outcome   string    // "allow", "step_up" or "refuse"
+	Text      string
+	ExplainTo string
+}
+
+// AppPeoplePage lists the people whom an app permits.
+type AppPeoplePage struct {
+	Shell
+	App   AppHead
+	Rows  []ReachRow
+	Pager Pager
+}
+
+// AppPeople writes the people whom an app permits.
+func AppPeople(w io.Writer, p AppPeoplePage) error { return render(w, "app_people", p) }
+
+// ExplainPage asks for `user`, `app`, `ip` and `at` by GET, and shows the decision about them once Outcome is set.
+type ExplainPage struct {
+	Shell
+	User, App, IP, At string
+	Outcome           string // "allow", "step_up" or "refuse"; empty: nothing was asked yet
+	Text              string
+	Rules             []RuleRow
+	Errors            Errors
+}
+
+// Explain writes the page that explains a decision.
+func Explain(w io.Writer, p ExplainPage) error { return render(w, "explain", p) }
+
 // AppDangerPage approves, blocks, unblocks and removes an app. RemoveAction posts `name`, which must equal the app's. An empty action
 // hides its form.
 type AppDangerPage struct {

@@ -70,6 +70,8 @@ type UserPage struct {
 	Facts         []Fact
 	Sessions      []SessionRow
 	Events        []EventRow
+	Reach         []ReachRow // the apps that permit the person
+	ReachMore     bool       // there are more
 	DisableAction string
 	EnableAction  string
 	ResetAction   string

@@ -24,6 +24,8 @@ type page struct {
 
 var declared = map[string]page{
 	"signin":       {"card", SignInPage{}},
+	"app_people":   {"console", AppPeoplePage{}},
+	"explain":      {"console", ExplainPage{}},
 	"app_sessions": {"console", AppSessionsPage{}},
 	"consent":      {"card", ConsentPage{}},
 	"message":      {"card", MessagePage{}},

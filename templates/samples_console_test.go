@@ -96,6 +96,14 @@ func appPageSamples() []sample {
 		{"app_activity", func(w io.Writer) error {
 			return AppActivity(w, AppActivityPage{Shell: head(), App: benefits, Events: events(), AllHref: "/admin/audit?app=app_1"})
 		}},
+		{"app_people", func(w io.Writer) error {
+			rows := []ReachRow{{Name: "ana", NameHref: "/u", Through: "profile Employees", Outcome: "allow", Text: "ana would get in.", ExplainTo: "/e"}, {Name: longName, Through: "on request", Until: moment, Outcome: "refuse", Text: "No."}}
+			return AppPeople(w, AppPeoplePage{Shell: shell("People", SectionApps), App: benefits, Rows: rows, Pager: Pager{NextHref: "?after=x"}})
+		}},
+		{"explain", func(w io.Writer) error {
+			return Explain(w, ExplainPage{Shell: shell("Explain", SectionExplain), User: "ana", App: "Payroll", Outcome: "refuse", Text: "You are not among the people who may use this app.",
+				Rules: []RuleRow{{"app_state", "allow", "the app is active", ""}, {"permitted_users", "refuse", "nobody is permitted", "permit the person"}}})
+		}},
 		{"app_sessions", func(w io.Writer) error {
 			row := AppSessionRow{SessionRow: SessionRow{Handle: "ses_1", Device: "Firefox on Linux", Address: "192.0.2.7", Level: "standard", Started: moment, Seen: moment}, Person: "ana", PersonHref: "/admin/users/usr_a"}
 			return AppSessions(w, AppSessionsPage{Shell: shell("Sessions", SectionApps), App: benefits, Rows: []AppSessionRow{row, {Person: longName}}, EndAction: "/e", EndAllAction: "/ea"})

@@ -29,6 +29,7 @@ const (
 	SectionPermissionSets = "permission-sets"
 	SectionGroups         = "groups"
 	SectionAudit          = "audit"
+	SectionExplain        = "explain"
 	SectionSettings       = "settings"
 	SectionKeys           = "keys"
 )

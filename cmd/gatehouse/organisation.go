@@ -33,32 +33,72 @@ func (c *cli) metadataCommand() *cobra.Command {
 	}
 }
 
+// explaining are the flags of `explain`.
+type explaining struct{ app, ip, at string }
+
 func (c *cli) explainCommand() *cobra.Command {
-	var ip, at string
+	var e explaining
 	command := &cobra.Command{
-		Use: "explain USER APP", Short: "would this person get into this app, and why", Args: exactly(2),
+		Use:   "explain USER [APP] | --app APP",
+		Short: "would this person get into this app, and why; which apps can they open; who can open an app",
+		Args:  cobra.MaximumNArgs(2),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
-			moment, err := parseMoment("--at", at, time.Time{})
-			if err != nil {
+			at, err := parseMoment("--at", e.at, time.Time{})
+			switch {
+			case err != nil:
 				return err
-			}
-			e, err := client.Explain(command.Context(), args[0], args[1], ip, moment)
-			if err != nil {
-				return err
-			}
-			return c.show(e, func() error {
-				fmt.Fprintf(c.out, "%s: %s\n\n", e.Outcome, plain(e.Text))
-				var rows [][]string
-				for _, r := range e.Rules {
-					rows = append(rows, []string{r.Rule, r.Outcome, r.Detail, r.Remedy})
+			case e.app != "" && len(args) == 0:
+				return c.reached(func(after string) (api.List[api.Reach], error) {
+					return client.WhoOpens(command.Context(), e.app, e.ip, at, after)
+				})
+			case e.app == "" && len(args) == 1:
+				return c.reached(func(after string) (api.List[api.Reach], error) {
+					return client.WhatOpens(command.Context(), args[0], e.ip, at, after)
+				})
+			case e.app == "" && len(args) == 2:
+				answer, err := client.Explain(command.Context(), args[0], args[1], e.ip, at)
+				if err != nil {
+					return err
 				}
-				return c.table([]string{"RULE", "OUTCOME", "WHY", "WHAT WOULD CHANGE IT"}, rows)
-			})
+				return c.explanation(answer)
+			}
+			return usagef("write it like this: gatehouse explain USER APP, gatehouse explain USER, or gatehouse explain --app APP")
 		}),
 	}
-	command.Flags().StringVar(&ip, "ip", "", "from this address; without it, rules about addresses refuse")
-	command.Flags().StringVar(&at, "at", "", "at this moment, such as 2027-01-31T18:00:00Z; default: now")
+	f := command.Flags()
+	f.StringVar(&e.app, "app", "", "everybody who can open this app")
+	f.StringVar(&e.ip, "ip", "", "from this address; without it, rules about addresses refuse")
+	f.StringVar(&e.at, "at", "", "at this moment, such as 2027-01-31T18:00:00Z; default: now")
 	return command
+}
+
+func (c *cli) explanation(e api.Explanation) error {
+	return c.show(e, func() error {
+		fmt.Fprintf(c.out, "%s: %s\n\n", e.Outcome, plain(e.Text))
+		var rows [][]string
+		for _, r := range e.Rules {
+			rows = append(rows, []string{r.Rule, r.Outcome, r.Detail, r.Remedy})
+		}
+		return c.table([]string{"RULE", "OUTCOME", "WHY", "WHAT WOULD CHANGE IT"}, rows)
+	})
+}
+
+func (c *cli) reached(page func(after string) (api.List[api.Reach], error)) error {
+	list, err := all(page)
+	if err != nil {
+		return err
+	}
+	return c.show(list, func() error {
+		var rows [][]string
+		for _, r := range list.Items {
+			through := r.Through
+			if !r.Until.IsZero() {
+				through += " until " + stamp(r.Until)
+			}
+			rows = append(rows, []string{r.User.Name, r.App.Name, r.Outcome, r.Reason, through})
+		}
+		return c.table([]string{"USER", "APP", "OUTCOME", "REASON", "THROUGH"}, rows)
+	})
 }
 
 // parseMoment reads a time, a date, or with a base a period that ends there.

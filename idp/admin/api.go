@@ -44,6 +44,20 @@ func (a *Admin) rows() []row {
 			return do.SetApp(c.ctx(), c.forced(change), c.path("app"), change.Set)
 		})},
 		{Method: "DELETE", Path: "/apps/{app}", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.RemoveApp(c.ctx(), c.by(), c.path("app")) }},
+		{Method: "GET", Path: "/apps/{app}/people", Permission: UsersRead, Action: func(c *call) (any, error) {
+			ask, err := c.reach()
+			if err != nil {
+				return nil, err
+			}
+			return do.WhoOpens(c.ctx(), c.path("app"), ask)
+		}},
+		{Method: "GET", Path: "/users/{user}/apps", Permission: UsersRead, Action: func(c *call) (any, error) {
+			ask, err := c.reach()
+			if err != nil {
+				return nil, err
+			}
+			return do.WhatOpens(c.ctx(), c.path("user"), ask)
+		}},
 		{Method: "GET", Path: "/attempts", Permission: AuditRead, Action: func(c *call) (any, error) { return do.Attempts(c.ctx()) }},
 		{Method: "GET", Path: "/apps/{app}/export", Permission: AppsRead, Action: func(c *call) (any, error) { return do.ExportApp(c.ctx(), c.path("app")) }},
 		{Method: "POST", Path: "/apps/{app}/block", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.BlockApp(c.ctx(), c.by(), c.path("app")) }},
@@ -105,18 +119,25 @@ func (n *named[T]) rows(do *Actions, path string) []row {
 }
 
 func (a *Admin) explain(c *call) (any, error) {
-	var address netip.Addr
-	if ip := c.query("ip"); ip != "" {
-		var err error
-		if address, err = netip.ParseAddr(ip); err != nil {
-			return nil, badValue("ip", "%.60q is not an IP address: write it like 192.0.2.7.", ip)
-		}
-	}
-	at, err := c.time("at")
+	ask, err := c.reach()
 	if err != nil {
 		return nil, err
 	}
-	return a.Actions.Explain(c.ctx(), c.query("user"), c.query("app"), address.Unmap(), at)
+	return a.Actions.Explain(c.ctx(), c.query("user"), c.query("app"), ask.Address, ask.At)
+}
+
+// reach reads from where and when a decision is asked for.
+func (c *call) reach() (Reach, error) {
+	ask := Reach{After: c.query("after"), Limit: c.limit()}
+	var err error
+	if ip := c.query("ip"); ip != "" {
+		if ask.Address, err = netip.ParseAddr(ip); err != nil {
+			return ask, badValue("ip", "%.60q is not an IP address: write it like 192.0.2.7.", ip)
+		}
+		ask.Address = ask.Address.Unmap()
+	}
+	ask.At, err = c.time("at")
+	return ask, err
 }
 
 func (a *Admin) auditList(c *call) (any, error) {

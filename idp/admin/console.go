@@ -29,6 +29,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 		get("/apps/{app}", AppsRead, a.appPage),
 		get("/apps/{app}/access", UsersRead, a.appAccess),
 		post("/apps/{app}/access", AppsWrite, a.appAccessSave),
+		get("/apps/{app}/people", UsersRead, a.appPeople),
 		get("/apps/{app}/settings", AppsRead, a.appSettings),
 		post("/apps/{app}/settings", AppsRegister, a.appSettingsSave),
 		get("/apps/{app}/metadata", AppsRead, a.appMetadata),
@@ -55,6 +56,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 		post("/users/{user}/sessions/end", SessionsEnd, a.userEndSession),
 		post("/users/{user}/sessions/end-all", SessionsEnd, a.userEndSessions),
 
+		get("/explain", UsersRead, a.explainPage),
 		get("/audit", AuditRead, a.auditPage),
 		get("/audit/{code}", AuditRead, a.trace),
 		get("/settings", SettingsRead, a.settings),

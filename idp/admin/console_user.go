@@ -68,6 +68,9 @@ func (a *Admin) showUser(w http.ResponseWriter, r *http.Request, user *api.User,
 	if err := a.userPast(r, user, &page); err != nil {
 		return err
 	}
+	if err := a.userReach(r, user, &page); err != nil {
+		return err
+	}
 	return web.Page(w, r, statusOf(errs), web.CSP{}, func(b *web.Buffer) error { return templates.User(b, page) })
 }
 

@@ -72,6 +72,24 @@ func (c *Client) ExportApp(ctx context.Context, app string) (Package, error) {
 	return callAt[Package](ctx, c, http.MethodGet, "apps", app, "export", nil)
 }
 
+// WhoOpens lists the people whom an app permits, with what would happen at their click from an address at a moment.
+func (c *Client) WhoOpens(ctx context.Context, app, ip string, at time.Time, after string) (List[Reach], error) {
+	return c.reach(ctx, "apps", app, "people", query("ip", ip, "at", stamp(at), "after", after, "limit", "1000"))
+}
+
+func (c *Client) reach(ctx context.Context, kind, ref, what string, query url.Values) (List[Reach], error) {
+	target, err := c.at(ctx, kind, ref, what)
+	if err != nil {
+		return List[Reach]{}, err
+	}
+	return call[List[Reach]](ctx, c, http.MethodGet, target, query, nil)
+}
+
+// WhatOpens lists the apps that permit a person, likewise.
+func (c *Client) WhatOpens(ctx context.Context, user, ip string, at time.Time, after string) (List[Reach], error) {
+	return c.reach(ctx, "users", user, "apps", query("ip", ip, "at", stamp(at), "after", after, "limit", "1000"))
+}
+
 // Explain tells whether a person would get into an app from an address at a moment; empty values: anywhere, now.
 func (c *Client) Explain(ctx context.Context, user, app, ip string, at time.Time) (Explanation, error) {
 	return call[Explanation](ctx, c, http.MethodGet, "/explain", query("user", user, "app", app, "ip", ip, "at", stamp(at)), nil)

@@ -284,6 +284,17 @@ type Weighed struct {
 	Remedy  string `json:"remedy,omitempty"`
 }
 
+// Reach is one person at one app: what lets them in, and what would happen at their click. Until is when access on request ends.
+type Reach struct {
+	User    Ref       `json:"user"`
+	App     Ref       `json:"app"`
+	Through string    `json:"through,omitempty"`
+	Until   time.Time `json:"until,omitzero"`
+	Outcome string    `json:"outcome"` // allow, step_up, refuse
+	Reason  string    `json:"reason,omitempty"`
+	Text    string    `json:"text"`
+}
+
 // Version is the server's version.
 type Version struct {
 	Version string `json:"version"`

@@ -3,8 +3,10 @@ package flow
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
 	"gatehouse/idp/grants"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
@@ -42,32 +44,46 @@ func Opens(visitor *Facts, app *sp.App) bool {
 	return Next(at(visitor, app)).Kind != StepRefuse
 }
 
+// Candidates are the ids of the active apps whose policy names a person, or permits everybody, and of those that they were granted
+// on request: sorted, each once, without the built-in ones. Whether one opens is for Next to say.
+func (e *Engine) Candidates(tx store.Tx, user *directory.User) ([]string, error) {
+	var ids []string
+	person := person(user)
+	for _, audience := range person.Audiences() {
+		err := e.facts.apps.Each(tx, sp.Apps, store.Page{Index: "audience", Value: audience}, func(app *sp.App) error {
+			ids = append(ids, app.ID)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	err := grants.Accesses.Each(tx, store.Page{Index: "user", Value: user.ID}, func(_ string, access *grants.Access) error {
+		ids = append(ids, access.App)
+		return nil
+	})
+	ids = slices.DeleteFunc(ids, IsBuiltin)
+	slices.Sort(ids)
+	return slices.Compact(ids), err
+}
+
 // AppsFor lists the active apps that a click of the visitor would lead into, perhaps over a stronger sign-in. The records are
 // read-only.
 func (e *Engine) AppsFor(ctx context.Context, visitor *Facts) ([]*sp.App, error) {
 	var apps []*sp.App
-	seen := map[string]bool{}
-	add := func(app *sp.App) error {
-		if !seen[app.ID] && Opens(visitor, app) {
-			apps = append(apps, app)
-		}
-		seen[app.ID] = true
-		return nil
-	}
 	err := e.Store.View(ctx, func(tx store.Tx) error {
-		person := person(visitor.User)
-		for _, audience := range person.Audiences() {
-			if err := e.facts.apps.Each(tx, sp.Apps, store.Page{Index: "audience", Value: audience}, add); err != nil {
-				return err
-			}
+		apps = nil
+		ids, err := e.Candidates(tx, visitor.User)
+		if err != nil {
+			return err
 		}
-		for _, granted := range visitor.Granted {
-			app, _, err := e.facts.apps.Get(tx, sp.Apps, granted.App)
-			if err == nil {
-				err = add(app)
-			}
+		for _, id := range ids {
+			app, _, err := e.facts.apps.Get(tx, sp.Apps, id)
 			if err := absent(err); err != nil {
 				return err
+			}
+			if app != nil && Opens(visitor, app) {
+				apps = append(apps, app)
 			}
 		}
 		return nil

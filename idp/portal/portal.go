@@ -76,7 +76,7 @@ func (h *Handlers) visible(ctx context.Context, r *http.Request) (apps, recent [
 		return nil, nil, err
 	}
 	apps, err = h.Engine.AppsFor(ctx, facts)
-	apps = slices.DeleteFunc(apps, func(app *sp.App) bool { return flow.IsBuiltin(app.ID) || !launchable(app) })
+	apps = slices.DeleteFunc(apps, func(app *sp.App) bool { return !launchable(app) })
 	slices.SortFunc(apps, func(a, b *sp.App) int {
 		return strings.Compare(strings.ToLower(a.Definition.Name), strings.ToLower(b.Definition.Name))
 	})
