@@ -51,7 +51,10 @@ func (a *Admin) consoleRoutes() []web.Route {
 		post("/users/{user}/sessions/end", SessionsEnd, a.userEndSession),
 		post("/users/{user}/sessions/end-all", SessionsEnd, a.userEndSessions),
 
+		get("/usage", AppsRead, a.usagePage),
 		get("/audit", AuditRead, a.auditPage),
+		get("/audit/export", AuditRead, a.auditDownload),
+		get("/audit/verify", AuditRead, a.auditVerifyPage),
 		get("/audit/{code}", AuditRead, a.trace),
 		get("/settings", SettingsRead, a.settings),
 		post("/settings", SettingsWrite, a.settingsSave),

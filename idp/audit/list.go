@@ -56,7 +56,8 @@ func List(tx store.Tx, filter Filter) ([]Event, string, error) {
 	return listNodes(tx, &filter)
 }
 
-func (f *Filter) matches(event *Event) bool {
+// Matches tells whether the filter chooses an event.
+func (f *Filter) Matches(event *Event) bool {
 	kind := f.Kind == "" || event.Kind == f.Kind || strings.HasSuffix(f.Kind, ".") && strings.HasPrefix(event.Kind, f.Kind)
 	for _, pair := range [...][2]string{
 		{f.App, event.App}, {f.User, event.User}, {f.Actor, event.Actor}, {f.Outcome, event.Outcome}, {f.Reason, event.Reason}, {f.Code, event.Code},
@@ -104,7 +105,7 @@ func listIndex(tx store.Tx, filter *Filter, prefix []byte) ([]Event, string, err
 		if err != nil {
 			return err
 		}
-		if filter.matches(&event) {
+		if filter.Matches(&event) {
 			events = append(events, event)
 		}
 		if looked++; len(events) == filter.Limit || looked == maxLooked {
@@ -176,7 +177,7 @@ func listChain(tx store.Tx, filter *Filter, at *position, bound int) ([]Event, e
 		if event.Time.Before(filter.Since.Add(-clockBack)) {
 			return store.ErrStop
 		}
-		if filter.matches(&event) {
+		if filter.Matches(&event) {
 			events = append(events, event)
 		}
 		if bound--; len(events) == filter.Limit || bound <= 0 {
