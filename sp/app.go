@@ -45,7 +45,16 @@ type Definition struct {
 	MobileStartURL string `json:"mobile_start_url,omitempty"`
 	Platform       string `json:"platform,omitempty"`
 	Contact        string `json:"contact,omitempty"`
-	SAML           *SAML  `json:"saml,omitempty"`
+
+	CustomAttributes []CustomAttribute `json:"custom_attributes,omitempty"`
+	SAML             *SAML             `json:"saml,omitempty"`
+}
+
+// CustomAttribute is an attribute of the developer's making, told to the app whatever its protocol. Source is the name of a user
+// attribute or a CEL expression over `user`.
+type CustomAttribute struct {
+	Name   string `json:"name"`
+	Source string `json:"source"`
 }
 
 // SAML is what the app's metadata says, and the local settings that go beyond it. Replacing the metadata keeps Settings.

@@ -147,6 +147,26 @@ func (s *SAML) Attributes() []Attribute {
 	return list
 }
 
+// Released lists all that a SAML app may be told, within the policy's upper bound: saml.attributes, then the custom attributes,
+// in the basic format where their name allows it.
+func (a *App) Released() []Attribute {
+	list := a.Definition.SAML.Attributes()
+	for _, custom := range a.Definition.CustomAttributes {
+		format := FormatBasic
+		if !xmlName(custom.Name) {
+			format = FormatUnspecified
+		}
+		list = append(list, Attribute{Name: custom.Name, Format: format, Source: custom.Source})
+	}
+	return slices.DeleteFunc(list, func(one Attribute) bool { return !a.Policy.releases(&one) })
+}
+
+// releases tells whether the upper bound allows an attribute: by name, friendly name or source.
+func (p *Policy) releases(a *Attribute) bool {
+	return p.Attributes == nil || slices.Contains(p.Attributes, a.Name) || slices.Contains(p.Attributes, a.Source) ||
+		a.FriendlyName != "" && slices.Contains(p.Attributes, a.FriendlyName)
+}
+
 // defaultAttributes is the release of a new app: the names that most service providers understand.
 func defaultAttributes() []Attribute {
 	return []Attribute{

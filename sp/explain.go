@@ -96,12 +96,12 @@ func (p *Policy) permittedWords(a Access) string {
 	if by := p.permittedBy(a); by != "" {
 		return by
 	}
-	switch lists := len(p.Users) + len(p.Profiles) + len(p.PermissionSets) + len(p.Groups); {
+	switch {
 	case p.PermittedUsers != PermitPreauthorized:
 		return "the policy does not say who is permitted"
 	case !a.Granted.IsZero():
 		return "the access that was granted on request ended " + moment(a.Granted)
-	case lists == 0:
+	case p.LetsNobodyIn():
 		return "nobody is permitted"
 	}
 	return fmt.Sprintf("not among the permitted %d profiles, %d permission sets, %d groups and %d people",

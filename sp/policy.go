@@ -245,6 +245,11 @@ func (p *Policy) permittedBy(a Access) string {
 	return ""
 }
 
+// LetsNobodyIn tells whether the policy permits only chosen people and none is chosen.
+func (p *Policy) LetsNobodyIn() bool {
+	return p.PermittedUsers == PermitPreauthorized && len(p.Users)+len(p.Profiles)+len(p.PermissionSets)+len(p.Groups) == 0
+}
+
 // profileAddress applies the profile's ranges unless the app's policy relaxes them; the app's own ranges always hold. Where a
 // second factor lifts them, a weaker session is asked for it.
 func (p *Policy) profileAddress(a Access) Outcome {

@@ -27,7 +27,27 @@ func definitionSettings() []Setting {
 			func(a *App) *string { return &a.Definition.Platform }),
 		text("contact", "Contact", "Whom to ask about the app.",
 			func(a *App) *string { return &a.Definition.Contact }),
+		customAttributes(),
 	}
+}
+
+// customAttributes is told beside saml.attributes, and in ID tokens.
+func customAttributes() Setting {
+	return Setting{Key: "custom_attributes", Label: "Custom attributes", Kind: KindJSON, Default: "none",
+		Help: "JSON array of {name, source}: attributes of your own making, at most 128.",
+		get: func(a *App) string {
+			if len(a.Definition.CustomAttributes) == 0 {
+				return ""
+			}
+			return formatJSON(a.Definition.CustomAttributes)
+		},
+		set: func(a *App, v string) error {
+			parsed, err := parseCustomAttributes(v)
+			if err == nil {
+				a.Definition.CustomAttributes = parsed
+			}
+			return err
+		}}
 }
 
 func setName(a *App, v string) error {

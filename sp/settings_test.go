@@ -84,6 +84,8 @@ func settingCases() map[string]settingCase {
 		"saml.session_lifetime":       {"none", map[string]string{"8h": "8h", "1d12h": "1d12h", "none": "none"}, []string{"1s", "366d", "xd", "99999999d", ""}},
 		"policy.permitted_users":      choices("all", "preauthorized"),
 		"policy.profiles":             idLists, "policy.permission_sets": idLists, "policy.groups": idLists, "policy.users": idLists, "policy.approvers": idLists,
+		"custom_attributes": {"none", map[string]string{`[{"name":"costCentre","source":"cost_centre"}]`: `[{"name":"costCentre","source":"cost_centre"}]`, "[]": "none"},
+			[]string{"{}", "[1]", `[{"name":"a"}]`, `[{"source":"b"}]`, `[{"name":"a","source":"b","x":1}]`, `[{"name":"a","source":"b"},{"name":"a","source":"c"}]`, "[" + strings.Repeat(`{"name":"a","source":"b"},`, 128) + `{"name":"a","source":"b"}]`}},
 		"policy.consent": choices("auto", "always", "never"),
 		"policy.ip_ranges": {"anywhere", map[string]string{"192.0.2.7": "192.0.2.7/32", "10.1.2.3/8,2001:db8::/32": "10.0.0.0/8,2001:db8::/32", "": "anywhere"},
 			[]string{"10.0.0.0/33", "10.0.0.1-10.0.0.9", "localhost", "fe80::1%eth0", "::ffff:10.0.0.0/104"}},

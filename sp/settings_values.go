@@ -213,11 +213,36 @@ func (a *Attribute) check() error {
 	return nil
 }
 
-func formatAttributes(list []Attribute) string {
+// parseCustomAttributes reads the JSON array of custom attributes; an empty text is none.
+func parseCustomAttributes(value string) ([]CustomAttribute, error) {
+	if value == "" {
+		return nil, nil
+	}
+	var list []CustomAttribute
+	if err := decodeJSON(value, &list); err != nil {
+		return nil, errors.New(`is not a JSON array like [{"name":"costCentre","source":"cost_centre"}]`)
+	}
+	if len(list) > maxAttributes {
+		return nil, errors.New("has more than 128 attributes")
+	}
+	for i, a := range list {
+		if err := (&Attribute{Name: a.Name, Format: FormatUnspecified, Source: a.Source}).check(); err != nil {
+			return nil, fmt.Errorf("attribute %d: %w", i+1, err)
+		}
+		if slices.ContainsFunc(list[:i], func(other CustomAttribute) bool { return other.Name == a.Name }) {
+			return nil, fmt.Errorf("attribute %d: there are two called %q", i+1, a.Name)
+		}
+	}
+	return list, nil
+}
+
+func formatAttributes(list []Attribute) string { return formatJSON(list) }
+
+func formatJSON(value any) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(list); err != nil { // plain strings always encode
+	if err := e.Encode(value); err != nil { // plain strings always encode
 		return ""
 	}
 	return strings.TrimSpace(b.String())

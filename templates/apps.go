@@ -40,6 +40,17 @@ type AppsPage struct {
 	Apps    []AppRow
 	Pager   Pager
 	NewHref string // empty: no right to add
+
+	Attempts []AttemptRow // on the apps that are not connected
+}
+
+// AttemptRow is an app that is not connected and that people came from. Identifier is text from outside.
+type AttemptRow struct {
+	Identifier string
+	Count      int
+	Last       time.Time
+	Who        string
+	WhoHref    string
 }
 
 // AppRow is one app in a list.
@@ -92,7 +103,7 @@ type AppNewPage struct {
 func AppNew(w io.Writer, p AppNewPage) error { return render(w, "app_new", p) }
 
 // AppHead is the head of all pages of one app. The tabs are Base, Base/access, Base/settings, Base/metadata,
-// Base/activity and Base/danger.
+// Base/sessions, Base/activity and Base/danger.
 type AppHead struct {
 	ID      string
 	Name    string
@@ -111,13 +122,14 @@ type AppPage struct {
 	IdP      []Fact // what to enter at the app: entity ID, SSO URL, metadata URL, certificate
 	IdPLinks []Link // downloads
 	Launch   string // address of the IdP-initiated start; empty: switched off
+	Export   string // address of the app's package; empty: none
 }
 
 // App writes the overview of one app.
 func App(w io.Writer, p AppPage) error { return render(w, "app", p) }
 
-// AppAccessPage edits who may use an app. It posts `permitted_users`, `profiles`, `permission_sets`, `groups` (repeated
-// ids), `users` (user names, one per line) and, when AskEmpty, `confirm` = "empty".
+// AppAccessPage edits an app's policy. It posts `permitted_users`, `profiles`, `permission_sets`, `groups` (repeated
+// ids), `users` (user names, one per line), every key of Rows and, when AskEmpty, `confirm` = "empty".
 type AppAccessPage struct {
 	Shell
 	App            AppHead
@@ -127,12 +139,13 @@ type AppAccessPage struct {
 	PermissionSets []Choice
 	Groups         []Choice
 	Users          string // names, one per line
-	Nobody         bool   // as stored, nobody can enter
-	AskEmpty       bool   // the posted lists are empty: ask before storing
+	Rows           []SettingRow
+	Nobody         bool // as stored, nobody can enter
+	AskEmpty       bool // the posted lists are empty: ask before storing
 	Errors         Errors
 }
 
-// AppAccess writes the page that edits who may use an app.
+// AppAccess writes the page that edits an app's policy.
 func AppAccess(w io.Writer, p AppAccessPage) error { return render(w, "app_access", p) }
 
 // AppSettingsPage edits the settings of an app. It posts every key of Rows.
@@ -176,6 +189,26 @@ type AppActivityPage struct {
 
 // AppActivity writes how one app is used, and its newest audit entries.
 func AppActivity(w io.Writer, p AppActivityPage) error { return render(w, "app_activity", p) }
+
+// AppSessionsPage lists the sessions that reached an app. EndAction posts `session`, EndAllAction nothing; an empty action hides
+// its buttons.
+type AppSessionsPage struct {
+	Shell
+	App          AppHead
+	Rows         []AppSessionRow
+	EndAction    string
+	EndAllAction string
+}
+
+// AppSessionRow is one signed-in browser of a person.
+type AppSessionRow struct {
+	SessionRow
+	Person     string
+	PersonHref string
+}
+
+// AppSessions writes the sessions that reached an app.
+func AppSessions(w io.Writer, p AppSessionsPage) error { return render(w, "app_sessions", p) }
 
 // AppDangerPage approves, blocks, unblocks and removes an app. RemoveAction posts `name`, which must equal the app's. An empty action
 // hides its form.

@@ -24,6 +24,7 @@ type page struct {
 
 var declared = map[string]page{
 	"signin":       {"card", SignInPage{}},
+	"app_sessions": {"console", AppSessionsPage{}},
 	"consent":      {"card", ConsentPage{}},
 	"message":      {"card", MessagePage{}},
 	"confirm":      {"card", ConfirmPage{}},

@@ -98,6 +98,10 @@ func appPageSamples() []sample {
 				Reasons: []Share{{"permitted_users", 312, 100, "/admin/audit?reason=permitted_users"}, {"bad_signature", 2, 1, ""}}, Grants: grantRows(), MoreGrants: true})
 		}},
 		{"app_activity_new", func(w io.Writer) error { return AppActivity(w, AppActivityPage{Shell: head(), App: benefits}) }},
+		{"app_sessions", func(w io.Writer) error {
+			row := AppSessionRow{SessionRow: SessionRow{Handle: "ses_1", Device: "Firefox on Linux", Address: "192.0.2.7", Level: "standard", Started: moment, Seen: moment}, Person: "ana", PersonHref: "/admin/users/usr_a"}
+			return AppSessions(w, AppSessionsPage{Shell: shell("Sessions", SectionApps), App: benefits, Rows: []AppSessionRow{row, {Person: longName}}, EndAction: "/e", EndAllAction: "/ea"})
+		}},
 		{"app_danger", func(w io.Writer) error {
 			return AppDanger(w, AppDangerPage{Shell: head(), App: benefits, ApproveAction: "/a", BlockAction: "/b", UnblockAction: "/u", RemoveAction: "/r", Errors: Errors{{"name", "The name does not match: type it exactly."}}})
 		}},

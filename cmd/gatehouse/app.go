@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -16,7 +17,7 @@ func (c *cli) appCommand() *cobra.Command {
 		c.appMove("block", "shut an app and end its place in every session"),
 		c.appMove("unblock", "open a blocked app again"),
 		c.appMove("approve", "let a pending app be used"),
-		c.appRemove())
+		c.appRemove(), c.appExport(), c.appInstall(), c.appAttempts())
 }
 
 // newApp are the flags of `app add`.
@@ -54,6 +55,70 @@ func (c *cli) appAdd() *cobra.Command {
 	f.StringArrayVar(&n.set, "set", nil, "KEY=VALUE of a setting; may be repeated")
 	f.BoolVar(&n.replace, "replace", false, "replace the metadata of the app that has the entity id, keeping policy and settings")
 	return command
+}
+
+// appInstall connects an app from a package.
+func (c *cli) appInstall() *cobra.Command {
+	n := newApp{}
+	command := &cobra.Command{
+		Use: "install FILE|-", Short: "connect an app from a package that `app export` made; prints its id alone", Args: exactly(1),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+			n.metadata = args[0]
+			ask, err := c.ask(n)
+			if err != nil {
+				return err
+			}
+			if ask.URL != "" || !strings.HasPrefix(strings.TrimSpace(ask.Metadata), "{") {
+				return usagef("%s is no app package: give a file that `gatehouse app export` made, or add metadata with `app add --metadata`", args[0])
+			}
+			added, err := client.AddApp(command.Context(), ask)
+			if err != nil {
+				return err
+			}
+			c.warn(added.Warnings)
+			c.differences(added)
+			return c.id(added, added.App.ID)
+		}),
+	}
+	f := command.Flags()
+	f.StringArrayVar(&n.set, "set", nil, "KEY=VALUE of a setting; may be repeated")
+	f.BoolVar(&n.replace, "replace", false, "upgrade the definition of the app that has the entity id; its policy stays")
+	return command
+}
+
+func (c *cli) appAttempts() *cobra.Command {
+	return &cobra.Command{
+		Use: "attempts", Short: "apps that are not connected and that signed-in people came from", Args: exactly(0),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
+			list, err := client.Attempts(command.Context())
+			if err != nil {
+				return err
+			}
+			return c.show(list, func() error {
+				var rows [][]string
+				for _, a := range list.Items {
+					rows = append(rows, []string{stamp(a.Last), strconv.Itoa(a.Count), a.User.Name, a.Protocol, plain(a.Identifier)})
+				}
+				return c.table([]string{"LAST", "TIMES", "BY", "PROTOCOL", "IDENTIFIER"}, rows)
+			})
+		}),
+	}
+}
+
+func (c *cli) appExport() *cobra.Command {
+	return &cobra.Command{
+		Use: "export APP", Short: "write the app's definition as a package, without policy and secrets, to stdout", Args: exactly(1),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+			p, err := client.ExportApp(command.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			e := json.NewEncoder(c.out)
+			e.SetIndent("", "  ")
+			e.SetEscapeHTML(false)
+			return e.Encode(p)
+		}),
+	}
 }
 
 // ask turns the flags into the request, reading the file if one is named.

@@ -51,7 +51,8 @@ type Actions struct {
 type By struct {
 	web.Actor
 	Address netip.Addr
-	Force   bool // make the change even if it shuts its author out
+	Force   bool // make the change even if it shuts its author out, or an app's policy lets nobody in afterwards
+	Empty   bool // make it even if an app's policy lets nobody in afterwards
 }
 
 // onSocket tells whether the actor came through the unix socket, which roles and lock-out rules do not bind.

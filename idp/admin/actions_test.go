@@ -244,12 +244,18 @@ func TestPolicyMayNotShutItsAuthorOut(t *testing.T) {
 	ada := w.person("ada", RoleOwner)
 	shut := map[string]string{"policy.permitted_users": sp.PermitPreauthorized}
 	_, err := w.SetApp(t.Context(), ada, flow.Console, shut)
+	refusal(t, err, 409, "lets_nobody_in", "policy.permitted_users")
+	confirmed := ada
+	confirmed.Empty = true
+	_, err = w.SetApp(t.Context(), confirmed, flow.Console, shut)
 	refusal(t, err, 409, "locks_out_author", "")
 	_, err = profiles.set(t.Context(), w.Actions, ada, standardProfile, map[string]string{"ip_ranges": "10.0.0.0/8"})
 	refusal(t, err, 409, "locks_out_author", "")
 	_, err = w.SetApp(t.Context(), ada, flow.Console, map[string]string{"policy.permitted_users": sp.PermitPreauthorized, "policy.users": "ada"})
 	must(t, err)
-	_, err = w.SetApp(t.Context(), socket, flow.Console, map[string]string{"policy.users": ""})
+	forced := socket
+	forced.Force = true
+	_, err = w.SetApp(t.Context(), forced, flow.Console, map[string]string{"policy.users": ""})
 	must(t, err) // the socket is the way back in
 }
 

@@ -44,6 +44,8 @@ func (a *Admin) rows() []row {
 			return do.SetApp(c.ctx(), c.forced(change), c.path("app"), change.Set)
 		})},
 		{Method: "DELETE", Path: "/apps/{app}", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.RemoveApp(c.ctx(), c.by(), c.path("app")) }},
+		{Method: "GET", Path: "/attempts", Permission: AuditRead, Action: func(c *call) (any, error) { return do.Attempts(c.ctx()) }},
+		{Method: "GET", Path: "/apps/{app}/export", Permission: AppsRead, Action: func(c *call) (any, error) { return do.ExportApp(c.ctx(), c.path("app")) }},
 		{Method: "POST", Path: "/apps/{app}/block", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.BlockApp(c.ctx(), c.by(), c.path("app")) }},
 		{Method: "POST", Path: "/apps/{app}/unblock", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.UnblockApp(c.ctx(), c.by(), c.path("app")) }},
 		{Method: "POST", Path: "/apps/{app}/approve", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.ApproveApp(c.ctx(), c.by(), c.path("app")) }},

@@ -18,7 +18,7 @@ import (
 // maxMetadata bounds one app's metadata, in bytes.
 const maxMetadata = 1 << 20
 
-// AddApp adds an app from metadata, from an address, or from an entity id and an ACS. One that has the entity id already is
+// AddApp adds an app from metadata or a package, from an address, or from an entity id and an ACS. One that has the entity id already is
 // refused, or with Replace upgraded: its policy and local settings stay. Unless Set says otherwise everybody may use it. What a
 // developer adds waits for approval, and nobody may use it until an administrator says who.
 func (a *Actions) AddApp(ctx context.Context, by By, n api.NewApp) (api.AddedApp, error) {
@@ -119,7 +119,11 @@ func (a *Actions) parse(ctx context.Context, n *api.NewApp) (metadata.Result, er
 	if len(n.Metadata) > maxMetadata {
 		return metadata.Result{}, badValue("metadata", "The metadata is larger than 1 MiB: give that of this one app.")
 	}
-	result, err := metadata.Parse([]byte(n.Metadata), opts)
+	document, err := unpack(n)
+	if err != nil {
+		return metadata.Result{}, err
+	}
+	result, err := metadata.Parse([]byte(document), opts)
 	result.Metadata.SourceURL = n.URL
 	return result, worded(err)
 }
@@ -156,6 +160,13 @@ func (a *Actions) plan(tx store.Tx, by By, n api.NewApp, parsed metadata.Result)
 	}
 	if err := a.apply(tx, &app, values); err != nil {
 		return app, outcome, err
+	}
+	if outcome.Replaced {
+		changes, err := settingChanges(&before, &app)
+		if err != nil {
+			return app, outcome, err
+		}
+		outcome.Differences = append(outcome.Differences, changes...)
 	}
 	if err := mayChangeApp(by, &before, &app); err != nil {
 		return app, outcome, err

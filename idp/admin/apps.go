@@ -85,8 +85,12 @@ func (a *Actions) SetApp(ctx context.Context, by By, ref string, values map[stri
 		return api.App{}, badValue("set", "Nothing was to be set: name at least one KEY=VALUE.")
 	}
 	return a.changeApp(ctx, by, ref, "app.set", func(tx store.Tx, app *sp.App) (map[string]string, error) {
+		open := !app.Policy.LetsNobodyIn()
 		if err := a.apply(tx, app, values); err != nil {
 			return nil, err
+		}
+		if open && app.Policy.LetsNobodyIn() && !by.Force && !by.Empty {
+			return nil, refused(http.StatusConflict, "lets_nobody_in", "policy.permitted_users", "After this nobody could enter %s, so nothing was changed: choose who may, or confirm that nobody may (on the command line with --force).", app.Definition.Name)
 		}
 		app.Changed = a.Now()
 		return describe(values), nil
@@ -126,6 +130,9 @@ func (a *Actions) endApp(ctx context.Context, by By, ref, kind, word string, mov
 			return nil, err
 		}
 		left, err := flow.Withdraw(tx, flow.Scope{App: app.ID})
+		if err == nil && app.State == sp.Removed {
+			err = flow.Forget(tx, flow.Scope{App: app.ID})
+		}
 		return map[string]string{"sessions": strconv.Itoa(len(left))}, err
 	})
 }

@@ -67,12 +67,30 @@ func (a *Actions) checkApp(tx store.Tx, app *sp.App, values map[string]string) e
 			return fieldOf("saml.signing_key", err)
 		}
 	}
-	if _, set := values["saml.attributes"]; !set || a.CheckSource == nil {
+	return a.checkSources(app, values)
+}
+
+func (a *Actions) checkSources(app *sp.App, values map[string]string) error {
+	if a.CheckSource == nil {
 		return nil
 	}
-	for _, attribute := range saml.Settings.Attributes {
-		if err := a.CheckSource(attribute.Source); err != nil {
-			return badValue("saml.attributes", "The source of the attribute %.80q cannot be used: %s", attribute.Name, ended(err.Error()))
+	check := func(key, name, source string) error {
+		if _, set := values[key]; !set {
+			return nil
+		}
+		if err := a.CheckSource(source); err != nil {
+			return badValue(key, "The source of the attribute %.80q cannot be used: %s", name, ended(err.Error()))
+		}
+		return nil
+	}
+	for _, attribute := range app.Definition.SAML.Settings.Attributes {
+		if err := check("saml.attributes", attribute.Name, attribute.Source); err != nil {
+			return err
+		}
+	}
+	for _, attribute := range app.Definition.CustomAttributes {
+		if err := check("custom_attributes", attribute.Name, attribute.Source); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -73,7 +73,7 @@ func wireCertificate(key *sp.Key) api.Certificate {
 // appWarnings are about the settings and the policy as they are.
 func appWarnings(app *sp.App) []api.Warning {
 	var list []api.Warning
-	if NobodyEnters(&app.Policy) {
+	if app.Policy.LetsNobodyIn() {
 		list = append(list, api.Warning{Code: "nobody_permitted", Severity: string(metadata.Caution), Text: "Nobody may use this app: its policy permits only those it names, and names none."})
 	}
 	if app.Definition.SAML != nil {
@@ -100,11 +100,6 @@ func (a *Actions) endingCertificates(app *sp.App) []api.Warning {
 		}
 	}
 	return list
-}
-
-// NobodyEnters tells whether a policy is limited to lists that are all empty.
-func NobodyEnters(p *sp.Policy) bool {
-	return p.PermittedUsers == sp.PermitPreauthorized && len(p.Profiles)+len(p.PermissionSets)+len(p.Groups)+len(p.Users) == 0
 }
 
 func wireWarnings(list []metadata.Warning) []api.Warning {

@@ -27,12 +27,16 @@ func (a *Admin) consoleRoutes() []web.Route {
 		get("/apps/new", AppsRegister, a.appNew),
 		post("/apps/new", AppsRegister, a.appAdd),
 		get("/apps/{app}", AppsRead, a.appPage),
-		get("/apps/{app}/access", AppsRead, a.appAccess),
+		get("/apps/{app}/access", UsersRead, a.appAccess),
 		post("/apps/{app}/access", AppsWrite, a.appAccessSave),
 		get("/apps/{app}/settings", AppsRead, a.appSettings),
 		post("/apps/{app}/settings", AppsRegister, a.appSettingsSave),
 		get("/apps/{app}/metadata", AppsRead, a.appMetadata),
 		post("/apps/{app}/metadata", AppsRegister, a.appMetadataSave),
+		get("/apps/{app}/export", AppsRead, a.appExport),
+		get("/apps/{app}/sessions", SessionsRead, a.appSessions),
+		post("/apps/{app}/sessions/end", SessionsEnd, a.appEndSessions(true)),
+		post("/apps/{app}/sessions/end-all", SessionsEnd, a.appEndSessions(false)),
 		get("/apps/{app}/activity", AuditRead, a.appActivity),
 		get("/apps/{app}/danger", AppsRead, a.appDanger),
 		post("/apps/{app}/block", AppsWrite, a.appMove(a.Actions.BlockApp, "blocked")),
@@ -88,6 +92,7 @@ var done = map[string]string{
 	"enabled":   "Enabled.",
 	"password":  "The password is set. All sessions have ended.",
 	"ended":     "Signed out.",
+	"revoked":   "Revoked.",
 }
 
 // shell is the frame of a console page.

@@ -1,12 +1,12 @@
 package admin
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/web"
-	"gatehouse/sp"
 	"gatehouse/templates"
 )
 
@@ -26,19 +26,16 @@ func accessOf(app *api.App) access {
 	return access{app.PermittedUsers, values["policy.profiles"], values["policy.permission_sets"], values["policy.groups"], values["policy.users"]}
 }
 
-func (c *access) empty() bool {
-	return c.permitted == sp.PermitPreauthorized && len(c.profiles)+len(c.permissionSets)+len(c.groups)+len(c.users) == 0
-}
-
 func (a *Admin) appAccess(w http.ResponseWriter, r *http.Request) error {
 	app, err := a.Actions.App(r.Context(), r.PathValue("app"))
 	if err != nil {
 		return err
 	}
-	return a.appAccessPage(w, r, &app, accessOf(&app), templates.AppAccessPage{})
+	return a.appAccessPage(w, r, &app, accessOf(&app), nil, templates.AppAccessPage{})
 }
 
-func (a *Admin) appAccessPage(w http.ResponseWriter, r *http.Request, app *api.App, chosen access, page templates.AppAccessPage) error {
+// appAccessPage is the one screen of an app's policy. Posted values, if any, are shown in the place of the stored ones.
+func (a *Admin) appAccessPage(w http.ResponseWriter, r *http.Request, app *api.App, chosen access, posted map[string]string, page templates.AppAccessPage) error {
 	ctx := r.Context()
 	allProfiles, err := profiles.list(ctx, a.Actions, "", "", 0)
 	if err != nil {
@@ -58,10 +55,11 @@ func (a *Admin) appAccessPage(w http.ResponseWriter, r *http.Request, app *api.A
 	page.Profiles = choices(allProfiles.Items, isIn(chosen.profiles))
 	page.PermissionSets = choices(allSets.Items, isIn(chosen.permissionSets))
 	page.Groups = choices(allGroups.Items, isIn(chosen.groups))
+	page.Rows = settingRows(settingsOf(app, true), posted, page.Errors)
 	return web.Page(w, r, statusOf(page.Errors), web.CSP{}, func(b *web.Buffer) error { return templates.AppAccess(b, page) })
 }
 
-// appAccessSave stores who may use an app; lists that leave nobody are asked about first.
+// appAccessSave stores an app's policy, all of it or nothing; one that lets nobody in is asked about first.
 func (a *Admin) appAccessSave(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
@@ -70,26 +68,30 @@ func (a *Admin) appAccessSave(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	form := r.PostForm
+	form, by := r.PostForm, byOf(r)
+	by.Empty = form.Get("confirm") == "empty"
 	chosen := access{permittedOf(r), form["profiles"], form["permission_sets"], form["groups"], lines(form.Get("users"))}
-	if chosen.empty() && form.Get("confirm") != "empty" {
-		return a.appAccessPage(w, r, &app, chosen, templates.AppAccessPage{AskEmpty: true})
-	}
-	_, err = a.Actions.SetApp(r.Context(), byOf(r), app.ID, map[string]string{
+	posted, changed := readSettings(r, settingsOf(&app, true))
+	maps.Copy(changed, map[string]string{
 		"policy.permitted_users": chosen.permitted, "policy.profiles": joinList(chosen.profiles),
 		"policy.permission_sets": joinList(chosen.permissionSets), "policy.groups": joinList(chosen.groups),
 		"policy.users": joinList(chosen.users),
 	})
-	if err != nil {
-		errs, err := formErrors(err)
-		if err != nil {
-			return err
-		}
-		errs[0].Field = strings.TrimPrefix(errs[0].Field, "policy.")
-		return a.appAccessPage(w, r, &app, chosen, templates.AppAccessPage{Errors: errs})
+	if _, err = a.Actions.SetApp(r.Context(), by, app.ID, changed); err == nil {
+		web.SeeOther(w, link(appBase(app.ID)+"/access", "done", "saved"))
+		return nil
 	}
-	web.SeeOther(w, link(appBase(app.ID)+"/access", "done", "saved"))
-	return nil
+	if public := asPublic(err); public != nil && public.Reason == "lets_nobody_in" {
+		return a.appAccessPage(w, r, &app, chosen, posted, templates.AppAccessPage{AskEmpty: true})
+	}
+	errs, err := formErrors(err)
+	if err != nil {
+		return err
+	}
+	if ownFields[errs[0].Field] {
+		errs[0].Field = strings.TrimPrefix(errs[0].Field, "policy.")
+	}
+	return a.appAccessPage(w, r, &app, chosen, posted, templates.AppAccessPage{Errors: errs})
 }
 
 // lines are the lines of a text area without blanks.

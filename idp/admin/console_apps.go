@@ -48,10 +48,26 @@ func (a *Admin) appList(w http.ResponseWriter, r *http.Request) error {
 	if to < len(apps) {
 		page.Pager.NextHref = at(to)
 	}
+	if may(r, AuditRead) && text == "" && state == "" {
+		if page.Attempts, err = a.attemptRows(r.Context()); err != nil {
+			return err
+		}
+	}
 	if may(r, AppsRegister) {
 		page.NewHref = "/admin/apps/new"
 	}
 	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Apps(b, page) })
+}
+
+func (a *Admin) attemptRows(ctx context.Context) ([]templates.AttemptRow, error) {
+	list, err := a.Actions.Attempts(ctx)
+	var rows []templates.AttemptRow
+	for _, one := range list.Items {
+		rows = append(rows, templates.AttemptRow{
+			Identifier: one.Identifier, Count: one.Count, Last: one.Last, Who: one.User.Name, WhoHref: "/admin/users/" + one.User.ID,
+		})
+	}
+	return rows, err
 }
 
 // allApps are the apps in a state that contain a text, by name.

@@ -55,7 +55,7 @@ func (a *Actions) sum(s *Summary, app *sp.App) {
 		s.Blocked++
 	case sp.Active:
 		s.Apps++
-		if NobodyEnters(&app.Policy) {
+		if app.Policy.LetsNobodyIn() {
 			s.Nobody = append(s.Nobody, ref)
 		}
 		if len(a.endingCertificates(app)) > 0 {

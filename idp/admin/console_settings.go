@@ -20,7 +20,7 @@ func (a *Admin) appSettings(w http.ResponseWriter, r *http.Request) error {
 
 func (a *Admin) appSettingsPage(w http.ResponseWriter, r *http.Request, app *api.App, posted map[string]string, errs templates.Errors) error {
 	page := templates.AppSettingsPage{Shell: a.shell(r, app.Name, templates.SectionApps), App: a.appHead(app), Action: appBase(app.ID) + "/settings"}
-	page.Rows = settingRows(app.Settings, posted, errs)
+	page.Rows = settingRows(settingsOf(app, false), posted, errs)
 	page.Notice = noticeOf(page.Notice, errs, page.Rows)
 	return web.Page(w, r, statusOf(errs), web.CSP{}, func(b *web.Buffer) error { return templates.AppSettings(b, page) })
 }
@@ -33,7 +33,7 @@ func (a *Admin) appSettingsSave(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	posted, changed := readSettings(r, app.Settings)
+	posted, changed := readSettings(r, settingsOf(&app, false))
 	if len(changed) > 0 {
 		if _, err := a.Actions.SetApp(r.Context(), byOf(r), app.ID, changed); err != nil {
 			errs, err := formErrors(err)
@@ -95,18 +95,26 @@ func withoutPicture(list []api.Setting) []api.Setting {
 	return rest
 }
 
-// ownPage are the keys that have a page of their own.
-var ownPage = map[string]bool{
+// ownFields are the keys that have fields of their own on the page of an app's policy.
+var ownFields = map[string]bool{
 	"policy.permitted_users": true, "policy.profiles": true, "policy.permission_sets": true, "policy.groups": true, "policy.users": true,
+}
+
+// settingsOf are an app's settings that have a line in a form: those of its policy, or those of its definition.
+func settingsOf(app *api.App, policy bool) []api.Setting {
+	var list []api.Setting
+	for _, s := range app.Settings {
+		if strings.HasPrefix(s.Key, "policy.") == policy && !ownFields[s.Key] {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // settingRows are the lines of a settings form. Posted values, if any, are shown in the place of the stored ones.
 func settingRows(list []api.Setting, posted map[string]string, errs templates.Errors) []templates.SettingRow {
 	var rows []templates.SettingRow
 	for _, s := range list {
-		if ownPage[s.Key] {
-			continue
-		}
 		row := templates.SettingRow{
 			Key: s.Key, Label: s.Label, Help: s.Help, Group: groupOf(s.Key), Kind: rowKind(s.Kind), Value: rowValue(&s),
 			Default: s.Default, Error: errs.For(s.Key),
@@ -168,7 +176,7 @@ func groupOf(key string) string {
 func readSettings(r *http.Request, list []api.Setting) (posted, changed map[string]string) {
 	posted, changed = map[string]string{}, map[string]string{}
 	for _, s := range list {
-		if ownPage[s.Key] || !r.PostForm.Has(s.Key) {
+		if !r.PostForm.Has(s.Key) {
 			continue
 		}
 		value := strings.TrimSpace(strings.ReplaceAll(r.PostForm.Get(s.Key), "\r\n", "\n"))

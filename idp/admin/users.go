@@ -201,6 +201,9 @@ func (a *Actions) RemoveUser(ctx context.Context, by By, ref string) (api.User, 
 		if err != nil {
 			return nil, err
 		}
+		if err := flow.Forget(tx, flow.Scope{User: user.ID}); err != nil {
+			return nil, err
+		}
 		facts["name"] = user.Name
 		_, err = a.Directory.RemoveUser(tx, user.ID)
 		return facts, err

@@ -61,6 +61,16 @@ func (c *Client) Metadata(ctx context.Context, app string) ([]byte, error) {
 	return c.do(ctx, http.MethodGet, target, nil, nil)
 }
 
+// Attempts lists apps that are not connected and that people came from, the latest first.
+func (c *Client) Attempts(ctx context.Context) (List[Attempt], error) {
+	return call[List[Attempt]](ctx, c, http.MethodGet, "/attempts", nil, nil)
+}
+
+// ExportApp makes the package of an app's definition.
+func (c *Client) ExportApp(ctx context.Context, app string) (Package, error) {
+	return callAt[Package](ctx, c, http.MethodGet, "apps", app, "export", nil)
+}
+
 // Explain tells whether a person would get into an app from an address at a moment; empty values: anywhere, now.
 func (c *Client) Explain(ctx context.Context, user, app, ip string, at time.Time) (Explanation, error) {
 	return call[Explanation](ctx, c, http.MethodGet, "/explain", query("user", user, "app", app, "ip", ip, "at", stamp(at)), nil)

@@ -48,7 +48,8 @@ type Setting struct {
 	Default   string   `json:"default,omitempty"` // in words
 }
 
-// Change sets keys; the value `default` undoes one. Force makes a change that shuts its author out.
+// Change sets keys; the value `default` undoes one. Force makes a change that shuts its author out, or after which an app's
+// policy lets nobody in.
 type Change struct {
 	Set   map[string]string `json:"set"`
 	Force bool              `json:"force,omitempty"`
@@ -104,8 +105,17 @@ type Certificate struct {
 	Fingerprint string    `json:"sha256"`
 }
 
-// NewApp asks for a new app in one of three forms: Metadata (XML), URL (fetched by the server), or EntityID and ACS.
-// Replace upgrades the app that has the entity id already.
+// Package is the definition of an app as it travels to another organisation: no policy, no credentials, no ids. Settings are in
+// the form that Set takes; Metadata is the app's SAML metadata.
+type Package struct {
+	Format   string            `json:"format"` // gatehouse-app
+	Version  int               `json:"version"`
+	Settings map[string]string `json:"settings"`
+	Metadata string            `json:"metadata"`
+}
+
+// NewApp asks for a new app in one of three forms: Metadata (XML, or a Package as JSON), URL (fetched by the server), or
+// EntityID and ACS. Replace upgrades the app that has the entity id already.
 type NewApp struct {
 	Metadata string            `json:"metadata,omitempty"`
 	URL      string            `json:"url,omitempty"`
@@ -122,6 +132,16 @@ type AddedApp struct {
 	Warnings    []Warning    `json:"warnings"` // about the metadata and the app
 	Replaced    bool         `json:"replaced,omitempty"`
 	Differences []Difference `json:"differences,omitempty"` // of a replaced app
+}
+
+// Attempt is an app that is not connected and that signed-in people came from. Identifier is text from outside.
+type Attempt struct {
+	Identifier string    `json:"identifier"`
+	Protocol   string    `json:"protocol"`
+	Count      int       `json:"count"`
+	First      time.Time `json:"first"`
+	Last       time.Time `json:"last"`
+	User       Ref       `json:"user"` // the last one
 }
 
 // User is a person.

@@ -3,6 +3,7 @@ package flow
 import (
 	"slices"
 
+	"gatehouse/idp/grants"
 	"gatehouse/idp/session"
 	"gatehouse/store"
 )
@@ -35,6 +36,24 @@ func Withdraw(tx store.Tx, scope Scope) ([]session.Session, error) {
 		}
 	}
 	return concerned, nil
+}
+
+// Forget removes what a person or an app was granted, because the one or the other is removed for good.
+func Forget(tx store.Tx, scope Scope) error {
+	index, value := "user", scope.User
+	if scope.App != "" {
+		index, value = "app", scope.App
+	}
+	page := store.Page{Index: index, Value: value}
+	err := grants.Consents.Each(tx, page, func(_ string, c *grants.Consent) error {
+		return grants.Consents.Delete(tx, grants.Pair(c.User, c.App))
+	})
+	if err != nil {
+		return err
+	}
+	return grants.Accesses.Each(tx, page, func(_ string, a *grants.Access) error {
+		return grants.Accesses.Delete(tx, grants.Pair(a.User, a.App))
+	})
 }
 
 func (s Scope) sessions(tx store.Tx) ([]session.Session, error) {

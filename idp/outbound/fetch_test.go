@@ -34,7 +34,7 @@ func TestFetch(t *testing.T) {
 		{"private by name", strings.Replace(server.URL, "127.0.0.1", "localhost", 1) + "/metadata", nil, "private network"},
 		{"redirect away", server.URL + "/away", loopback(), "another server"},
 		{"too large", server.URL + "/large", loopback(), "more than 1 MiB"},
-		{"missing", server.URL + "/nothing", loopback(), "404 Not Found"},
+		{"missing", server.URL + "/nothing", loopback(), "status 404"},
 		{"nobody", "http://127.0.0.1:1/", loopback(), "could not be reached"},
 		{"no URL", "metadata.xml", loopback(), "not an address"},
 		{"file", "file:///etc/passwd", loopback(), "not an address"},

@@ -8,6 +8,7 @@ import (
 
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/flow"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/store"
@@ -101,7 +102,7 @@ func (h *Handlers) end(w http.ResponseWriter, r *http.Request, chosen func(sessi
 }
 
 func (h *Handlers) endOne(tx store.Tx, r *http.Request, s session.Session) error {
-	if err := h.Sessions.End(tx, s.ID); err != nil {
+	if _, err := flow.Withdraw(tx, flow.Scope{Session: s.ID}); err != nil {
 		return err
 	}
 	_, err := h.Audit.Append(tx, audit.Event{

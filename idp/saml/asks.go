@@ -13,10 +13,8 @@ func (h *Handlers) Asks(facts *flow.Facts) []string {
 		return nil
 	}
 	var names []string
-	for _, a := range app.Definition.SAML.Attributes() {
-		if within(app.Policy.Attributes, &a) {
-			names = append(names, told(&a))
-		}
+	for _, a := range app.Released() {
+		names = append(names, told(&a))
 	}
 	return append(names, "An identifier for your account")
 }

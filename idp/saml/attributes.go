@@ -7,17 +7,16 @@ import (
 	"gatehouse/sp"
 )
 
-// ReleaseTo evaluates what an app gets to know of a person: the app's release list, within the admin's upper bound
-// (policy.attributes, by name, friendly name or source) and, where the request chose an attribute set, within that set.
+// ReleaseTo evaluates what an app gets to know of a person: all that it is released within the admin's upper bound and, where the request chose an attribute set, within that set.
 // Attributes of the same name and format are merged; one without values is left out.
 func ReleaseTo(app *sp.App, person *claims.Person, service *int, evaluator *claims.Evaluator) ([]AttributeValues, *Problem) {
 	settings := app.Definition.SAML
 	requested := requestedBy(service, &settings.Metadata)
-	list := settings.Attributes()
+	list := app.Released()
 	out := make([]AttributeValues, 0, len(list))
 	for i := range list {
 		a := &list[i]
-		if !within(app.Policy.Attributes, a) || service != nil && findRequested(requested, a) == nil {
+		if service != nil && findRequested(requested, a) == nil {
 			continue
 		}
 		values, err := evaluator.Values(a.Source, person)
@@ -31,11 +30,6 @@ func ReleaseTo(app *sp.App, person *claims.Person, service *int, evaluator *clai
 		out = merge(out, a, values)
 	}
 	return out, nil
-}
-
-func within(bound []string, a *sp.Attribute) bool {
-	return bound == nil || slices.Contains(bound, a.Name) || slices.Contains(bound, a.Source) ||
-		a.FriendlyName != "" && slices.Contains(bound, a.FriendlyName)
 }
 
 func requestedBy(service *int, md *sp.Metadata) []sp.RequestedAttribute {

@@ -83,7 +83,10 @@ func (h *Handlers) begin(w http.ResponseWriter, r *http.Request, m *Message, pro
 	if err != nil {
 		return err
 	}
-	if app == nil || app.State == sp.Pending {
+	if app == nil {
+		return h.Engine.HaltUnknown(r, Protocol, m.Request.Issuer, unknownIssuer(m.Request.Issuer).reason())
+	}
+	if app.State == sp.Pending {
 		return h.halt(r, "", unknownIssuer(m.Request.Issuer))
 	}
 	settings, err := h.loadSettings(r.Context())

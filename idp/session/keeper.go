@@ -142,23 +142,6 @@ func (k *Keeper) Raise(tx store.Tx, old Session, method Method, level Level) (st
 	return secret, s, Table.Put(tx, &s)
 }
 
-// End removes a session by its ID; one that is gone is no error.
-func (k *Keeper) End(tx store.Tx, id string) error { return Table.Delete(tx, id) }
-
-// EndAll removes every session of a user and returns them, so that the apps they reached can be told.
-func (k *Keeper) EndAll(tx store.Tx, user string) ([]Session, error) {
-	all, _, err := Table.List(tx, store.Page{Index: "user", Value: user})
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range all {
-		if err := Table.Delete(tx, s.ID); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
-}
-
 // ListByUser returns the user's live sessions, the newest first.
 func (k *Keeper) ListByUser(tx store.Tx, user string) ([]Session, error) {
 	all, _, err := Table.List(tx, store.Page{Index: "user", Value: user})

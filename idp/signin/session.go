@@ -27,7 +27,7 @@ func (h *Handlers) start(tx store.Tx, r *http.Request, result *directory.Result,
 	case err == nil && old.User == result.User.ID:
 		return h.Sessions.Raise(tx, old, method, level)
 	case err == nil:
-		if err := h.Sessions.End(tx, old.ID); err != nil {
+		if _, err := flow.Withdraw(tx, flow.Scope{Session: old.ID}); err != nil {
 			return "", old, err
 		}
 	case !errors.Is(err, session.ErrNone):
@@ -114,7 +114,7 @@ func (h *Handlers) signOut(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if err := h.Sessions.End(tx, current.ID); err != nil {
+		if _, err := flow.Withdraw(tx, flow.Scope{Session: current.ID}); err != nil {
 			return err
 		}
 		_, err = h.Audit.Append(tx, audit.Event{

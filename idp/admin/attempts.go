@@ -1,0 +1,25 @@
+package admin
+
+import (
+	"context"
+
+	"gatehouse/idp/api"
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// Attempts lists the apps that are not connected and that signed-in people came from, the latest first.
+func (a *Actions) Attempts(ctx context.Context) (api.List[api.Attempt], error) {
+	list := api.List[api.Attempt]{Items: []api.Attempt{}}
+	err := a.view(ctx, func(tx store.Tx) error {
+		list.Items = []api.Attempt{}
+		return sp.Attempts.Each(tx, store.Page{Index: "last", Reverse: true}, func(_ string, one *sp.Attempt) error {
+			user, err := userRef(tx, one.User)
+			list.Items = append(list.Items, api.Attempt{
+				Identifier: one.Identifier, Protocol: one.Protocol, Count: one.Count, First: one.First, Last: one.Last, User: user,
+			})
+			return err
+		})
+	})
+	return list, err
+}
