@@ -25,11 +25,13 @@ func (a *Admin) appPage(w http.ResponseWriter, r *http.Request) error {
 	page := templates.AppPage{
 		Shell: a.shell(r, app.Name, templates.SectionApps), App: a.appHead(&app), Facts: appFacts(&app), Nobody: nobody(&app),
 	}
-	usage, err := a.Actions.AppUsage(r.Context(), app.ID)
-	if err != nil {
-		return err
+	if !app.Builtin {
+		usage, err := a.Actions.AppUsage(r.Context(), app.ID)
+		if err != nil {
+			return err
+		}
+		page.Facts = append(page.Facts, usageFacts(&usage)...)
 	}
-	page.Facts = append(page.Facts, usageFacts(&usage)...)
 	for _, warning := range app.Warnings {
 		if warning.Code != "nobody_permitted" { // the page says that in its own words
 			page.Warnings = append(page.Warnings, templateWarning(warning))

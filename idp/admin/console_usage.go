@@ -28,19 +28,27 @@ func (a *Admin) appActivity(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	usage, err := a.Actions.AppUsage(r.Context(), app.ID)
+	page := templates.AppActivityPage{
+		Shell: a.shell(r, app.Name, templates.SectionApps), App: a.appHead(&app), Events: eventRows(list.Items),
+		AllHref: link("/admin/audit", "app", app.ID),
+	}
+	if !app.Builtin {
+		if err := a.appUsage(r.Context(), app.ID, &page); err != nil {
+			return err
+		}
+	}
+	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.AppActivity(b, page) })
+}
+
+// appUsage adds how an app is used to its page.
+func (a *Admin) appUsage(ctx context.Context, app string, page *templates.AppActivityPage) error {
+	usage, err := a.Actions.AppUsage(ctx, app)
 	if err != nil {
 		return err
 	}
-	page := templates.AppActivityPage{
-		Shell: a.shell(r, app.Name, templates.SectionApps), App: a.appHead(&app), Events: eventRows(list.Items),
-		AllHref: link("/admin/audit", "app", app.ID), Counts: usageCounts(&usage), Chart: usageChart(&usage),
-		Facts: usageFacts(&usage)[:1], Reasons: reasonShares(&usage),
-	}
-	if page.Grants, page.MoreGrants, err = a.unusedGrants(r.Context(), app.ID); err != nil {
-		return err
-	}
-	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.AppActivity(b, page) })
+	page.Counts, page.Chart, page.Facts, page.Reasons = usageCounts(&usage), usageChart(&usage), usageFacts(&usage)[:1], reasonShares(&usage)
+	page.Grants, page.MoreGrants, err = a.unusedGrants(ctx, app)
+	return err
 }
 
 // usageFacts are the last use, and who uses the app.
@@ -154,9 +162,9 @@ func usageRow(u *api.AppUsage) templates.UsageRow {
 	}
 }
 
-// sumUnused notes an active app that nobody uses, once people have had a week to.
+// sumUnused notes an active app that people may use and nobody does, once they have had a week to.
 func (a *Actions) sumUnused(tx store.Tx, s *Summary, app *sp.App) error {
-	if app.State != sp.Active || flow.IsBuiltin(app.ID) || app.Created.After(a.Now().Add(-newApp)) {
+	if app.State != sp.Active || flow.IsBuiltin(app.ID) || app.Policy.LetsNobodyIn() || app.Created.After(a.Now().Add(-newApp)) {
 		return nil
 	}
 	last, err := lastUse(tx, app.ID)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -24,13 +25,16 @@ const (
 	maxLooked  = 1000               // grants that one call weighs
 )
 
-// AppUsage shows how one app is used.
+// AppUsage shows how one app is used. Visits to the built-in apps are not sign-ons, so there is nothing to show of them.
 func (a *Actions) AppUsage(ctx context.Context, ref string) (api.AppUsage, error) {
 	var shown api.AppUsage
 	err := a.view(ctx, func(tx store.Tx) error {
 		app, err := findApp(tx, ref)
 		if err != nil {
 			return err
+		}
+		if flow.IsBuiltin(app.ID) {
+			return refused(http.StatusConflict, "builtin", "app", "%s is part of Gatehouse, and visits to it are not counted: ask about a connected app.", app.Definition.Name)
 		}
 		usage, err := audit.UsageOf(tx, app.ID, a.Now())
 		shown = a.wireUsage(&app, &usage)
