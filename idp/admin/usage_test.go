@@ -161,6 +161,9 @@ func TestUnusedGrantsInPages(t *testing.T) {
 		}
 		return nil
 	}))
+	if list, err := w.UnusedGrants(t.Context(), "", ""); err != nil || len(list.Items) > 1000 || list.Next == "" {
+		t.Errorf("one call looks through %d grants, %v", len(list.Items), err)
+	}
 	for _, app := range []string{"", "mail"} {
 		if n := strings.Count(w.grantsOf(app), "consent "); n != 2500 {
 			t.Errorf("%q: %d grants", app, n)

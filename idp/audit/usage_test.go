@@ -45,6 +45,7 @@ func TestUsage(t *testing.T) {
 	k.signOn("n", "ana", "a", "", 0)
 	k.signOn("n", "ben", "a", "", 0)
 	k.signOn("m", "eva", "b", "", 0)
+	k.rollUp()
 	days(65)
 	k.signOn("n", "ana", "a", "", 0)
 	k.signOn("m", "ana", "a", "", 0) // the same day, through another node
