@@ -38,6 +38,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	var jobs sync.WaitGroup
 	jobs.Go(func() { s.every(ctx, time.Minute, s.sweep) })
+	jobs.Go(func() { s.every(ctx, rollUpEvery, s.rollUp) })
 	var err error
 	select {
 	case <-ctx.Done():
@@ -148,7 +149,7 @@ const sweepBatch = 500
 // sweep deletes what expired and writes the folded refusals of the last minute.
 func (s *Server) sweep(ctx context.Context) error {
 	sweeps := []func(store.Tx, time.Time, int) (int, error){
-		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep,
+		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep, audit.UsageDays.Sweep, audit.PersonUses.Sweep,
 	}
 	for _, sweep := range sweeps {
 		for n := sweepBatch; n == sweepBatch; {
@@ -168,6 +169,15 @@ func (s *Server) sweep(ctx context.Context) error {
 		return err
 	}
 	return s.engine.Recount(ctx)
+}
+
+// rollUpEvery is how old the figures about usage may be.
+const rollUpEvery = 5 * time.Second
+
+// rollUp counts the sign-ons since the last time.
+func (s *Server) rollUp(ctx context.Context) error {
+	_, err := audit.RollUp(ctx, s.config.Store)
+	return err
 }
 
 // retire deletes the audit entries of this node that are older than the organisation keeps them.

@@ -173,15 +173,21 @@ type AppMetadataPage struct {
 // AppMetadata writes the page that replaces an app's metadata.
 func AppMetadata(w io.Writer, p AppMetadataPage) error { return render(w, "app_metadata", p) }
 
-// AppActivityPage lists the newest audit entries of one app.
+// AppActivityPage shows how one app is used, and its newest audit entries.
 type AppActivityPage struct {
 	Shell
-	App     AppHead
-	Events  []EventRow
-	AllHref string // the audit list with this app's filter
+	App        AppHead
+	Counts     []Count
+	Facts      []Fact
+	Chart      BarChart
+	Reasons    []Share    // of the refusals
+	Grants     []GrantRow // access that nobody uses; the first ones
+	MoreGrants bool       // there may be more of them
+	Events     []EventRow
+	AllHref    string // the audit list with this app's filter
 }
 
-// AppActivity writes the newest audit entries of one app.
+// AppActivity writes how one app is used, and its newest audit entries.
 func AppActivity(w io.Writer, p AppActivityPage) error { return render(w, "app_activity", p) }
 
 // AppSessionsPage lists the sessions that reached an app. EndAction posts `session`, EndAllAction nothing; an empty action hides

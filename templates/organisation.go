@@ -5,19 +5,29 @@ import (
 	"time"
 )
 
-// AuditPage lists audit entries. Its filter is a GET of `app`, `user`, `kind`, `outcome`, `since` and `code`.
+// AuditPage lists audit entries. Its filter is a GET of `app`, `user`, `actor`, `kind`, `outcome`, `reason`, `address`, `since`,
+// `from`, `until` and `code`.
 type AuditPage struct {
 	Shell
 	App      string // id or name, as typed
 	User     string
+	Actor    string
 	Kind     string
 	Kinds    []Option
 	Outcome  string
-	Since    string   // "1h", "24h", "7d", "30d" or empty
-	Filtered bool     // a filter is set
-	Apps     []Option // suggestions
-	Events   []EventRow
+	Reason   string
+	Address  string
+	Since    string     // "1h", "24h", "7d", "30d" or empty
+	From     string     // 2027-01-31, or empty
+	Until    string     // 2027-01-31, or empty: the last day
+	Filtered bool       // a filter is set
+	Unusual  bool       // one of those that are folded away is set
+	Apps     []Option   // suggestions
+	Events   []EventRow // empty with Pager.NextHref: none in what was looked through so far
 	Pager    Pager
+	Exports  []Link // downloads of what the filter chooses
+	Chains   []ChainRow
+	Verify   string // address of the verification
 }
 
 // Audit writes the list of audit entries.

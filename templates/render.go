@@ -49,6 +49,8 @@ var declared = map[string]page{
 	"named_list":   {"console", NamedListPage{}},
 	"audit":        {"console", AuditPage{}},
 	"trace":        {"console", TracePage{}},
+	"audit_verify": {"console", AuditVerifyPage{}},
+	"usage":        {"console", UsagePage{}},
 	"settings":     {"console", SettingsPage{}},
 	"keys":         {"console", KeysPage{}},
 }

@@ -94,7 +94,8 @@ func appPageSamples() []sample {
 			return AppMetadata(w, AppMetadataPage{Shell: head(), App: benefits, Review: true})
 		}},
 		{"app_activity", func(w io.Writer) error {
-			return AppActivity(w, AppActivityPage{Shell: head(), App: benefits, Events: events(), AllHref: "/admin/audit?app=app_1"})
+			return AppActivity(w, AppActivityPage{Shell: head(), App: benefits, Events: events(), AllHref: "/admin/audit?app=app_1", Counts: []Count{{"People, 30 days", 1204, "", ""}}, Facts: []Fact{{Label: "Last used", Time: moment}}, Chart: chart(),
+				Reasons: []Share{{"permitted_users", 312, 100, "/admin/audit?reason=permitted_users"}, {"bad_signature", 2, 1, ""}}, Grants: grantRows(), MoreGrants: true})
 		}},
 		{"app_people", func(w io.Writer) error {
 			rows := []ReachRow{{Name: "ana", NameHref: "/u", Through: "profile Employees", Outcome: "allow", Text: "ana would get in.", ExplainTo: "/e"}, {Name: longName, Through: "on request", Until: moment, Outcome: "refuse", Text: "No."}}
@@ -104,6 +105,7 @@ func appPageSamples() []sample {
 			return Explain(w, ExplainPage{Shell: shell("Explain", SectionExplain), User: "ana", App: "Payroll", Outcome: "refuse", Text: "You are not among the people who may use this app.",
 				Rules: []RuleRow{{"app_state", "allow", "the app is active", ""}, {"permitted_users", "refuse", "nobody is permitted", "permit the person"}}})
 		}},
+		{"app_activity_new", func(w io.Writer) error { return AppActivity(w, AppActivityPage{Shell: head(), App: benefits}) }},
 		{"app_sessions", func(w io.Writer) error {
 			row := AppSessionRow{SessionRow: SessionRow{Handle: "ses_1", Device: "Firefox on Linux", Address: "192.0.2.7", Level: "standard", Started: moment, Seen: moment}, Person: "ana", PersonHref: "/admin/users/usr_a"}
 			return AppSessions(w, AppSessionsPage{Shell: shell("Sessions", SectionApps), App: benefits, Rows: []AppSessionRow{row, {Person: longName}}, EndAction: "/e", EndAllAction: "/ea"})
@@ -164,6 +166,25 @@ func organisationSamples() []sample {
 	return []sample{
 		{"audit", func(w io.Writer) error {
 			return Audit(w, AuditPage{Shell: shell("Audit", SectionAudit), Events: events(), Kinds: []Option{{Value: "signon"}, {Value: "signin"}}, Outcome: "refused", Filtered: true, Apps: []Option{{Value: "app_1", Label: "Payroll"}}, Pager: Pager{NextHref: "?n"}})
+		}},
+		{"audit_further", func(w io.Writer) error {
+			return Audit(w, AuditPage{Shell: shell("Audit", SectionAudit), Filtered: true, Unusual: true, Address: "192.0.2.0/24", Pager: Pager{NextHref: "?n"}, Chains: chainRows("")})
+		}},
+		{"audit_verify", func(w io.Writer) error {
+			return AuditVerify(w, AuditVerifyPage{Shell: shell("Tamper evidence", SectionAudit), Whole: true, Compared: true, Chains: chainRows("")})
+		}},
+		{"audit_verify_broken", func(w io.Writer) error {
+			return AuditVerify(w, AuditVerifyPage{Shell: shell("Tamper evidence", SectionAudit), Chains: chainRows("entry 17 is missing"), Head: "zz", Errors: Errors{{"head", "That is no head."}}})
+		}},
+		{"audit_verify_late", func(w io.Writer) error {
+			return AuditVerify(w, AuditVerifyPage{Shell: shell("Tamper evidence", SectionAudit), Late: true})
+		}},
+		{"usage", func(w io.Writer) error {
+			return Usage(w, UsagePage{Shell: shell("Usage", SectionOverview), Unused: 2, Shown: true, More: true, Grants: grantRows(), Pager: Pager{From: 1, To: 100, Total: 10_000, NextHref: "?from=100"},
+				Apps: []UsageRow{{Name: longName, Href: "/admin/apps/app_9/activity", State: "blocked", Unused: true}, {Name: "Payroll", Href: "/admin/apps/app_2/activity", State: "active", LastUsed: moment, People30: 1204, People90: 100_000, SignOns: 31_112, Refused: 4}}})
+		}},
+		{"usage_empty", func(w io.Writer) error {
+			return Usage(w, UsagePage{Shell: shell("Usage", SectionOverview), Shown: true})
 		}},
 		{"audit_empty", func(w io.Writer) error { return Audit(w, AuditPage{Shell: shell("Audit", SectionAudit)}) }},
 		{"trace", func(w io.Writer) error {

@@ -13,7 +13,7 @@ import (
 
 func (c *cli) appCommand() *cobra.Command {
 	return group("app", "connected apps; APP is an id, a unique name or an entity id",
-		c.appAdd(), c.appList(), c.appShow(), c.appSet(),
+		c.appAdd(), c.appList(), c.appShow(), c.appUsage(), c.appSet(),
 		c.appMove("block", "shut an app and end its place in every session"),
 		c.appMove("unblock", "open a blocked app again"),
 		c.appMove("approve", "let a pending app be used"),

@@ -170,7 +170,7 @@ func worded(err error) error {
 	case errors.Is(err, certs.ErrKeyState):
 		return refused(http.StatusConflict, "wrong_state", "key", "%s", sentence(err.Error()))
 	case errors.Is(err, audit.ErrCursor), errors.Is(err, store.ErrCursor):
-		return badValue("after", "%s", sentence(err.Error()))
+		return badValue("after", "The cursor is not one of this list; start again without it.")
 	case errors.Is(err, store.ErrBusy):
 		return &web.Error{Status: http.StatusServiceUnavailable, Reason: "busy", RetryAfter: time.Second, Err: err, Text: "The store is busy, so nothing was changed. Try again in a moment."}
 	}

@@ -86,7 +86,13 @@ func (a *Admin) rows() []row {
 		{Method: "POST", Path: "/sessions/end", Permission: SessionsEnd, Action: with(func(c *call, ask api.EndSessions) (any, error) { return do.EndSessions(c.ctx(), c.by(), ask) })},
 
 		{Method: "GET", Path: "/audit", Permission: AuditRead, Action: a.auditList},
+		{Method: "GET", Path: "/audit/export", Permission: AuditRead, Action: a.auditExport},
+		{Method: "GET", Path: "/audit/verify", Permission: AuditRead, Action: a.auditVerify},
 		{Method: "GET", Path: "/audit/{code}", Permission: AuditRead, Action: func(c *call) (any, error) { return do.Trace(c.ctx(), c.path("code")) }},
+
+		{Method: "GET", Path: "/apps/{app}/usage", Permission: AppsRead, Action: func(c *call) (any, error) { return do.AppUsage(c.ctx(), c.path("app")) }},
+		{Method: "GET", Path: "/usage", Permission: AppsRead, Action: func(c *call) (any, error) { return do.Usage(c.ctx(), c.query("after"), c.limit()) }},
+		{Method: "GET", Path: "/usage/grants", Permission: AuditRead, Action: func(c *call) (any, error) { return do.UnusedGrants(c.ctx(), c.query("app"), c.query("after")) }},
 
 		{Method: "GET", Path: "/settings", Permission: SettingsRead, Action: func(c *call) (any, error) { return do.Settings(c.ctx()) }},
 		{Method: "PATCH", Path: "/settings", Permission: SettingsWrite, MaxBody: 1 << 20, Action: with(func(c *call, change api.Change) (any, error) {
@@ -138,17 +144,6 @@ func (c *call) reach() (Reach, error) {
 	}
 	ask.At, err = c.time("at")
 	return ask, err
-}
-
-func (a *Admin) auditList(c *call) (any, error) {
-	since, err := c.time("since")
-	if err != nil {
-		return nil, err
-	}
-	return a.Actions.AuditEntries(c.ctx(), api.AuditQuery{
-		App: c.query("app"), User: c.query("user"), Kind: c.query("kind"), Outcome: c.query("outcome"),
-		Since: since, After: c.query("after"), Limit: c.limit(),
-	})
 }
 
 // call is one request to the API, for its action.
@@ -215,6 +210,9 @@ func (w row) handle(out http.ResponseWriter, r *http.Request) error {
 	answer, err := w.Action(&call{r})
 	if err != nil {
 		return worded(err)
+	}
+	if self, ok := answer.(answers); ok {
+		return self(out)
 	}
 	if raw, ok := answer.([]byte); ok {
 		out.Header().Set("Content-Type", "application/samlmetadata+xml")

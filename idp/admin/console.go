@@ -57,7 +57,10 @@ func (a *Admin) consoleRoutes() []web.Route {
 		post("/users/{user}/sessions/end-all", SessionsEnd, a.userEndSessions),
 
 		get("/explain", UsersRead, a.explainPage),
+		get("/usage", AppsRead, a.usagePage),
 		get("/audit", AuditRead, a.auditPage),
+		get("/audit/export", AuditRead, a.auditDownload),
+		get("/audit/verify", AuditRead, a.auditVerifyPage),
 		get("/audit/{code}", AuditRead, a.trace),
 		get("/settings", SettingsRead, a.settings),
 		post("/settings", SettingsWrite, a.settingsSave),

@@ -25,6 +25,13 @@ func (a *Admin) appPage(w http.ResponseWriter, r *http.Request) error {
 	page := templates.AppPage{
 		Shell: a.shell(r, app.Name, templates.SectionApps), App: a.appHead(&app), Facts: appFacts(&app), Nobody: nobody(&app),
 	}
+	if !app.Builtin {
+		usage, err := a.Actions.AppUsage(r.Context(), app.ID)
+		if err != nil {
+			return err
+		}
+		page.Facts = append(page.Facts, usageFacts(&usage)...)
+	}
 	for _, warning := range app.Warnings {
 		if warning.Code != "nobody_permitted" { // the page says that in its own words
 			page.Warnings = append(page.Warnings, templateWarning(warning))
@@ -132,22 +139,6 @@ func (a *Admin) idpFacts(entityID, metadataPath string) ([]templates.Fact, []tem
 		{Label: "Sign-on address", Text: base + "/saml/sso", Kind: "code"},
 	}
 	return facts, []templates.Link{{Label: "Metadata", Href: metadataPath}, {Label: "Certificate", Href: "/saml/certificate.pem"}}
-}
-
-func (a *Admin) appActivity(w http.ResponseWriter, r *http.Request) error {
-	app, err := a.Actions.App(r.Context(), r.PathValue("app"))
-	if err != nil {
-		return err
-	}
-	list, err := a.Actions.AuditEntries(r.Context(), api.AuditQuery{App: app.ID, Limit: 50})
-	if err != nil {
-		return err
-	}
-	page := templates.AppActivityPage{
-		Shell: a.shell(r, app.Name, templates.SectionApps), App: a.appHead(&app), Events: eventRows(list.Items),
-		AllHref: link("/admin/audit", "app", app.ID),
-	}
-	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.AppActivity(b, page) })
 }
 
 func (a *Admin) appDanger(w http.ResponseWriter, r *http.Request) error {

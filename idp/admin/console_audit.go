@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/flow"
@@ -43,46 +42,11 @@ var kinds = []struct{ kind, text string }{
 	{"group.set", "Group changed"},
 	{"group.remove", "Group removed"},
 	{"session.end", "Sessions ended"},
+	{"audit.export", "Audit exported"},
 	{"settings.set", "Settings changed"},
 	{"key.stage", "Signing key made"},
 	{"key.activate", "Signing key activated"},
 	{"key.retire", "Signing key retired"},
-}
-
-// since are the periods that the page offers.
-var since = map[string]time.Duration{"1h": time.Hour, "24h": 24 * time.Hour, "7d": 7 * 24 * time.Hour, "30d": 30 * 24 * time.Hour}
-
-func (a *Admin) auditPage(w http.ResponseWriter, r *http.Request) error {
-	query := r.URL.Query()
-	if code := strings.TrimSpace(query.Get("code")); code != "" {
-		web.SeeOther(w, "/admin/audit/"+pathSafe(code))
-		return nil
-	}
-	page := templates.AuditPage{
-		Shell: a.shell(r, "Audit", templates.SectionAudit), App: strings.TrimSpace(query.Get("app")), User: strings.TrimSpace(query.Get("user")),
-		Kind: query.Get("kind"), Outcome: query.Get("outcome"), Since: query.Get("since"),
-	}
-	page.Filtered = page.App+page.User+page.Kind+page.Outcome+page.Since != ""
-	for _, k := range kinds {
-		page.Kinds = append(page.Kinds, templates.Option{Value: k.kind, Label: k.text})
-	}
-	ask := api.AuditQuery{App: page.App, User: page.User, Kind: page.Kind, Outcome: page.Outcome, After: query.Get("after"), Limit: pageRows}
-	if period := since[page.Since]; period > 0 {
-		ask.Since = a.Actions.Now().Add(-period)
-	}
-	list, err := a.Actions.AuditEntries(r.Context(), ask)
-	errs, err := formErrors(err)
-	if err != nil {
-		return err
-	}
-	if len(errs) > 0 {
-		page.Notice = &templates.Notice{Kind: "danger", Text: errs[0].Text}
-	}
-	page.Events = eventRows(list.Items)
-	page.Pager = pager("/admin/audit", ask.After, list.Next, []string{
-		"app", page.App, "user", page.User, "kind", page.Kind, "outcome", page.Outcome, "since", page.Since,
-	})
-	return web.Page(w, r, statusOf(errs), web.CSP{}, func(b *web.Buffer) error { return templates.Audit(b, page) })
 }
 
 // pathSafe keeps of a typed code what codes are made of.

@@ -19,6 +19,7 @@ type Summary struct {
 	Apps, Blocked, Pending, People, Sessions int
 	Nobody                                   []api.Ref // active apps that nobody may use
 	Ending                                   []api.Ref // apps whose certificate ends soon
+	Unused                                   []api.Ref // active apps that nobody used for 90 days, or ever, new ones excepted
 }
 
 // Summary counts connected apps, people and sessions and finds what wants attention.
@@ -28,7 +29,7 @@ func (a *Actions) Summary(ctx context.Context) (Summary, error) {
 		s = Summary{}
 		err := sp.Apps.Each(tx, store.Page{}, func(_ string, app *sp.App) error {
 			a.sum(&s, app)
-			return nil
+			return a.sumUnused(tx, &s, app)
 		})
 		if err != nil {
 			return err
@@ -100,5 +101,5 @@ func tasks(s *Summary) []templates.Task {
 	for _, app := range s.Ending {
 		list = append(list, templates.Task{Kind: "warn", Text: "A certificate of " + app.Name + " ends soon or has ended.", Link: templates.Link{Label: "Replace its metadata", Href: appBase(app.ID) + "/metadata"}})
 	}
-	return list
+	return append(list, unusedTasks(s.Unused)...)
 }

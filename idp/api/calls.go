@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 )
 
@@ -172,15 +171,6 @@ func (c *Client) Sessions(ctx context.Context, user, app string) (List[Session],
 // EndSessions ends sessions and says how many.
 func (c *Client) EndSessions(ctx context.Context, end EndSessions) (Count, error) {
 	return call[Count](ctx, c, http.MethodPost, "/sessions/end", nil, end)
-}
-
-// Audit lists audit entries.
-func (c *Client) Audit(ctx context.Context, q AuditQuery) (List[AuditEntry], error) {
-	values := query("app", q.App, "user", q.User, "kind", q.Kind, "outcome", q.Outcome, "since", stamp(q.Since), "after", q.After)
-	if q.Limit > 0 {
-		values.Set("limit", strconv.Itoa(q.Limit))
-	}
-	return call[List[AuditEntry]](ctx, c, http.MethodGet, "/audit", values, nil)
 }
 
 // Trace finds the audit entry of a code.

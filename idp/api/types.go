@@ -245,14 +245,6 @@ type AuditEntry struct {
 	Node    string            `json:"node,omitempty"`
 }
 
-// AuditQuery filters the audit; zero values do not filter. Entries come newest first.
-type AuditQuery struct {
-	App, User, Kind, Outcome string
-	Since                    time.Time
-	After                    string
-	Limit                    int
-}
-
 // Key is a signing key of the identity provider.
 type Key struct {
 	ID          string    `json:"id"`

@@ -1,5 +1,6 @@
 // Package audit owns the append-only record of what happened: who did what to which app, from where, with what outcome
-// and for which typed reason.
+// and for which typed reason. It counts from that how apps are used (usage.go, rollup.go) and proves that nobody changed it
+// (verify.go).
 //
 // Events are appended inside the caller's transaction: no change without its trace, no trace without its change. It
 // must not know HTTP or protocols, and an Event never carries a secret, a token, an assertion or a clear NameID.

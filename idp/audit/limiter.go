@@ -13,6 +13,7 @@ import (
 const (
 	singlePerAddress = 60
 	singleInAll      = 600
+	maxAppFolds      = 100  // kinds of refusal that name their app; further ones are counted without
 	maxFolds         = 1000 // kinds of refusal that are counted apart; further ones share one entry
 )
 
@@ -28,11 +29,11 @@ type Limiter struct {
 	folds     map[fold]int
 }
 
-// fold is what the refusals of one counted entry have in common: and the person they were about, if any.
+// fold is what the refusals of one counted entry have in common: and the app and the person they were about, if any.
 type fold struct {
 	minute             time.Time
 	kind, reason, more string
-	user               string
+	app, user          string
 }
 
 // Single counts a refusal and tells whether it may have an entry of its own; otherwise it is part of a counted one. What
@@ -54,13 +55,16 @@ func (l *Limiter) Single(event Event) bool {
 		}
 		return true
 	}
-	l.count(fold{minute: l.minute, kind: event.Kind, reason: event.Reason, user: event.User}, 1)
+	l.count(fold{minute: l.minute, kind: event.Kind, reason: event.Reason, app: event.App, user: event.User}, 1)
 	return false
 }
 
 func (l *Limiter) count(f fold, n int) {
 	if l.folds == nil {
 		l.folds = map[fold]int{}
+	}
+	if _, known := l.folds[f]; !known && len(l.folds) >= maxAppFolds {
+		f.app = ""
 	}
 	if _, known := l.folds[f]; !known && len(l.folds) >= maxFolds {
 		f.kind, f.reason, f.more, f.user = "signon", "", "of several reasons", ""
@@ -109,7 +113,7 @@ func (l *Limiter) take(all bool) map[fold]int {
 
 func (f fold) event(n int) Event {
 	return Event{
-		Kind: f.kind, Outcome: Refused, Reason: f.reason, Actor: "system", User: f.user, Count: n, Detail: f.more,
+		Kind: f.kind, Outcome: Refused, Reason: f.reason, Actor: "system", App: f.app, User: f.user, Count: n, Detail: f.more,
 		Facts: map[string]string{"minute": f.minute.Format(time.RFC3339)},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -16,11 +17,16 @@ import (
 type Filter struct {
 	App     string
 	User    string
-	Kind    string    // "user.add", or "user." for all that begin so
-	Outcome string    // OK, Refused or Failed
-	Since   time.Time // inclusive
-	Limit   int       // events in a page, 1 to 1,000; otherwise 100
-	After   string    // the cursor of an earlier page
+	Actor   string
+	Kind    string       // "user.add", or "user." for all that begin so
+	Outcome string       // OK, Refused or Failed
+	Reason  string       // the whole of it
+	Code    string       // as NormaliseCode writes it
+	Network netip.Prefix // of the address; the zero value: any
+	Since   time.Time    // inclusive
+	Until   time.Time    // exclusive
+	Limit   int          // events in a page, 1 to 1,000; otherwise 100
+	After   string       // the cursor of an earlier page
 }
 
 const (
@@ -50,10 +56,26 @@ func List(tx store.Tx, filter Filter) ([]Event, string, error) {
 	return listNodes(tx, &filter)
 }
 
-func (f *Filter) matches(event *Event) bool {
+// Matches tells whether the filter chooses an event.
+func (f *Filter) Matches(event *Event) bool {
 	kind := f.Kind == "" || event.Kind == f.Kind || strings.HasSuffix(f.Kind, ".") && strings.HasPrefix(event.Kind, f.Kind)
-	return kind && (f.App == "" || event.App == f.App) && (f.User == "" || event.User == f.User) &&
-		(f.Outcome == "" || event.Outcome == f.Outcome) && !event.Time.Before(f.Since)
+	for _, pair := range [...][2]string{
+		{f.App, event.App}, {f.User, event.User}, {f.Actor, event.Actor}, {f.Outcome, event.Outcome}, {f.Reason, event.Reason}, {f.Code, event.Code},
+	} {
+		if pair[0] != "" && pair[0] != pair[1] {
+			return false
+		}
+	}
+	return kind && !event.Time.Before(f.Since) && (f.Until.IsZero() || event.Time.Before(f.Until)) && f.within(event.Address)
+}
+
+// within tells whether an address lies in the network that is asked for.
+func (f *Filter) within(address string) bool {
+	if !f.Network.IsValid() {
+		return true
+	}
+	parsed, err := netip.ParseAddr(address)
+	return err == nil && f.Network.Contains(parsed.Unmap().WithZone(""))
 }
 
 // listIndex walks an index backwards; its keys are in the order of time.
@@ -66,6 +88,9 @@ func listIndex(tx store.Tx, filter *Filter, prefix []byte) ([]Event, string, err
 			return nil, "", ErrCursor
 		}
 		r.To = after
+	}
+	if filter.After == "" && !filter.Until.IsZero() {
+		r.To = binary.BigEndian.AppendUint64(slices.Clone(prefix), timeNumber(filter.Until))
 	}
 	if !filter.Since.IsZero() {
 		r.From = binary.BigEndian.AppendUint64(slices.Clone(prefix), timeNumber(filter.Since))
@@ -80,7 +105,7 @@ func listIndex(tx store.Tx, filter *Filter, prefix []byte) ([]Event, string, err
 		if err != nil {
 			return err
 		}
-		if filter.matches(&event) {
+		if filter.Matches(&event) {
 			events = append(events, event)
 		}
 		if looked++; len(events) == filter.Limit || looked == maxLooked {
@@ -94,7 +119,7 @@ func listIndex(tx store.Tx, filter *Filter, prefix []byte) ([]Event, string, err
 
 // listNodes walks the chains of all nodes backwards and merges them by time. The cursor is where each chain continues.
 func listNodes(tx store.Tx, filter *Filter) ([]Event, string, error) {
-	from, err := startOf(tx, filter.After)
+	from, err := startOf(tx, filter)
 	if err != nil {
 		return nil, "", err
 	}
@@ -152,7 +177,7 @@ func listChain(tx store.Tx, filter *Filter, at *position, bound int) ([]Event, e
 		if event.Time.Before(filter.Since.Add(-clockBack)) {
 			return store.ErrStop
 		}
-		if filter.matches(&event) {
+		if filter.Matches(&event) {
 			events = append(events, event)
 		}
 		if bound--; len(events) == filter.Limit || bound <= 0 {
@@ -175,9 +200,9 @@ func Nodes(tx store.Tx) ([]string, error) {
 	return nodes, err
 }
 
-func startOf(tx store.Tx, cursor string) ([]position, error) {
-	if cursor != "" {
-		return parseCursor(cursor)
+func startOf(tx store.Tx, filter *Filter) ([]position, error) {
+	if filter.After != "" {
+		return parseCursor(filter.After)
 	}
 	nodes, err := Nodes(tx)
 	from := make([]position, 0, len(nodes))
@@ -186,9 +211,39 @@ func startOf(tx store.Tx, cursor string) ([]position, error) {
 		if err != nil {
 			return nil, err
 		}
-		from = append(from, position{node, head.seq + 1})
+		before, err := endBefore(tx, node, head.seq, filter.Until)
+		if err != nil {
+			return nil, err
+		}
+		from = append(from, position{node, before})
 	}
 	return from, err
+}
+
+// endBefore is a number from which on all of a chain's entries are later than until; its clock may have stepped back a little.
+// It is found by halving, so that a look far back does not read everything since.
+func endBefore(tx store.Tx, node string, last uint64, until time.Time) (uint64, error) {
+	if until.IsZero() {
+		return last + 1, nil
+	}
+	tail, err := readMark(tx, tailKey(node))
+	if err != nil {
+		return 0, err
+	}
+	low, high := tail.seq+1, last+1 // entries below low are not all later, those from high on are
+	for low < high {
+		middle := low + (high-low)/2
+		event, err := readEntry(tx, entryKey(node, middle))
+		if err != nil {
+			return last + 1, nil // a damaged chain is walked as far as it goes
+		}
+		if event.Time.After(until.Add(clockBack)) {
+			high = middle
+		} else {
+			low = middle + 1
+		}
+	}
+	return high, nil
 }
 
 func cursorOf(from []position) string {

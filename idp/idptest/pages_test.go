@@ -67,7 +67,7 @@ func furnish(t *testing.T, s *Server) (ada api.User, shown api.App) {
 			}
 		}
 	}
-	s.AddPerson(t, "ben", "Contractors", func(n *api.NewUser) { n.DisplayName, n.Groups = longName, []string{"Field team"} })
+	ben := s.AddPerson(t, "ben", "Contractors", func(n *api.NewUser) { n.DisplayName, n.Groups = longName, []string{"Field team"} })
 	ada = s.AddPerson(t, "ada", "Administrators", func(n *api.NewUser) {
 		n.Roles, n.Attributes = []string{"owner"}, map[string][]string{"department": {"Finance", "Travel"}}
 	})
@@ -82,8 +82,11 @@ func furnish(t *testing.T, s *Server) (ada api.User, shown api.App) {
 	if _, err := s.API.MoveApp(t.Context(), blocked.ID, "block"); err != nil {
 		t.Fatal(err)
 	}
+	backdate(t, s, shown.ID)
+	age(t, s, shown, ben)
 	long := strings.Repeat("a-very-long-host-name-", 2) + "sp"
-	s.AddApp(t, NewSP(t, long).Metadata(), map[string]string{"name": longName, "description": "Reisekosten und Spesen, für alle, die unterwegs sind, mit Belegen."})
+	unused := s.AddApp(t, NewSP(t, long).Metadata(), map[string]string{"name": longName, "description": "Reisekosten und Spesen, für alle, die unterwegs sind, mit Belegen."})
+	age(t, s, unused, ben)
 	return ada, shown
 }
 
@@ -156,7 +159,8 @@ func consolePages(g *gallery, console string, ada api.User, app api.App) {
 		{"app-activity", own + "/activity"}, {"app-danger", own + "/danger"},
 		{"users", console + "/users"}, {"user-new", console + "/users/new"}, {"user", console + "/users/" + ada.ID},
 		{"profiles", console + "/profiles"}, {"permission-sets", console + "/permission-sets"}, {"groups", console + "/groups"},
-		{"audit", console + "/audit"}, {"settings", console + "/settings"}, {"keys", console + "/keys"},
+		{"audit", console + "/audit"}, {"audit-filtered", console + "/audit?address=192.0.2.0%2F24&from=2027-01-31&until=2027-02-01"},
+		{"audit-verify", console + "/audit/verify"}, {"audit-verify-kept", console + "/audit/verify?head=" + strings.Repeat("ab", 32)}, {"usage", console + "/usage"}, {"app-activity-builtin", console + "/apps/portal/activity"}, {"settings", console + "/settings"}, {"keys", console + "/keys"},
 	} {
 		g.visit(page[0], page[1])
 	}
