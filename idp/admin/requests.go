@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/audit"
@@ -208,27 +207,4 @@ func (a *Actions) RevokeGrant(ctx context.Context, by By, revoke api.RevokeGrant
 		return event, err
 	})
 	return wire, err
-}
-
-// openRequests counts the requests that wait for an answer, at most limit.
-func (a *Actions) openRequests(ctx context.Context, limit int) (int, error) {
-	n := 0
-	err := a.view(ctx, func(tx store.Tx) (err error) {
-		n, err = grants.Requests.Count(tx, store.Page{Index: "due"}, limit)
-		return err
-	})
-	return n, err
-}
-
-// spanOf is the time that a posted form gives: one of the offered ones, or until the end of a day of UTC. The error names the
-// field.
-func spanOf(choice, date string) (api.Answer, error) {
-	if choice != "date" {
-		return api.Answer{For: choice}, nil
-	}
-	day, err := time.Parse(time.DateOnly, strings.TrimSpace(date))
-	if err != nil {
-		return api.Answer{}, badValue("until", "Give the date until which the access lasts.")
-	}
-	return api.Answer{Until: grants.EndOfDay(day)}, nil
 }

@@ -179,9 +179,10 @@ func permitted(f *Facts) bool {
 	return slices.Contains(f.App.Policy.Decide(Access(f)).Rules, sp.Weighed{Rule: sp.RulePermitted, Outcome: sp.Allow})
 }
 
-// Inbox is what waits for an approver. Approves tells whether the person answers for any app at all.
+// Inbox is what waits for an approver.
 type Inbox struct {
-	Approves bool
+	Asking   bool // there are apps that can be asked for
+	Approves bool // the person answers for an app
 	Waiting  []Waiting
 }
 
@@ -200,6 +201,10 @@ func (e *Engine) Inbox(ctx context.Context, user string) (Inbox, error) {
 	var inbox Inbox
 	err := e.Store.View(ctx, func(tx store.Tx) error {
 		inbox = Inbox{}
+		n, err := sp.Apps.Count(tx, store.Page{Index: "approver"}, 1)
+		if inbox.Asking = n > 0; err != nil || n == 0 {
+			return err
+		}
 		return e.facts.apps.Each(tx, sp.Apps, store.Page{Index: "approver", Value: user}, func(app *sp.App) error {
 			inbox.Approves = true
 			return e.waitFor(tx, app, user, &inbox)
