@@ -359,7 +359,10 @@ func (w *asking) notGrantable(t *testing.T, people map[string]*Client) {
 	if page := people["eve"].Post("/requests/"+request.ID+"/approve", url.Values{"span": {"1d"}}); page.Status != http.StatusConflict || len(w.grants(t)) != 0 {
 		t.Errorf("a blocked app: %d", page.Status)
 	}
-	if page := people["bob"].Get("/ask"); strings.Contains(page.Body, w.app.ID) {
+	if page := people["eve"].Get("/requests"); strings.Contains(page.Body, request.ID) {
+		t.Error("a request for a blocked app waits for an answer")
+	}
+	if page := people["bob"].Get("/ask"); strings.Contains(page.Body, `class="tile" href="/ask/`+w.app.ID) {
 		t.Error("a blocked app can be asked for")
 	}
 	if page := people["bob"].Post("/ask/"+w.app.ID, url.Values{"why": {"x"}, "span": {"1d"}}); page.Status != http.StatusForbidden {
