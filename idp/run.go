@@ -13,7 +13,9 @@ import (
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/grants"
 	"gatehouse/idp/session"
+	"gatehouse/sp"
 	"gatehouse/store"
 )
 
@@ -146,10 +148,13 @@ func (s *Server) every(ctx context.Context, interval time.Duration, job func(con
 // sweepBatch bounds one sweeping transaction, so that sign-ins do not wait behind it.
 const sweepBatch = 500
 
-// sweep deletes what expired and writes the folded refusals of the last minute.
+// sweep ends and deletes what is over its time, and writes the folded refusals of the last minute.
 func (s *Server) sweep(ctx context.Context) error {
+	if err := s.engine.EndDue(ctx); err != nil {
+		return err
+	}
 	sweeps := []func(store.Tx, time.Time, int) (int, error){
-		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep, audit.UsageDays.Sweep, audit.PersonUses.Sweep,
+		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep, audit.UsageDays.Sweep, audit.PersonUses.Sweep, grants.Requests.Sweep, sp.Attempts.Sweep,
 	}
 	for _, sweep := range sweeps {
 		for n := sweepBatch; n == sweepBatch; {

@@ -206,6 +206,7 @@ func appsTable() *store.Table[App] {
 			"state":    func(a *App) []string { return []string{string(a.State)} },
 			"name":     func(a *App) []string { return []string{strings.ToLower(a.Definition.Name)} },
 			"audience": (*App).audience,
+			"approver": (*App).approvers,
 		},
 	}
 }

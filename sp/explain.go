@@ -103,6 +103,8 @@ func (p *Policy) permittedWords(a Access) string {
 		return "the access that was granted on request ended " + moment(a.Granted)
 	case p.LetsNobodyIn():
 		return "nobody is permitted"
+	case len(p.Users)+len(p.Profiles)+len(p.PermissionSets)+len(p.Groups) == 0:
+		return "nobody is permitted but on request"
 	}
 	return fmt.Sprintf("not among the permitted %d profiles, %d permission sets, %d groups and %d people",
 		len(p.Profiles), len(p.PermissionSets), len(p.Groups), len(p.Users))

@@ -245,9 +245,9 @@ func (p *Policy) permittedBy(a Access) string {
 	return ""
 }
 
-// LetsNobodyIn tells whether the policy permits only chosen people and none is chosen.
+// LetsNobodyIn tells whether the policy permits only chosen people, none is chosen, and nobody could be let in on request.
 func (p *Policy) LetsNobodyIn() bool {
-	return p.PermittedUsers == PermitPreauthorized && len(p.Users)+len(p.Profiles)+len(p.PermissionSets)+len(p.Groups) == 0
+	return p.PermittedUsers == PermitPreauthorized && len(p.Users)+len(p.Profiles)+len(p.PermissionSets)+len(p.Groups)+len(p.Approvers) == 0
 }
 
 // profileAddress applies the profile's ranges unless the app's policy relaxes them; the app's own ranges always hold. Where a

@@ -180,9 +180,9 @@ type AppActivityPage struct {
 	Counts     []Count
 	Facts      []Fact
 	Chart      BarChart
-	Reasons    []Share    // of the refusals
-	Grants     []GrantRow // access that nobody uses; the first ones
-	MoreGrants bool       // there may be more of them
+	Reasons    []Share        // of the refusals
+	Grants     []IdleGrantRow // access that nobody uses; the first ones
+	MoreGrants bool           // there may be more of them
 	Events     []EventRow
 	AllHref    string // the audit list with this app's filter
 }

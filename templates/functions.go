@@ -83,11 +83,11 @@ func hue(name string) string {
 // tone is the colour role of a state, outcome or kind.
 func tone(word string) string {
 	switch word {
-	case "ok", "active", "allow":
+	case "ok", "active", "allow", "approved":
 		return "ok"
-	case "warn", "pending", "step_up", "retiring", "next":
+	case "warn", "pending", "step_up", "retiring", "next", "waiting":
 		return "warn"
-	case "danger", "blocked", "refused", "refuse", "failed":
+	case "danger", "blocked", "refused", "refuse", "failed", "denied":
 		return "danger"
 	case "info":
 		return "info"

@@ -22,6 +22,7 @@ type PortalPage struct {
 	Query  string
 	Tiles  []Tile // what the person may open and what matches Query
 	Recent []Tile // not shown while searching
+	Ask    bool   // there are apps to ask for
 }
 
 // Portal writes the launcher.

@@ -14,8 +14,8 @@ func chart() BarChart {
 	return c
 }
 
-func grantRows() []GrantRow {
-	return []GrantRow{
+func grantRows() []IdleGrantRow {
+	return []IdleGrantRow{
 		{User: "ana", UserHref: "/admin/users/usr_a", App: "Payroll", AppHref: "/admin/apps/app_2", Kind: "named in the policy", Since: moment.Add(-100 * 24 * time.Hour)},
 		{User: strings.Repeat("wolfeschlegelsteinhausen", 3), UserHref: "/admin/users/usr_c", App: longName, AppHref: "/admin/apps/app_9", Kind: "consent", Since: moment},
 	}

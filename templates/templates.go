@@ -16,6 +16,9 @@ type Shell struct {
 	IsAdmin bool    // show the way into the console
 	Section string  // active navigation item: one of the Section… constants
 	Notice  *Notice // nil: none
+
+	Approves bool // the person answers requests for an app
+	Waiting  int  // requests that wait for their answer; 100 stands for more
 }
 
 // The navigation items of Shell.Section.
@@ -24,6 +27,7 @@ const (
 	SectionAccount        = "account"
 	SectionOverview       = "overview"
 	SectionApps           = "apps"
+	SectionRequests       = "requests"
 	SectionUsers          = "users"
 	SectionProfiles       = "profiles"
 	SectionPermissionSets = "permission-sets"

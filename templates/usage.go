@@ -91,8 +91,8 @@ type Share struct {
 	Href    string
 }
 
-// GrantRow is access that a person does not use. Kind says what it is, in words.
-type GrantRow struct {
+// IdleGrantRow is access that a person does not use. Kind says what it is, in words.
+type IdleGrantRow struct {
 	User, UserHref string
 	App, AppHref   string
 	Kind           string
@@ -116,9 +116,9 @@ type UsagePage struct {
 	Unused int // apps, in all pages
 	Apps   []UsageRow
 	Pager  Pager
-	Grants []GrantRow // the first ones; empty: none, or no right to see them
-	More   bool       // there may be more of them
-	Shown  bool       // the person may see the grants
+	Grants []IdleGrantRow // the first ones; empty: none, or no right to see them
+	More   bool           // there may be more of them
+	Shown  bool           // the person may see the grants
 }
 
 // Usage writes the list of apps by use.

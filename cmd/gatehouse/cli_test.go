@@ -21,7 +21,8 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the command line against a real server, one per script. The scripts show each command and what it says.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: filepath.Join("..", "..", "testdata", "cli"), Setup: startServer})
+	testscript.Run(t, testscript.Params{Dir: filepath.Join("..", "..", "testdata", "cli"), Setup: startServer,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ask": askInPortal}})
 }
 
 // startServer runs a server on the folder data of the script, and a service provider's web server at $METADATA_URL.
@@ -84,6 +85,9 @@ func TestWrongUsageIsOneSentence(t *testing.T) {
 		{"user reset-password ana --data d", "give --password-stdin"},
 		{"user add ana --data d --password secret", "unknown flag: --password"},
 		{"session end --data d", "say which sessions to end"},
+		{"request approve --data d x --for 7d --until 2027-01-31", "give --for or --until, not both"},
+		{"request approve --data d x --until soon", "is not a time"},
+		{"grant revoke --data d --user ana", "say whose access to which app ends"},
 		{"audit list --data d --since yesterday", "is not a time or a period"},
 		{"explain a b --data d --at noon", "is not a time"},
 		{"serve", "serve needs --data DIR"},

@@ -103,7 +103,7 @@ func furnish(ctx context.Context, url, data string, out io.Writer) error {
 	if err := addApp(ctx, client, benefits, map[string]string{"policy.permitted_users": "all"}); err != nil {
 		return err
 	}
-	managers := map[string]string{"policy.permitted_users": "preauthorized", "policy.profiles": "Employees"}
+	managers := map[string]string{"policy.permitted_users": "preauthorized", "policy.profiles": "Employees", "policy.approvers": "ada"}
 	if err := addApp(ctx, client, payroll, managers); err != nil {
 		return err
 	}
@@ -144,7 +144,8 @@ Gatehouse demo
   4. As ada, connect a third app: Console > Apps > Add, metadata URL
        %s
      Allow the profile Contractors, then look at ben's tiles again.
-  5. The command line: gatehouse app list --data DIR, with the folder below; the console is at %s/admin/
+  5. As ben, choose "Ask for an app" in the menu and ask for Payroll Console; as ada, answer under "Requests for you".
+  6. The command line: gatehouse app list --data DIR, with the folder below; the console is at %s/admin/
 
   Data: %s    Stop: Ctrl-C
 `

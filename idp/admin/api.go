@@ -104,6 +104,7 @@ func (a *Admin) rows() []row {
 		{Method: "POST", Path: "/keys/{key}/activate", Permission: KeysWrite, Action: func(c *call) (any, error) { return do.ActivateKey(c.ctx(), c.by(), c.path("key")) }},
 		{Method: "POST", Path: "/keys/{key}/retire", Permission: KeysWrite, Action: func(c *call) (any, error) { return do.RetireKey(c.ctx(), c.by(), c.path("key")) }},
 	}
+	rows = append(rows, a.requestRows()...)
 	rows = append(rows, profiles.rows(do, "/profiles")...)
 	rows = append(rows, permissionSets.rows(do, "/permission-sets")...)
 	return append(rows, groups.rows(do, "/groups")...)

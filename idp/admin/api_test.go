@@ -20,7 +20,7 @@ import (
 func allPermissions() []web.Permission {
 	return []web.Permission{
 		Overview, AppsRead, AppsRegister, AppsWrite, UsersRead, UsersWrite, UsersPassword, SessionsRead, SessionsEnd, AuditRead,
-		SettingsRead, SettingsWrite, KeysRead, KeysWrite,
+		SettingsRead, SettingsWrite, KeysRead, KeysWrite, AccessRead, AccessWrite,
 	}
 }
 
@@ -56,11 +56,11 @@ func TestRoles(t *testing.T) {
 		can  []web.Permission
 	}{
 		{RoleOwner, allPermissions()},
-		{RoleAppAdmin, []web.Permission{Overview, AppsRead, AppsRegister, AppsWrite, UsersRead, SessionsRead, SessionsEnd, AuditRead}},
+		{RoleAppAdmin, []web.Permission{Overview, AppsRead, AppsRegister, AppsWrite, UsersRead, SessionsRead, SessionsEnd, AuditRead, AccessRead, AccessWrite}},
 		{RoleDeveloper, []web.Permission{Overview, AppsRead, AppsRegister}},
 		{RoleApprover, []web.Permission{Overview, AppsRead}},
 		{RoleHelpDesk, []web.Permission{Overview, UsersRead, UsersPassword, SessionsRead, SessionsEnd}},
-		{RoleAuditor, []web.Permission{Overview, AppsRead, UsersRead, SessionsRead, AuditRead, SettingsRead, KeysRead}},
+		{RoleAuditor, []web.Permission{Overview, AppsRead, UsersRead, SessionsRead, AuditRead, SettingsRead, KeysRead, AccessRead}},
 		{"", nil},
 		{"Owner", nil},
 		{"superuser", nil},

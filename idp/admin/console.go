@@ -66,6 +66,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 		post("/settings", SettingsWrite, a.settingsSave),
 		get("/keys", KeysRead, a.keys),
 	}
+	routes = append(routes, a.requestPages()...)
 	for _, list := range a.namedLists() {
 		routes = append(routes,
 			get(list.path, UsersRead, list.page),
@@ -95,6 +96,8 @@ var done = map[string]string{
 	"password":  "The password is set. All sessions have ended.",
 	"ended":     "Signed out.",
 	"revoked":   "Revoked.",
+	"granted":   "Approved. The person can open the app now.",
+	"denied":    "Denied. The person sees the answer.",
 }
 
 // shell is the frame of a console page.

@@ -121,7 +121,8 @@ func appRow(app *api.App) templates.AppRow {
 }
 
 func nobody(app *api.App) bool {
-	return app.PermittedUsers == sp.PermitPreauthorized && app.Permitted == 0
+	onRequest := slices.ContainsFunc(app.Settings, func(s api.Setting) bool { return s.Key == "policy.approvers" && !s.IsDefault })
+	return app.PermittedUsers == sp.PermitPreauthorized && app.Permitted == 0 && !onRequest
 }
 
 // who says in words who may use an app.

@@ -70,6 +70,11 @@ func (a *Admin) overview(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := templates.OverviewPage{Shell: a.shell(r, "Overview", templates.SectionOverview), Tasks: tasks(&s)}
+	waiting, err := a.requestTask(r)
+	if err != nil {
+		return err
+	}
+	page.Tasks = append(page.Tasks, waiting...)
 	if may(r, AppsRead) {
 		page.Counts = append(page.Counts, templates.Count{Label: "Active apps", Value: s.Apps, Href: link("/admin/apps", "state", string(sp.Active))})
 		if s.Blocked > 0 {

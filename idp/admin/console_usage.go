@@ -93,15 +93,15 @@ func reasonShares(u *api.AppUsage) []templates.Share {
 }
 
 // unusedGrants are the first unused grants of one app or of all, and whether there may be more.
-func (a *Admin) unusedGrants(ctx context.Context, app string) ([]templates.GrantRow, bool, error) {
+func (a *Admin) unusedGrants(ctx context.Context, app string) ([]templates.IdleGrantRow, bool, error) {
 	list, err := a.Actions.UnusedGrants(ctx, app, "")
 	if err != nil {
 		return nil, false, err
 	}
 	more := list.Next != "" || len(list.Items) > shownGrants
-	var rows []templates.GrantRow
+	var rows []templates.IdleGrantRow
 	for _, g := range list.Items[:min(len(list.Items), shownGrants)] {
-		rows = append(rows, templates.GrantRow{
+		rows = append(rows, templates.IdleGrantRow{
 			User: g.User.Name, UserHref: "/admin/users/" + g.User.ID, App: g.App.Name, AppHref: appBase(g.App.ID) + "/access",
 			Kind: grantWords(&g), Since: g.Since,
 		})

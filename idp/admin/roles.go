@@ -32,15 +32,17 @@ const (
 	SettingsWrite web.Permission = "settings.write"
 	KeysRead      web.Permission = "keys.read"
 	KeysWrite     web.Permission = "keys.write"
+	AccessRead    web.Permission = "access.read"  // requests for access, and the access that came of them
+	AccessWrite   web.Permission = "access.write" // answer requests for every app, revoke access
 )
 
 // permissions says what each role may do; an owner may do everything. What depends on the app or the person is in may.go.
 var permissions = map[string][]web.Permission{
-	RoleAppAdmin:  {Overview, AppsRead, AppsRegister, AppsWrite, UsersRead, SessionsRead, SessionsEnd, AuditRead},
+	RoleAppAdmin:  {Overview, AppsRead, AppsRegister, AppsWrite, UsersRead, SessionsRead, SessionsEnd, AuditRead, AccessRead, AccessWrite},
 	RoleDeveloper: {Overview, AppsRead, AppsRegister},
 	RoleApprover:  {Overview, AppsRead},
 	RoleHelpDesk:  {Overview, UsersRead, UsersPassword, SessionsRead, SessionsEnd},
-	RoleAuditor:   {Overview, AppsRead, UsersRead, SessionsRead, AuditRead, SettingsRead, KeysRead},
+	RoleAuditor:   {Overview, AppsRead, UsersRead, SessionsRead, AuditRead, SettingsRead, KeysRead, AccessRead},
 }
 
 // Roles lists the roles in the order in which forms offer them.

@@ -12,6 +12,7 @@ import (
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
+	"gatehouse/templates"
 )
 
 // finish ends the road in one Update: if nothing that the decision rests on has changed, it runs the answer's commit, marks
@@ -169,12 +170,16 @@ func (e *Engine) replayed(r *http.Request, pass *Pass) error {
 }
 
 // Page is the answer of a refusal that stays here, as every protocol words it: a page with the reason and the audit code.
-// Status is 403.
+// Status is 403. Who may ask for the app finds the way there.
 func Page(pass *Pass, reason Reason) Answer {
 	return Answer{Write: func(http.ResponseWriter, *http.Request) error {
-		return &web.Error{
+		refused := &web.Error{
 			Status: http.StatusForbidden, Reason: reason.Type, Text: reason.Text, Code: pass.Event.Code, Err: reason.Err,
 			Heading: "You cannot open this app",
 		}
+		if reason.Type == string(sp.RulePermitted) && askable(pass.Facts) {
+			refused.Links = []templates.Link{{Label: "Ask for access", Href: AskHref(pass.App.ID)}}
+		}
+		return refused
 	}}
 }

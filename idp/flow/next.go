@@ -119,9 +119,13 @@ func person(u *directory.User) sp.Person {
 
 // ruleReason words the policy's refusal for the person; the rules themselves go to the audit.
 func ruleReason(f *Facts, verdict sp.Verdict) Reason {
-	return Reason{
+	reason := Reason{
 		Type: string(verdict.Rule), Text: ruleTexts[verdict.Rule], Detail: f.App.Policy.Inputs(Access(f), verdict.Rule),
 	}
+	if verdict.Rule == sp.RulePermitted && askable(f) {
+		reason.Text = "You are not among the people who may use this app. Choose “Ask for an app” in Gatehouse to ask for access."
+	}
+	return reason
 }
 
 var ruleTexts = map[sp.Rule]string{

@@ -38,7 +38,8 @@ func Withdraw(tx store.Tx, scope Scope) ([]session.Session, error) {
 	return concerned, nil
 }
 
-// Forget removes what a person or an app was granted, because the one or the other is removed for good.
+// Forget removes what a person or an app was granted and what is still asked for, because the one or the other is removed for
+// good.
 func Forget(tx store.Tx, scope Scope) error {
 	index, value := "user", scope.User
 	if scope.App != "" {
@@ -51,8 +52,15 @@ func Forget(tx store.Tx, scope Scope) error {
 	if err != nil {
 		return err
 	}
-	return grants.Accesses.Each(tx, page, func(_ string, a *grants.Access) error {
+	err = grants.Accesses.Each(tx, page, func(_ string, a *grants.Access) error {
 		return grants.Accesses.Delete(tx, grants.Pair(a.User, a.App))
+	})
+	if err != nil {
+		return err
+	}
+	page.Index = "open_" + index
+	return grants.Requests.Each(tx, page, func(_ string, r *grants.Request) error {
+		return grants.Requests.Delete(tx, r.ID)
 	})
 }
 

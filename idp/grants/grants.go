@@ -28,11 +28,12 @@ func (c *Consent) Covers(names []string) bool {
 
 // Access lets a person into one app until a moment, because an approver said yes.
 type Access struct {
-	User  string    `json:"user"`
-	App   string    `json:"app"`
-	From  time.Time `json:"from"`
-	Until time.Time `json:"until"`
-	By    string    `json:"by"` // user id of the approver, or who acted on the socket
+	User    string    `json:"user"`
+	App     string    `json:"app"`
+	From    time.Time `json:"from"`
+	Until   time.Time `json:"until"`
+	By      string    `json:"by"` // user id of the approver, or who acted on the socket
+	Request string    `json:"request,omitempty"`
 }
 
 // Pair is the key of what one person has with one app.
@@ -54,14 +55,15 @@ var Consents = &store.Table[Consent]{
 	},
 }
 
-// Accesses is the table of access on request; what has ended is swept.
+// Accesses is the table of access on request. What has ended lets nobody in; a job removes it and says so in the audit, which a
+// sweep of the table could not. The index "until" holds them in the order in which they end.
 var Accesses = &store.Table[Access]{
 	Name:    "access",
 	Version: 1,
 	Key:     func(a *Access) string { return Pair(a.User, a.App) },
 	Lists: map[string]func(*Access) []string{
-		"user": func(a *Access) []string { return []string{a.User} },
-		"app":  func(a *Access) []string { return []string{a.App} },
+		"user":  func(a *Access) []string { return []string{a.User} },
+		"app":   func(a *Access) []string { return []string{a.App} },
+		"until": func(a *Access) []string { return []string{Sortable(a.Until)} },
 	},
-	Expires: func(a *Access) time.Time { return a.Until },
 }

@@ -120,6 +120,7 @@ func TestPages(t *testing.T) {
 	g.signIn("ben", Password)
 	g.WaitFor("#tiles")
 	g.look("portal-long-name")
+	requestPages(g, s)
 	g.visit("sign-out", s.URL+"/logout")
 	g.Click("form button")
 	g.WaitFor("main.card .big-icon")

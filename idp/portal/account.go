@@ -25,14 +25,18 @@ func (h *Handlers) account(w http.ResponseWriter, r *http.Request) error {
 // accountPage shows the person's own facts, sessions and password form, with what was wrong in the form.
 func (h *Handlers) accountPage(w http.ResponseWriter, r *http.Request, status int, problems templates.Errors, done string) error {
 	actor := web.Of(r).Actor
+	shell, _, err := h.frame(r, "Your account", templates.SectionAccount)
+	if err != nil {
+		return err
+	}
 	page := templates.AccountPage{
-		Shell: h.shell(r, "Your account", templates.SectionAccount), Errors: problems, PasswordRules: passwordRules,
+		Shell: shell, Errors: problems, PasswordRules: passwordRules,
 		EndAction: "/account/sessions/end", EndAllAction: "/account/sessions/end-others", PasswordAction: "/account/password",
 	}
 	if done != "" {
 		page.Notice = &templates.Notice{Kind: "ok", Text: done}
 	}
-	err := h.Store.View(r.Context(), func(tx store.Tx) error {
+	err = h.Store.View(r.Context(), func(tx store.Tx) error {
 		user, _, err := directory.Users.Get(tx, actor.ID)
 		if err != nil {
 			return err

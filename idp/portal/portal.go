@@ -39,7 +39,7 @@ type Handlers struct {
 
 // Routes are the paths of this package.
 func (h *Handlers) Routes() []web.Route {
-	return []web.Route{
+	return append(h.askRoutes(), []web.Route{
 		{Method: http.MethodGet, Path: "/", Permission: web.SignedIn, Handle: h.tiles},
 		{Method: http.MethodGet, Path: "/launch/{app}", Permission: web.Public, Handle: h.launch},
 		{Method: http.MethodPost, Path: "/launch/{app}", Permission: web.Public, Handle: h.launchNow},
@@ -47,7 +47,7 @@ func (h *Handlers) Routes() []web.Route {
 		{Method: http.MethodPost, Path: "/account/password", Permission: web.SignedIn, Handle: h.changePassword},
 		{Method: http.MethodPost, Path: "/account/sessions/end", Permission: web.SignedIn, Handle: h.endSession},
 		{Method: http.MethodPost, Path: "/account/sessions/end-others", Permission: web.SignedIn, Handle: h.endOtherSessions},
-	}
+	}...)
 }
 
 func (h *Handlers) tiles(w http.ResponseWriter, r *http.Request) error {
@@ -56,7 +56,11 @@ func (h *Handlers) tiles(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := templates.PortalPage{Shell: h.shell(r, "Your apps", templates.SectionPortal), Query: query}
+	shell, inbox, err := h.frame(r, "Your apps", templates.SectionPortal)
+	if err != nil {
+		return err
+	}
+	page := templates.PortalPage{Shell: shell, Query: query, Ask: inbox.Asking}
 	for _, app := range apps {
 		if matches(app, query) {
 			page.Tiles = append(page.Tiles, tile(app))

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"gatehouse/templates"
 )
 
 // Error is an error with public words. Anything that is not one is answered as a bare 500 with the request id.
@@ -17,7 +19,8 @@ type Error struct {
 	Code       string // of the audit entry, if there is one
 	Field      string // of an API request, the value that was wrong
 	RetryAfter time.Duration
-	Err        error // for the log only
+	Links      []templates.Link // ways on, before the one to the apps; of a page
+	Err        error            // for the log only
 }
 
 func (e *Error) Error() string {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -124,7 +125,7 @@ func (k *Kit) answerError(w *statusWriter, r *http.Request, route Route, err err
 		Code:    code,
 		Tone:    "danger",
 		Support: true,
-		Links:   []templates.Link{{Label: "Go to your apps", Href: "/"}},
+		Links:   append(slices.Clone(public.Links), templates.Link{Label: "Go to your apps", Href: "/"}),
 	}
 	if writeErr := Page(w, r, public.Status, CSP{}, func(b *Buffer) error { return templates.Message(b, page) }); writeErr != nil {
 		return errors.Join(err, writeErr)
