@@ -1,0 +1,198 @@
+package idptest
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"gatehouse/idp/api"
+	"gatehouse/store"
+)
+
+// TestAccount is what people do on their own pages: password, sessions, signing out, and links that open apps.
+func TestAccount(t *testing.T) {
+	w := newWorld(t)
+	t.Run("a bad new password", func(t *testing.T) { w.badPasswords(t) })
+	t.Run("signing out", func(t *testing.T) { w.signingOut(t) })
+}
+
+// change posts the password form.
+func change(c *Client, current, fresh, repeat string) *Page {
+	return c.Post("/account/password", url.Values{"current": {current}, "new": {fresh}, "repeat": {repeat}})
+}
+
+// signsIn tells whether a password opens the portal, from a browser and an address of its own.
+func (w *world) signsIn(t *testing.T, name, password string) bool {
+	t.Helper()
+	c := w.browser(t)
+	page := c.SignIn(c.Get("/login"), name, password)
+	return page.Status == http.StatusOK && page.URL.Path == "/"
+}
+
+// in tells whether a cookie is worth a session.
+func (w *world) in(t *testing.T, cookie *http.Cookie) bool {
+	t.Helper()
+	c := w.browser(t)
+	c.AddCookie(cookie)
+	return c.Get("/account").URL.Path == "/account"
+}
+
+// says demands a page with a status and a sentence.
+func says(t *testing.T, page *Page, status int, sentence string) {
+	t.Helper()
+	if page.Status != status || !strings.Contains(page.Body, sentence) {
+		t.Errorf("%s gives %d, want %d and %q:\n%s", page.URL, page.Status, status, sentence, page.Body)
+	}
+}
+
+const fresh = "another horse battery"
+
+// badPasswords: each gets a sentence at its field, and changes nothing.
+func (w *world) badPasswords(t *testing.T) {
+	w.AddPerson(t, "dora", "Employees")
+	c, other := w.signedIn(t, "dora"), w.signedIn(t, "dora")
+	secret := c.SessionCookie().Value
+	const short, differ = "The password is too short: use at least 8 characters.", "The two new passwords are not the same. Type the new one twice."
+	for _, one := range []struct{ current, fresh, repeat, says string }{
+		{Password, "", "", short},
+		{Password, "short", "short", short},
+		{Password, strings.Repeat("x", 1025), strings.Repeat("x", 1025), "The password is too long: use at most 1024 bytes."},
+		{Password, fresh, fresh + " ", differ},
+		{Password, fresh, "", differ},
+		{"", fresh, fresh, "That is not your current password."},
+		{"wrong", fresh, fresh, "That is not your current password."},
+		{fresh, fresh, fresh, "That is not your current password."},
+		{strings.Repeat("x", 2000), fresh, fresh, "That is not your current password."},
+	} {
+		page := change(c, one.current, one.fresh, one.repeat)
+		says(t, page, http.StatusUnprocessableEntity, one.says)
+		if strings.Contains(page.Body, fresh) || strings.Contains(page.Body, Password) {
+			t.Errorf("a password is on the page of %q", one.says)
+		}
+	}
+	if page := c.Get("/account/password"); page.Status != http.StatusMethodNotAllowed {
+		t.Errorf("GET gives %d", page.Status)
+	}
+	r := c.request(http.MethodPost, "/account/password", url.Values{"current": {Password}, "new": {fresh}, "repeat": {fresh}})
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	says(t, c.Do(r), http.StatusForbidden, "This request came from another website, so nothing was done.")
+	if c.SessionCookie().Value != secret || other.Get("/account").URL.Path != "/account" || !w.signsIn(t, "dora", Password) {
+		t.Error("something was changed")
+	}
+}
+
+// signingOut: a link asks, the button ends the session in the store.
+func (w *world) signingOut(t *testing.T) {
+	c := w.signedIn(t, "bob")
+	cookie := c.SessionCookie()
+	asked := c.Get("/logout")
+	if forms := strings.Count(asked.Body, "<form"); asked.Status != http.StatusOK || forms != 1 || asked.Action() != "/logout" || strings.Count(asked.Body, "<button") != 1 {
+		t.Errorf("the page has %d forms, the first to %q:\n%s", forms, asked.Action(), asked.Body)
+	}
+	r := c.request(http.MethodPost, "/logout", nil)
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	says(t, c.Do(r), http.StatusForbidden, "another website")
+	if !w.in(t, cookie) {
+		t.Fatal("a link or another site signed somebody out")
+	}
+	says(t, c.Post(asked.Action(), nil), http.StatusOK, "Signed out")
+	if entry := w.Audit(t)[0]; entry.Kind != "signout" || entry.Outcome != "ok" || entry.User.Name != "bob" {
+		t.Errorf("audit: %+v", entry)
+	}
+	if w.in(t, cookie) || c.Get("/").URL.Path != "/login" {
+		t.Error("the session lives on")
+	}
+	says(t, w.browser(t).Post("/logout", nil), http.StatusOK, "Signed out") // nobody was signed in
+}
+
+var sessionRow = regexp.MustCompile(`(?s)<li><span class="row-icon">.*?</li>`)
+
+// listed are the sessions on the account page: handle → whether it is marked as this one.
+func listed(page *Page) map[string]bool {
+	all := map[string]bool{}
+	for _, row := range sessionRow.FindAllString(page.Body, -1) {
+		all[(&Page{Body: row}).Field("session")] = strings.Contains(row, ">this one<")
+	}
+	return all
+}
+
+// ownHandle is the session that the page marks as this one, empty unless it is exactly one.
+func ownHandle(page *Page) (handle string) {
+	for one, own := range listed(page) {
+		if own && handle != "" {
+			return ""
+		}
+		if own {
+			handle = one
+		}
+	}
+	return handle
+}
+
+// meddling runs something once, just before the next transaction that writes.
+type meddling struct {
+	store.Store
+	first atomic.Pointer[func()]
+}
+
+func (m *meddling) Update(ctx context.Context, fn func(store.Tx) error, reads ...[]byte) error {
+	if first := m.first.Swap(nil); first != nil {
+		(*first)()
+	}
+	return m.Store.Update(ctx, fn, reads...)
+}
+
+// TestPasswordChangeRaces lets an administrator act between the check of the old password and the change: what the
+// administrator did holds, and nothing of the change does.
+func TestPasswordChangeRaces(t *testing.T) {
+	m := &meddling{}
+	w := &world{clock: &clock{}}
+	w.Server = Start(t, Options{Now: w.clock.now, Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Store: func(inner store.Store) store.Store {
+		m.Store = inner
+		return m
+	}})
+	const reset = "given by the administrator"
+	for name, one := range map[string]struct {
+		act  func(name string) error
+		then string // the password that signs in afterwards
+	}{
+		"reset": {func(name string) error { _, err := w.API.ResetPassword(t.Context(), name, reset); return err }, reset},
+		"ended": {func(name string) error {
+			_, err := w.API.EndSessions(t.Context(), api.EndSessions{User: name})
+			return err
+		}, Password},
+		"disabled": {func(name string) error { _, err := w.API.EnableUser(t.Context(), name, false); return err }, ""},
+		"removed":  {func(name string) error { return w.API.RemoveUser(t.Context(), name) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.AddPerson(t, name, "Employees")
+			c := w.signedIn(t, name)
+			ran := false
+			act := func() {
+				ran = true
+				if err := one.act(name); err != nil {
+					t.Error(err)
+				}
+			}
+			m.first.Store(&act)
+			page := change(c, Password, fresh, fresh)
+			says(t, page, http.StatusConflict, "Your account was changed at the same moment.")
+			if !ran || !strings.Contains(page.Body, "Your password is not changed") {
+				t.Errorf("ran: %t\n%s", ran, page.Body)
+			}
+			if c.Get("/account").URL.Path != "/login" {
+				t.Error("the session lives on")
+			}
+			for _, password := range []string{Password, fresh, reset} {
+				if in := w.signsIn(t, name, password); in != (password == one.then) {
+					t.Errorf("%q signs in: %t", password, in)
+				}
+			}
+		})
+	}
+}
