@@ -19,6 +19,8 @@ func TestAccount(t *testing.T) {
 	w := newWorld(t)
 	t.Run("a bad new password", func(t *testing.T) { w.badPasswords(t) })
 	t.Run("signing out", func(t *testing.T) { w.signingOut(t) })
+	t.Run("ending sessions of one's own", func(t *testing.T) { w.ownSessions(t) })
+	t.Run("ending somebody else's session", func(t *testing.T) { w.foreignSessions(t) })
 }
 
 // change posts the password form.
@@ -132,6 +134,55 @@ func ownHandle(page *Page) (handle string) {
 		}
 	}
 	return handle
+}
+
+func (w *world) ownSessions(t *testing.T) {
+	w.AddPerson(t, "gina", "Employees")
+	c, phone, third, fourth := w.signedIn(t, "gina"), w.signedIn(t, "gina"), w.signedIn(t, "gina"), w.signedIn(t, "gina")
+	page := c.Get("/account")
+	own, ends := ownHandle(page), ownHandle(phone.Get("/account"))
+	if len(listed(page)) != 4 || own == "" || ends == "" || own == ends {
+		t.Fatalf("%d sessions, %q and %q:\n%s", len(listed(page)), own, ends, page.Body)
+	}
+	after := c.Post("/account/sessions/end", url.Values{"session": {ends}})
+	if _, lives := listed(after)[ends]; after.Status != http.StatusOK || after.URL.Path != "/account" || lives || len(listed(after)) != 3 {
+		t.Errorf("%d at %s with %v", after.Status, after.URL, listed(after))
+	}
+	if entry := w.Audit(t)[0]; entry.Kind != "session.end" || entry.Outcome != "ok" || entry.Facts["session"] != ends {
+		t.Errorf("audit: %+v", entry)
+	}
+	if phone.Get("/account").URL.Path != "/login" || third.Get("/account").URL.Path != "/account" {
+		t.Error("another session ended than the one that was meant")
+	}
+	says(t, c.Post("/account/sessions/end", url.Values{"session": {ends}}), http.StatusBadRequest, "That session is not among yours, or it is over already.")
+	if after = c.Post("/account/sessions/end-others", nil); len(listed(after)) != 1 || ownHandle(after) != own {
+		t.Errorf("after ending the others: %v", listed(after))
+	}
+	if third.Get("/account").URL.Path != "/login" || fourth.Get("/account").URL.Path != "/login" {
+		t.Error("a session lives on")
+	}
+	if page := c.Post("/account/sessions/end", url.Values{"session": {own}}); page.URL.Path != "/login" {
+		t.Errorf("ending this one leads to %s", page.URL)
+	}
+}
+
+// foreignSessions: whoever knows the handle of another person's session can do nothing with it.
+func (w *world) foreignSessions(t *testing.T) {
+	w.AddPerson(t, "hugo", "Employees")
+	c, victim := w.signedIn(t, "hugo"), w.signedIn(t, "bob")
+	own, foreign := c.Get("/account"), ownHandle(victim.Get("/account"))
+	if foreign == "" || strings.Contains(own.Body, foreign) {
+		t.Fatalf("the handle is %q, and on the page of another person:\n%s", foreign, own.Body)
+	}
+	for _, handle := range []string{foreign, "", "ses_nothing", victim.SessionCookie().Value} {
+		page := c.Post("/account/sessions/end", url.Values{"session": {handle}})
+		w.checkHere(t, page, "no_such_session")
+		says(t, page, http.StatusBadRequest, "That session is not among yours, or it is over already.")
+	}
+	c.Post("/account/sessions/end-others", nil)
+	if victim.Get("/account").URL.Path != "/account" || c.Get("/account").URL.Path != "/account" {
+		t.Error("a session ended")
+	}
 }
 
 // meddling runs something once, just before the next transaction that writes.

@@ -67,18 +67,31 @@ func sessionRows(sessions []session.Session, own string) []templates.SessionRow 
 
 func (h *Handlers) endSession(w http.ResponseWriter, r *http.Request) error {
 	handle := r.PostFormValue("session")
-	return h.end(w, r, func(s session.Session) bool { return s.Handle == handle })
+	ended, err := h.end(r, func(s session.Session) bool { return s.Handle == handle })
+	switch {
+	case err != nil:
+		return err
+	case ended == 0:
+		return web.BadRequest("no_such_session", "That session is not among yours, or it is over already. Open your account to see which there are.")
+	}
+	web.SeeOther(w, "/account")
+	return nil
 }
 
 func (h *Handlers) endOtherSessions(w http.ResponseWriter, r *http.Request) error {
 	own := web.Of(r).Actor.Session
-	return h.end(w, r, func(s session.Session) bool { return s.ID != own })
+	if _, err := h.end(r, func(s session.Session) bool { return s.ID != own }); err != nil {
+		return err
+	}
+	web.SeeOther(w, "/account")
+	return nil
 }
 
-// end ends those of the person's own sessions that chosen picks, each with its audit entry.
-func (h *Handlers) end(w http.ResponseWriter, r *http.Request, chosen func(session.Session) bool) error {
+// end ends those of the person's own sessions that chosen picks, each with its audit entry, and returns how many.
+func (h *Handlers) end(r *http.Request, chosen func(session.Session) bool) (ended int, err error) {
 	actor := web.Of(r).Actor
-	err := h.Store.Update(r.Context(), func(tx store.Tx) error {
+	err = h.Store.Update(r.Context(), func(tx store.Tx) error {
+		ended = 0
 		sessions, err := h.Sessions.ListByUser(tx, actor.ID)
 		if err != nil {
 			return err
@@ -90,14 +103,11 @@ func (h *Handlers) end(w http.ResponseWriter, r *http.Request, chosen func(sessi
 			if err := h.endOne(tx, r, s); err != nil {
 				return err
 			}
+			ended++
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	web.SeeOther(w, "/account")
-	return nil
+	return ended, err
 }
 
 func (h *Handlers) endOne(tx store.Tx, r *http.Request, s session.Session) error {
