@@ -9,8 +9,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"gatehouse/idp/api"
+	"gatehouse/idp/directory"
 	"gatehouse/store"
 )
 
@@ -18,6 +20,7 @@ import (
 func TestAccount(t *testing.T) {
 	w := newWorld(t)
 	t.Run("a bad new password", func(t *testing.T) { w.badPasswords(t) })
+	t.Run("a wrong current password counts", func(t *testing.T) { w.wrongCurrent(t) })
 	t.Run("signing out", func(t *testing.T) { w.signingOut(t) })
 	t.Run("ending sessions of one's own", func(t *testing.T) { w.ownSessions(t) })
 	t.Run("ending somebody else's session", func(t *testing.T) { w.foreignSessions(t) })
@@ -86,6 +89,42 @@ func (w *world) badPasswords(t *testing.T) {
 	if c.SessionCookie().Value != secret || other.Get("/account").URL.Path != "/account" || !w.signsIn(t, "dora", Password) {
 		t.Error("something was changed")
 	}
+}
+
+// wrongCurrent: a stolen session cannot guess the password, and a throttled try is not called wrong.
+func (w *world) wrongCurrent(t *testing.T) {
+	finn := w.AddPerson(t, "finn", "Employees")
+	c, thief := w.from(t, "203.0.113.77"), w.from(t, "203.0.113.78")
+	c.SignIn(c.Get("/login"), "finn", Password)
+	thief.AddCookie(c.SessionCookie())
+	for range 3 {
+		says(t, change(thief, "wrong", fresh, fresh), http.StatusUnprocessableEntity, "That is not your current password.")
+	}
+	err := w.Store.View(t.Context(), func(tx store.Tx) error {
+		activity, _, err := directory.Activities.Get(tx, finn.ID)
+		if activity.Failures != 3 {
+			t.Errorf("a restart would know of %d failures from a strange network, want 3", activity.Failures)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		says(t, change(c, "wrong", fresh, fresh), http.StatusUnprocessableEntity, "That is not your current password.")
+	}
+	if entry := w.Audit(t)[0]; entry.Kind != "user.password" || entry.Outcome != "refused" || entry.Reason != "wrong_password" || entry.User.Name != "finn" {
+		t.Errorf("audit: %+v", entry)
+	}
+	page := change(c, Password, fresh, fresh)
+	says(t, page, http.StatusTooManyRequests, "Too many tries. Wait a moment, then try again.")
+	if page.Header.Get("Retry-After") == "" || strings.Contains(page.Body, "That is not your current password.") {
+		t.Errorf("retry after %q:\n%s", page.Header.Get("Retry-After"), page.Body)
+	}
+	door := w.from(t, "203.0.113.77")
+	says(t, door.SignIn(door.Get("/login"), "finn", Password), http.StatusTooManyRequests, "Too many tries.")
+	w.clock.advance(time.Minute)
+	says(t, change(c, Password, fresh, fresh), http.StatusOK, "Your password is changed")
 }
 
 // signingOut: a link asks, the button ends the session in the store.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"gatehouse/idp/audit"
@@ -143,8 +144,7 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 		if err := h.noteWrong(r, &result); err != nil {
 			return err
 		}
-		problems = append(problems, templates.FieldError{Field: "current", Text: "That is not your current password."})
-		return h.accountPage(w, r, http.StatusUnprocessableEntity, problems, "")
+		return h.wrongPassword(w, r, &result)
 	}
 	if err != nil {
 		return err
@@ -164,6 +164,16 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	return h.accountPage(w, r, http.StatusOK, nil, "Your password is changed and your other sessions are signed out.")
+}
+
+// wrongPassword shows the form again. A throttled try was not checked, so it is not called wrong.
+func (h *Handlers) wrongPassword(w http.ResponseWriter, r *http.Request, result *directory.Result) error {
+	status, text := http.StatusUnprocessableEntity, "That is not your current password."
+	if result.Throttled() {
+		w.Header().Set("Retry-After", strconv.Itoa(int(result.RetryAfter.Seconds())+1))
+		status, text = http.StatusTooManyRequests, "Too many tries. Wait a moment, then try again."
+	}
+	return h.accountPage(w, r, status, templates.Errors{{Field: "current", Text: text}}, "")
 }
 
 // noteWrong counts a wrong current password like a failed sign-in, so that a stolen session cannot guess it.
