@@ -19,6 +19,7 @@ import (
 // TestAccount is what people do on their own pages: password, sessions, signing out, and links that open apps.
 func TestAccount(t *testing.T) {
 	w := newWorld(t)
+	t.Run("the password is changed", func(t *testing.T) { w.passwordChanged(t) })
 	t.Run("a bad new password", func(t *testing.T) { w.badPasswords(t) })
 	t.Run("a wrong current password counts", func(t *testing.T) { w.wrongCurrent(t) })
 	t.Run("signing out", func(t *testing.T) { w.signingOut(t) })
@@ -56,6 +57,35 @@ func says(t *testing.T, page *Page, status int, sentence string) {
 }
 
 const fresh = "another horse battery"
+
+func (w *world) passwordChanged(t *testing.T) {
+	w.AddPerson(t, "carl", "Employees")
+	c, other, stranger := w.signedIn(t, "carl"), w.signedIn(t, "carl"), w.signedIn(t, "bob")
+	old, handle := c.SessionCookie(), ownHandle(c.Get("/account"))
+	page := change(c, Password, fresh, fresh)
+	says(t, page, http.StatusOK, "Your password is changed and your other sessions are signed out.")
+	if len(listed(page)) != 1 || ownHandle(page) != handle {
+		t.Errorf("the page lists %v, and this one is %q", listed(page), handle)
+	}
+	if entry := w.Audit(t)[0]; entry.Kind != "user.password" || entry.Outcome != "ok" || entry.User.Name != "carl" || entry.Actor.Name != "carl" {
+		t.Errorf("audit: %+v", entry)
+	}
+	if c.SessionCookie().Value == old.Value || w.in(t, old) {
+		t.Error("the session kept its secret")
+	}
+	if page := c.Get("/account"); page.URL.Path != "/account" {
+		t.Errorf("the session that changed it is at %s", page.URL)
+	}
+	if page := other.Get("/account"); page.URL.Path != "/login" {
+		t.Errorf("the other session is at %s", page.URL)
+	}
+	if page := stranger.Get("/account"); page.URL.Path != "/account" {
+		t.Errorf("another person is at %s", page.URL)
+	}
+	if w.signsIn(t, "carl", Password) || !w.signsIn(t, "carl", fresh) {
+		t.Error("the old password signs in, or the new one does not")
+	}
+}
 
 // badPasswords: each gets a sentence at its field, and changes nothing.
 func (w *world) badPasswords(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"time"
 
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
@@ -187,9 +186,9 @@ func (h *Handlers) noteWrong(r *http.Request, result *directory.Result) error {
 // setPassword commits the check of the old password with the new one, so that a reset in between wins; the session it came
 // through must still be there and gets a new secret, the person's others end.
 func (h *Handlers) setPassword(w http.ResponseWriter, r *http.Request, checked *directory.Result, hash string) error {
-	actor := web.Of(r).Actor
+	actor := &web.Of(r).Actor
 	var secret string
-	var ends time.Time
+	var now session.Session
 	err := h.Store.Update(r.Context(), func(tx store.Tx) error {
 		if err := checked.Commit(tx); err != nil {
 			return err
@@ -205,18 +204,17 @@ func (h *Handlers) setPassword(w http.ResponseWriter, r *http.Request, checked *
 			return err
 		}
 		method := session.Method{Name: "password", At: h.Kit.Now()}
-		fresh, raised, err := h.Sessions.Raise(tx, own, method, own.Level)
-		if err != nil {
+		if secret, now, err = h.Sessions.Raise(tx, own, method, own.Level); err != nil {
 			return err
 		}
-		secret, ends = fresh, raised.Ends
 		_, err = h.Audit.Append(tx, audit.Event{
 			Kind: "user.password", Outcome: audit.OK, Actor: actor.ID, User: actor.ID, Address: web.Of(r).AddressText(),
 		})
 		return err
 	})
 	if err == nil {
-		h.Kit.Cookies.Set(w, web.SessionCookie, secret, ends.Sub(h.Kit.Now()))
+		actor.Session = now.ID // the page that follows marks it as this one
+		h.Kit.Cookies.Set(w, web.SessionCookie, secret, now.Ends.Sub(h.Kit.Now()))
 	}
 	return err
 }
