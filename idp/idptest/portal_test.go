@@ -25,6 +25,7 @@ func TestAccount(t *testing.T) {
 	t.Run("signing out", func(t *testing.T) { w.signingOut(t) })
 	t.Run("ending sessions of one's own", func(t *testing.T) { w.ownSessions(t) })
 	t.Run("ending somebody else's session", func(t *testing.T) { w.foreignSessions(t) })
+	t.Run("links of other sites", func(t *testing.T) { w.foreignLaunch(t) })
 }
 
 // change posts the password form.
@@ -251,6 +252,37 @@ func (w *world) foreignSessions(t *testing.T) {
 	c.Post("/account/sessions/end-others", nil)
 	if victim.Get("/account").URL.Path != "/account" || c.Get("/account").URL.Path != "/account" {
 		t.Error("a session ended")
+	}
+}
+
+// foreignLaunch: a link of another site shows one button, and keeps what it asks for; the refusals come behind the button.
+func (w *world) foreignLaunch(t *testing.T) {
+	provider := w.newSP(t, "linked")
+	added := w.AddApp(t, provider.Metadata(), map[string]string{"saml.allowed_relay_states": "https://linked.example.org"})
+	visit := func(c *Client, path string) *Page {
+		r := c.request(http.MethodGet, path, nil)
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		return c.Do(r)
+	}
+	for _, one := range []struct {
+		relay string
+		want  outcome
+	}{{"https://linked.example.org/deep?x=1&y=2", issued()}, {"https://evil.example/", here("bad_relay_state")}} {
+		asked := visit(w.ana(t), "/launch/"+added.ID+"?RelayState="+url.QueryEscape(one.relay))
+		if asked.Status != http.StatusOK || strings.Count(asked.Body, "<form") != 1 || strings.Count(asked.Body, "<button") != 1 || strings.Contains(asked.Body, "SAMLResponse") {
+			t.Fatalf("%d:\n%s", asked.Status, asked.Body)
+		}
+		w.check(t, w.ana(t).Post(asked.Action(), nil), provider, Ask{RelayState: &one.relay}, one.want)
+	}
+	if _, err := w.API.RemoveApp(t.Context(), added.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{added.ID, "app_nothing", "portal", "console"} {
+		page := visit(w.browser(t), "/launch/"+id)
+		w.checkHere(t, page, "unknown_app")
+		if strings.Contains(page.Body, added.Name) {
+			t.Errorf("the name of a removed app is on the page:\n%s", page.Body)
+		}
 	}
 }
 
