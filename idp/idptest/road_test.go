@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ func TestRoad(t *testing.T) {
 	t.Run("waiting requests of one IPv6 network", func(t *testing.T) { w.waitingNetworks(t, plain) })
 	t.Run("a frame cannot begin a sign-in", func(t *testing.T) { w.framed(t, plain) })
 	t.Run("a sign-in waits for ten minutes", func(t *testing.T) { w.tenMinutes(t, plain) })
+	t.Run("an unbound request has one owner", func(t *testing.T) { w.claimedOnce(t, plain) })
 	t.Run("where a sign-in leads", func(t *testing.T) { w.nextPaths(t) })
 	t.Run("deep links survive the sign-in", func(t *testing.T) { w.deepLinks(t) })
 	t.Run("the app changes between password and answer", func(t *testing.T) { w.betweenPasswordAndAnswer(t) })
@@ -124,6 +126,36 @@ func (w *world) tenMinutes(t *testing.T, sp *SP) {
 		if one.want.kind == "here" && !strings.Contains(page.Body, "Go back to the app and start again there.") {
 			t.Errorf("the page does not say what to do:\n%s", page.Body)
 		}
+	}
+}
+
+// claimedOnce: of many browsers that show an unbound request at the same moment, one gets it, signed in or not.
+func (w *world) claimedOnce(t *testing.T, provider *SP) {
+	sender := stay(w.browser(t))
+	r := sender.request(http.MethodPost, w.sso, provider.PostForm(w.sso, Ask{Instant: w.clock.instant()}))
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	target := sender.Do(r).Header.Get("Location")
+	if !strings.HasPrefix(target, "/flow/") {
+		t.Fatalf("a cross-site POST leads to %q", target)
+	}
+	pages := make([]*Page, 8)
+	var all sync.WaitGroup
+	for i := range pages {
+		c := stay(w.browser(t))
+		r := c.request(http.MethodGet, target, nil)
+		all.Go(func() { pages[i] = c.Do(r) })
+	}
+	all.Wait()
+	owners := 0
+	for _, page := range pages {
+		if strings.HasPrefix(page.Header.Get("Location"), "/login?flow=") {
+			owners++
+			continue
+		}
+		w.checkHere(t, page, "other_browser")
+	}
+	if owners != 1 {
+		t.Errorf("%d browsers own the request", owners)
 	}
 }
 
