@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
+	"strconv"
 
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
@@ -72,18 +72,31 @@ func sessionRows(sessions []session.Session, own string) []templates.SessionRow 
 
 func (h *Handlers) endSession(w http.ResponseWriter, r *http.Request) error {
 	handle := r.PostFormValue("session")
-	return h.end(w, r, func(s session.Session) bool { return s.Handle == handle })
+	ended, err := h.end(r, func(s session.Session) bool { return s.Handle == handle })
+	switch {
+	case err != nil:
+		return err
+	case ended == 0:
+		return web.BadRequest("no_such_session", "That session is not among yours, or it is over already. Open your account to see which there are.")
+	}
+	web.SeeOther(w, "/account")
+	return nil
 }
 
 func (h *Handlers) endOtherSessions(w http.ResponseWriter, r *http.Request) error {
 	own := web.Of(r).Actor.Session
-	return h.end(w, r, func(s session.Session) bool { return s.ID != own })
+	if _, err := h.end(r, func(s session.Session) bool { return s.ID != own }); err != nil {
+		return err
+	}
+	web.SeeOther(w, "/account")
+	return nil
 }
 
-// end ends those of the person's own sessions that chosen picks, each with its audit entry.
-func (h *Handlers) end(w http.ResponseWriter, r *http.Request, chosen func(session.Session) bool) error {
+// end ends those of the person's own sessions that chosen picks, each with its audit entry, and returns how many.
+func (h *Handlers) end(r *http.Request, chosen func(session.Session) bool) (ended int, err error) {
 	actor := web.Of(r).Actor
-	err := h.Store.Update(r.Context(), func(tx store.Tx) error {
+	err = h.Store.Update(r.Context(), func(tx store.Tx) error {
+		ended = 0
 		sessions, err := h.Sessions.ListByUser(tx, actor.ID)
 		if err != nil {
 			return err
@@ -95,14 +108,11 @@ func (h *Handlers) end(w http.ResponseWriter, r *http.Request, chosen func(sessi
 			if err := h.endOne(tx, r, s); err != nil {
 				return err
 			}
+			ended++
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	web.SeeOther(w, "/account")
-	return nil
+	return ended, err
 }
 
 func (h *Handlers) endOne(tx store.Tx, r *http.Request, s session.Session) error {
@@ -138,8 +148,7 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 		if err := h.noteWrong(r, &result); err != nil {
 			return err
 		}
-		problems = append(problems, templates.FieldError{Field: "current", Text: "That is not your current password."})
-		return h.accountPage(w, r, http.StatusUnprocessableEntity, problems, "")
+		return h.wrongPassword(w, r, &result)
 	}
 	if err != nil {
 		return err
@@ -161,6 +170,16 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 	return h.accountPage(w, r, http.StatusOK, nil, "Your password is changed and your other sessions are signed out.")
 }
 
+// wrongPassword shows the form again. A throttled try was not checked, so it is not called wrong.
+func (h *Handlers) wrongPassword(w http.ResponseWriter, r *http.Request, result *directory.Result) error {
+	status, text := http.StatusUnprocessableEntity, "That is not your current password."
+	if result.Throttled() {
+		w.Header().Set("Retry-After", strconv.Itoa(int(result.RetryAfter.Seconds())+1))
+		status, text = http.StatusTooManyRequests, "Too many tries. Wait a moment, then try again."
+	}
+	return h.accountPage(w, r, status, templates.Errors{{Field: "current", Text: text}}, "")
+}
+
 // noteWrong counts a wrong current password like a failed sign-in, so that a stolen session cannot guess it.
 func (h *Handlers) noteWrong(r *http.Request, result *directory.Result) error {
 	return h.Engine.Note(r.Context(), audit.Event{
@@ -172,9 +191,9 @@ func (h *Handlers) noteWrong(r *http.Request, result *directory.Result) error {
 // setPassword commits the check of the old password with the new one, so that a reset in between wins; the session it came
 // through must still be there and gets a new secret, the person's others end.
 func (h *Handlers) setPassword(w http.ResponseWriter, r *http.Request, checked *directory.Result, hash string) error {
-	actor := web.Of(r).Actor
+	actor := &web.Of(r).Actor
 	var secret string
-	var ends time.Time
+	var now session.Session
 	err := h.Store.Update(r.Context(), func(tx store.Tx) error {
 		if err := checked.Commit(tx); err != nil {
 			return err
@@ -190,18 +209,17 @@ func (h *Handlers) setPassword(w http.ResponseWriter, r *http.Request, checked *
 			return err
 		}
 		method := session.Method{Name: "password", At: h.Kit.Now()}
-		fresh, raised, err := h.Sessions.Raise(tx, own, method, own.Level)
-		if err != nil {
+		if secret, now, err = h.Sessions.Raise(tx, own, method, own.Level); err != nil {
 			return err
 		}
-		secret, ends = fresh, raised.Ends
 		_, err = h.Audit.Append(tx, audit.Event{
 			Kind: "user.password", Outcome: audit.OK, Actor: actor.ID, User: actor.ID, Address: web.Of(r).AddressText(),
 		})
 		return err
 	})
 	if err == nil {
-		h.Kit.Cookies.Set(w, web.SessionCookie, secret, ends.Sub(h.Kit.Now()))
+		actor.Session = now.ID // the page that follows marks it as this one
+		h.Kit.Cookies.Set(w, web.SessionCookie, secret, now.Ends.Sub(h.Kit.Now()))
 	}
 	return err
 }

@@ -19,7 +19,7 @@ func (h *Handlers) launch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if app == nil || flow.IsBuiltin(app.ID) {
+	if app == nil || flow.IsBuiltin(app.ID) || app.State == sp.Removed {
 		return h.unknown(r)
 	}
 	page := templates.ConfirmPage{

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// served is a data folder that a server has run on, cleanly stopped.
+func served(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "data")
+	running(t, dir)()
+	return dir
+}
+
+// running starts a server on a data folder and returns the function that stops it; the test stops it in any case.
+func running(t *testing.T, dir string) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ready, ended := make(chan string, 1), make(chan error, 1)
+	options := serveOptions{data: dir, listen: "127.0.0.1:0", privateListen: "off"}
+	go func() { ended <- serve(ctx, options, io.Discard, func(url string) { ready <- url }) }()
+	select {
+	case err := <-ended:
+		cancel()
+		t.Fatal(err)
+	case <-ready:
+	}
+	stopped := false
+	stop = func() {
+		cancel()
+		if stopped {
+			return
+		}
+		stopped = true
+		if err := <-ended; err != nil {
+			t.Errorf("the server ended with: %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// refusesToServe demands that `gatehouse serve` ends at once with one sentence on stderr and nothing on stdout.
+func refusesToServe(t *testing.T, code int, sentence string, flags ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	var out, errs bytes.Buffer
+	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--private-listen", "off"}, flags...)
+	got := run(ctx, args, streams{strings.NewReader(""), &out, &errs}, func(string) (string, bool) { return "", false })
+	text := errs.String()
+	if got != code || out.String() != "" || !strings.HasPrefix(text, "gatehouse: ") || strings.Count(text, "\n") != 1 || !strings.Contains(text, sentence) {
+		t.Errorf("exit %d, want %d and %q\n%s%s", got, code, sentence, &out, text)
+	}
+}
+
+// TestServeRefusesPlainHTTP: people's passwords do not travel in the clear, except on this machine.
+func TestServeRefusesPlainHTTP(t *testing.T) {
+	const plain = "is plain http for a host that is not loopback: use https"
+	for _, base := range []string{"http://id.example.org", "http://192.0.2.1:8080", "http://0.0.0.0", "http://localhost.example.org", "http://127.0.0.1.example.org", "http://id.example.org/"} {
+		dir := filepath.Join(t.TempDir(), "data")
+		refusesToServe(t, exitUsage, plain, "--data", dir, "--base-url", base)
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%s: the folder was made all the same", base)
+		}
+	}
+	for base, sentence := range map[string]string{
+		"id.example.org": "is no URL", "ftp://id.example.org": "is no URL", "https://": "is no URL",
+		"https://id.example.org/sso": "must be an origin alone", "https://id.example.org?x": "must be an origin alone", "https://a@id.example.org": "must be an origin alone",
+	} {
+		refusesToServe(t, exitUsage, sentence, "--data", filepath.Join(t.TempDir(), "data"), "--base-url", base)
+	}
+	refusesToServe(t, exitRefused, plain, "--data", filepath.Join(t.TempDir(), "data"), "--listen", "0.0.0.0:0")
+}
+
+// TestServeKeepsDataTogether takes a piece of the folder away or spoils it: one sentence says so, and nothing is made anew.
+func TestServeKeepsDataTogether(t *testing.T) {
+	write := func(t *testing.T, path string, content []byte) {
+		t.Helper()
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, one := range map[string]struct {
+		harm     func(t *testing.T, key, database string)
+		sentence string
+		missing  string // what must not be there afterwards either
+	}{
+		"lost key": {func(t *testing.T, key, _ string) {
+			if err := os.Remove(key); err != nil {
+				t.Fatal(err)
+			}
+		}, "put the file back from where you keep it; a new one could not open what is sealed", "seal.key"},
+		"another key": {func(t *testing.T, key, _ string) {
+			write(t, key, []byte(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))+"\n"))
+		}, "is not the one of this store", ""},
+		"no key": {func(t *testing.T, key, _ string) { write(t, key, []byte("hello\n")) }, "seal.key is not a sealing key: it must hold 32 bytes in base64 on one line", ""},
+		"open key": {func(t *testing.T, key, _ string) {
+			if err := os.Chmod(key, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}, "run chmod 600 on it", ""},
+		"lost database": {func(t *testing.T, _, database string) {
+			if err := os.Remove(database); err != nil {
+				t.Fatal(err)
+			}
+		}, "gatehouse.db is missing although its sealing key is there: put the database back from a backup, or remove seal.key to begin anew", "gatehouse.db"},
+		"damaged database": {func(t *testing.T, _, database string) { write(t, database, bytes.Repeat([]byte("hello "), 10_000)) }, "gatehouse.db cannot be used; put a backup in its place", ""},
+		"empty database":   {func(t *testing.T, _, database string) { write(t, database, nil) }, "gatehouse.db cannot be used; put a backup in its place", ""},
+		"cut database": {func(t *testing.T, _, database string) {
+			if err := os.Truncate(database, 8192); err != nil {
+				t.Fatal(err)
+			}
+		}, "gatehouse.db cannot be used; put a backup in its place", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := served(t)
+			one.harm(t, filepath.Join(dir, "seal.key"), filepath.Join(dir, "gatehouse.db"))
+			for range 2 {
+				refusesToServe(t, exitRefused, one.sentence, "--data", dir)
+			}
+			if one.missing == "" {
+				return
+			}
+			if _, err := os.Stat(filepath.Join(dir, one.missing)); err == nil {
+				t.Errorf("%s was made anew", one.missing)
+			}
+		})
+	}
+}
+
+// TestServeBeginsAnew: with both gone the folder is a new one, and a clean stop leaves what the next start needs.
+func TestServeBeginsAnew(t *testing.T) {
+	dir := served(t)
+	running(t, dir)()
+	for _, name := range []string{"gatehouse.db", "seal.key"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	running(t, dir)()
+}
+
+// TestServeIsAlone: a second server on the folder, or on the port, is refused and the first one is not disturbed.
+func TestServeIsAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	running(t, dir)
+	refusesToServe(t, exitRefused, "another Gatehouse uses "+filepath.Join(dir, "gatehouse.db")+"; stop it or give this one a data folder of its own", "--data", dir)
+	if code, _, errs := command(t, nil, "user", "list", "--data", dir); code != exitOK {
+		t.Errorf("the first server does not answer any more: exit %d: %s", code, errs)
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	address := taken.Addr().String()
+	refusesToServe(t, exitRefused, "cannot listen on "+address, "--data", filepath.Join(t.TempDir(), "other"), "--listen", address)
+}
