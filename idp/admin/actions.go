@@ -144,6 +144,7 @@ func worded(err error) error {
 	var input *directory.InputError
 	var missing *directory.MissingError
 	var held *directory.HeldError
+	var person *directory.TakenError
 	switch {
 	case err == nil, errors.As(err, &public):
 		return err
@@ -157,6 +158,8 @@ func worded(err error) error {
 		return badValue("", "%s", sentence(input.Text))
 	case errors.As(err, &missing):
 		return unknown(missing.What, missing.Name)
+	case errors.As(err, &person):
+		return refused(http.StatusConflict, "exists", person.Field, "%s", sentence(person.Text))
 	case errors.As(err, &held):
 		return refused(http.StatusConflict, "held", "", "%s", sentence(held.Error()))
 	case errors.As(err, &parse):

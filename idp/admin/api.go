@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -39,7 +40,7 @@ func (a *Admin) rows() []row {
 		}},
 		{Method: "POST", Path: "/apps", Permission: AppsRegister, MaxBody: maxAppBody, Status: 201, Action: with(func(c *call, n api.NewApp) (any, error) { return do.AddApp(c.ctx(), c.by(), n) })},
 		{Method: "POST", Path: "/apps/preview", Permission: AppsRegister, MaxBody: maxAppBody, Action: with(func(c *call, n api.NewApp) (any, error) { return do.PreviewApp(c.ctx(), c.by(), n) })},
-		{Method: "GET", Path: "/apps/{app}", Permission: AppsRead, Action: func(c *call) (any, error) { return do.App(c.ctx(), c.path("app")) }},
+		{Method: "GET", Path: "/apps/{app}", Permission: AppsRead, Action: a.showApp},
 		{Method: "PATCH", Path: "/apps/{app}", Permission: AppsRegister, MaxBody: 1 << 20, Action: with(func(c *call, change api.Change) (any, error) {
 			return do.SetApp(c.ctx(), c.forced(change), c.path("app"), change.Set)
 		})},
@@ -123,6 +124,15 @@ func (n *named[T]) rows(do *Actions, path string) []row {
 		})},
 		{Method: "DELETE", Path: path + "/{name}", Permission: UsersWrite, Action: func(c *call) (any, error) { return n.remove(c.ctx(), do, c.by(), c.path("name")) }},
 	}
+}
+
+// showApp leaves the people whom the policy names out for those who may not read about people.
+func (a *Admin) showApp(c *call) (any, error) {
+	app, err := a.Actions.App(c.ctx(), c.path("app"))
+	if by := c.by(); !by.onSocket() && !Allows(by.Roles, UsersRead) {
+		app.Settings = slices.DeleteFunc(app.Settings, func(s api.Setting) bool { return s.Key == "policy.users" || s.Key == "policy.approvers" })
+	}
+	return app, err
 }
 
 func (a *Admin) explain(c *call) (any, error) {

@@ -69,13 +69,14 @@ func (a *Admin) overview(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := templates.OverviewPage{Shell: a.shell(r, "Overview", templates.SectionOverview), Tasks: tasks(&s)}
+	page := templates.OverviewPage{Shell: a.shell(r, "Overview", templates.SectionOverview)}
 	waiting, err := a.requestTask(r)
 	if err != nil {
 		return err
 	}
 	page.Tasks = append(page.Tasks, waiting...)
 	if may(r, AppsRead) {
+		page.Tasks = append(page.Tasks, tasks(&s)...)
 		page.Counts = append(page.Counts, templates.Count{Label: "Active apps", Value: s.Apps, Href: link("/admin/apps", "state", string(sp.Active))})
 		if s.Blocked > 0 {
 			page.Counts = append(page.Counts, templates.Count{Label: "Blocked apps", Value: s.Blocked, Href: link("/admin/apps", "state", string(sp.Blocked))})
@@ -84,7 +85,9 @@ func (a *Admin) overview(w http.ResponseWriter, r *http.Request) error {
 	if may(r, UsersRead) {
 		page.Counts = append(page.Counts, templates.Count{Label: "People", Value: s.People, Href: "/admin/users"})
 	}
-	page.Counts = append(page.Counts, templates.Count{Label: "Sessions", Value: s.Sessions, Hint: "signed-in browsers"})
+	if may(r, SessionsRead) {
+		page.Counts = append(page.Counts, templates.Count{Label: "Sessions", Value: s.Sessions, Hint: "signed-in browsers"})
+	}
 	if may(r, AuditRead) {
 		list, err := a.Actions.AuditEntries(r.Context(), api.AuditQuery{Limit: 10})
 		if err != nil {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"strings"
 	"testing"
 
 	"gatehouse/idp/api"
@@ -121,12 +122,12 @@ func TestNamesOfOthers(t *testing.T) {
 		status        int
 		reason, field string
 	}{
-		{api.NewUser{Name: "\u0430n\u0430"}, 400, "bad_value", ""},      // two scripts
-		{api.NewUser{Name: "\u0430\u043f\u0430"}, 400, "bad_value", ""}, // Cyrillic alone
-		{api.NewUser{Name: "\u03b1\u03b7\u03b1"}, 400, "bad_value", ""}, // Greek alone
+		{api.NewUser{Name: "\u0430n\u0430"}, 400, "bad_value", ""},       // two scripts
+		{api.NewUser{Name: "\u0430\u043f\u0430"}, 409, "exists", "name"}, // Cyrillic alone
+		{api.NewUser{Name: "\u03b1\u03b7\u03b1"}, 409, "exists", "name"}, // Greek alone
 		{api.NewUser{Name: "ANA"}, 409, "exists", "name"},
 		{api.NewUser{Name: "ben", Email: "Ana@Example.org"}, 409, "exists", "email"},
-		{api.NewUser{Name: "ana@example.org"}, 400, "bad_value", ""},
+		{api.NewUser{Name: "ana@example.org"}, 409, "exists", "name"},
 		{api.NewUser{Name: "ana@example.net", Email: "ana"}, 400, "bad_value", ""},
 	} {
 		_, err := w.AddUser(t.Context(), socket, c.user)
@@ -139,7 +140,51 @@ func TestNamesOfOthers(t *testing.T) {
 	_, err = w.SetUser(t.Context(), socket, "anna", map[string]string{"email": "ana@example.org"})
 	refusal(t, err, 409, "exists", "email")
 	_, err = w.SetUser(t.Context(), socket, "anna", map[string]string{"name": "ana@example.org"})
-	refusal(t, err, 400, "bad_value", "")
+	refusal(t, err, 409, "exists", "name")
 	_, err = w.SetUser(t.Context(), socket, "ana", map[string]string{"name": "ana@example.org"})
 	must(t, err) // her own address
+}
+
+func TestOnlyOwnersHandRolesOut(t *testing.T) {
+	w := newWorld(t)
+	w.person("ana")
+	hal := w.person("hal", RoleHelpDesk)
+	for who, roles := range map[string]string{"hal": "help_desk,owner", "ana": "auditor"} {
+		_, err := w.SetUser(t.Context(), hal, who, map[string]string{"roles": roles})
+		refusal(t, err, 403, "needs_owner", "roles")
+	}
+	_, err := w.SetUser(t.Context(), hal, "hal", map[string]string{"surname": "Hall"})
+	must(t, err)
+}
+
+func TestPeopleAreShownOnlyToThoseWhoMayReadAboutThem(t *testing.T) {
+	w := newWorld(t)
+	w.person("zacharias")
+	id := w.app("benefits")
+	_, err := w.SetApp(t.Context(), socket, id, map[string]string{"policy.permitted_users": "preauthorized", "policy.users": "zacharias"})
+	must(t, err)
+	w.app("payroll")
+	confirmed := socket
+	confirmed.Empty = true
+	_, err = w.SetApp(t.Context(), confirmed, "payroll", map[string]string{"policy.permitted_users": "preauthorized"})
+	must(t, err)
+	server := w.server()
+	for _, role := range Roles() {
+		w.actor = w.person("the-"+role, role).Actor
+		apps, people := Allows([]string{role}, AppsRead), Allows([]string{role}, UsersRead)
+		for _, c := range []struct {
+			path, text string
+			want       bool
+		}{
+			{api.Root + "/explain?user=zacharias&app=benefits", "would get in", people},
+			{api.Root + "/apps/" + id, "zacharias", apps && people},
+			{"/admin/apps/" + id + "/access", "zacharias", apps && people},
+			{"/admin/", ">Sessions<", Allows([]string{role}, SessionsRead)},
+			{"/admin/", "Nobody may use payroll", apps},
+		} {
+			if _, body := send(t, server, "GET", c.path, "", ""); strings.Contains(body, c.text) != c.want {
+				t.Errorf("%s %s: %q is shown: %v", role, c.path, c.text, !c.want)
+			}
+		}
+	}
 }

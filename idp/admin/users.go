@@ -231,8 +231,8 @@ func (a *Actions) changeUser(ctx context.Context, by By, ref, kind string, fn fu
 		if err != nil {
 			return audit.Event{}, err
 		}
-		if err := mayHandle(by, &user); err != nil {
-			return audit.Event{}, err
+		if !by.all() && !slices.Equal(before.Roles, user.Roles) {
+			return audit.Event{}, refused(http.StatusForbidden, "needs_owner", "roles", "Only an owner gives or takes roles: ask one.")
 		}
 		if err := keepsOwner(tx, &before); err != nil {
 			return audit.Event{}, err

@@ -127,7 +127,7 @@ func (d *Directory) look(ctx context.Context, name string) (*attempt, error) {
 	return a, err
 }
 
-// named finds who signs in by user name or by e-mail address.
+// named finds who signs in by user name or by e-mail address; no address is another person's user name.
 func named(tx store.Tx, name string) (User, error) {
 	user, _, err := Users.By(tx, "name", Normalise(name))
 	if !errors.Is(err, store.ErrNotFound) || !strings.Contains(name, "@") {

@@ -122,6 +122,18 @@ func TestAuthenticateDoesEqualWork(t *testing.T) {
 	}
 }
 
+func TestSignInByEmail(t *testing.T) {
+	d := newDoor(t)
+	d.ana.Email = "Ana@example.org"
+	d.update(func(tx store.Tx) error { _, err := d.dir.SetUser(tx, d.ana); return err })
+	d.want(" ana@EXAMPLE.org", right, home, "")
+	d.want("an@example.org", right, home, UnknownUser)
+	for range 10 {
+		d.want("ana@example.org", wrong, stranger, WrongPassword)
+	}
+	d.want("ana", right, stranger, ThrottledAccount)
+}
+
 func TestAccountBacksOffAndRecovers(t *testing.T) {
 	d := newDoor(t)
 	for range 10 {

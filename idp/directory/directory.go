@@ -35,12 +35,13 @@ const userPrefix = "usr_"
 // Roles that a person may hold in the console and the API.
 var Roles = []string{"owner", "app_admin", "developer", "approver", "help_desk", "auditor"}
 
-// AddUser stores a new person and fills in id and times. A taken name gives a *store.ConflictError.
+// AddUser stores a new person and fills in id and times. A taken name gives a *store.ConflictError, one that stands for
+// another person otherwise, or such an address, a *TakenError.
 func (d *Directory) AddUser(tx store.Tx, user User) (User, error) {
-	if err := checkNewName(tx, &user); err != nil {
+	if err := CheckName(user.Name); err != nil {
 		return user, err
 	}
-	if err := check(tx, &user); err != nil {
+	if err := cmp.Or(check(tx, &user), distinct(tx, &User{}, &user)); err != nil {
 		return user, err
 	}
 	user.ID = userPrefix + strings.ToLower(rand.Text())
@@ -56,11 +57,11 @@ func (d *Directory) SetUser(tx store.Tx, user User) (User, error) {
 		return user, err
 	}
 	if Normalise(old.Name) != Normalise(user.Name) || user.Name == "" {
-		if err := checkNewName(tx, &user); err != nil {
+		if err := CheckName(user.Name); err != nil {
 			return user, err
 		}
 	}
-	if err := check(tx, &user); err != nil {
+	if err := cmp.Or(check(tx, &user), distinct(tx, &old, &user)); err != nil {
 		return user, err
 	}
 	user.Created, user.Changed = old.Created, d.now()
@@ -125,37 +126,6 @@ func ResolveUser(tx store.Tx, nameOrID string) (User, error) {
 	return user, err
 }
 
-// checkNewName refuses a name that must not be given: unfit, or to be taken for another person's.
-func checkNewName(tx store.Tx, user *User) error {
-	if err := CheckName(user.Name); err != nil {
-		return err
-	}
-	alike, _, err := Users.List(tx, store.Page{Index: "look", Value: look(user.Name)})
-	for _, other := range alike {
-		if other.ID != user.ID && Normalise(other.Name) != Normalise(user.Name) { // the same name is the index's to refuse
-			return refuse("The user name %q looks like that of %q: choose another", user.Name, other.Name)
-		}
-	}
-	return err
-}
-
-// checkSignInNames refuses a name that is another person's e-mail address, and the reverse: both sign people in.
-func checkSignInNames(tx store.Tx, user *User) error {
-	for _, c := range []struct{ what, value, index string }{{"user name", user.Name, "email"}, {"e-mail address", user.Email, "name"}} {
-		if c.value == "" {
-			continue
-		}
-		other, _, err := Users.By(tx, c.index, Normalise(c.value))
-		if err == nil && other.ID != user.ID {
-			return refuse("%q signs in %q already: choose another %s", c.value, other.Name, c.what)
-		}
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-	}
-	return nil
-}
-
 // check refuses a record with unfit texts or with ids that nothing has.
 func check(tx store.Tx, user *User) error {
 	for what, text := range map[string]string{
@@ -177,9 +147,6 @@ func check(tx store.Tx, user *User) error {
 		}
 	}
 	if err := checkAttributes(user.Attributes); err != nil {
-		return err
-	}
-	if err := checkSignInNames(tx, user); err != nil {
 		return err
 	}
 	return checkHeld(tx, user)

@@ -111,24 +111,6 @@ func checkScripts(what, name string) error {
 	return nil
 }
 
-// look is what a name looks like: letters of Cyrillic and Greek that cannot be told from Latin ones are written as those
-// (after UTS #39, section 4, without its folding of Latin letters and digits into each other).
-func look(name string) string {
-	return strings.Map(func(r rune) rune {
-		if latin, ok := lookAlikes[r]; ok {
-			return latin
-		}
-		return r
-	}, Normalise(name))
-}
-
-var lookAlikes = map[rune]rune{
-	'а': 'a', 'в': 'b', 'е': 'e', 'к': 'k', 'м': 'm', 'н': 'h', 'о': 'o', 'р': 'p', 'с': 'c', 'т': 't', 'у': 'y', 'х': 'x',
-	'ѕ': 's', 'і': 'i', 'ї': 'i', 'ј': 'j', 'ӏ': 'l', 'ԁ': 'd', 'ԛ': 'q', 'ԝ': 'w', 'ɡ': 'g', 'һ': 'h', 'ѵ': 'v', 'г': 'r', 'п': 'n',
-	'α': 'a', 'β': 'b', 'γ': 'y', 'ε': 'e', 'η': 'n', 'ι': 'i', 'κ': 'k', 'μ': 'm', 'ν': 'v', 'ο': 'o', 'ρ': 'p', 'σ': 'o', 'τ': 't',
-	'υ': 'u', 'χ': 'x', 'ω': 'w', 'ϲ': 'c', 'ϳ': 'j', 'ζ': 'z',
-}
-
 func checkEmail(email string) error {
 	if email == "" {
 		return nil

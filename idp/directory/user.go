@@ -64,7 +64,7 @@ var Users = &store.Table[User]{
 		"email": func(u *User) string { return Normalise(u.Email) }, // it names the person to apps, and at sign-in
 	},
 	Lists: map[string]func(*User) []string{
-		"look":           func(u *User) []string { return optional(look(u.Name)) },
+		"skeleton":       skeletons,
 		"profile":        func(u *User) []string { return optional(u.Profile) },
 		"permission_set": func(u *User) []string { return u.PermissionSets },
 		"group":          func(u *User) []string { return u.Groups },
