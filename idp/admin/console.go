@@ -27,7 +27,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 		get("/apps/new", AppsRegister, a.appNew),
 		post("/apps/new", AppsRegister, a.appAdd),
 		get("/apps/{app}", AppsRead, a.appPage),
-		get("/apps/{app}/access", UsersRead, a.appAccess),
+		get("/apps/{app}/access", AppsRead, a.appAccess),
 		post("/apps/{app}/access", AppsWrite, a.appAccessSave),
 		get("/apps/{app}/people", UsersRead, a.appPeople),
 		get("/apps/{app}/settings", AppsRead, a.appSettings),

@@ -26,7 +26,11 @@ func accessOf(app *api.App) access {
 	return access{app.PermittedUsers, values["policy.profiles"], values["policy.permission_sets"], values["policy.groups"], values["policy.users"]}
 }
 
+// appAccess names people and counts members, so reading about apps is not enough for it.
 func (a *Admin) appAccess(w http.ResponseWriter, r *http.Request) error {
+	if !may(r, UsersRead) {
+		return refused(http.StatusForbidden, "no_permission", "", "This page names people, which your role does not let you read about. Ask an owner of this Gatehouse if you need it.")
+	}
 	app, err := a.Actions.App(r.Context(), r.PathValue("app"))
 	if err != nil {
 		return err
