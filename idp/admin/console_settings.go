@@ -157,11 +157,22 @@ func rowKind(kind string) string {
 	return "text"
 }
 
+// policyGroups are the headings on the page of an app's policy.
+var policyGroups = map[string]string{
+	"policy.approvers": "On request", "policy.consent": "Consent", "policy.ip_ranges": "Where from", "policy.ip_relaxation": "Where from",
+	"policy.min_level": "How strongly signed in", "policy.on_low_level": "How strongly signed in", "policy.max_auth_age": "How strongly signed in",
+	"policy.session_timeout": "For how long", "policy.refresh_token": "For how long", "policy.not_before": "When", "policy.not_after": "When",
+	"policy.scopes": "What it gets at most", "policy.attributes": "What it gets at most",
+}
+
 var groupNames = map[string]string{
 	"saml": "SAML", "policy": "Policy", "session": "Sessions", "throttle": "Sign-in limits", "signin": "Sign-in", "audit": "Audit", "trace": "Audit",
 }
 
 func groupOf(key string) string {
+	if name := policyGroups[key]; name != "" {
+		return name
+	}
 	prefix, _, found := strings.Cut(key, ".")
 	if !found {
 		return "General"

@@ -156,7 +156,8 @@ func consolePages(g *gallery, console string, ada api.User, app api.App) {
 	own := console + "/apps/" + app.ID
 	for _, page := range [][2]string{
 		{"overview", console + "/"}, {"apps", console + "/apps"}, {"apps-none", console + "/apps?q=zebra"}, {"app-new", console + "/apps/new"},
-		{"app", own}, {"app-access", own + "/access"}, {"app-settings", own + "/settings"}, {"app-metadata", own + "/metadata"},
+		{"app", own}, {"app-access", own + "/access"}, {"app-people", own + "/people"}, {"app-sessions", own + "/sessions"}, {"explain", console + "/explain"},
+		{"explain-refused", console + "/explain?user=ben&app=Blocked+App"}, {"app-settings", own + "/settings"}, {"app-metadata", own + "/metadata"},
 		{"app-activity", own + "/activity"}, {"app-danger", own + "/danger"},
 		{"users", console + "/users"}, {"user-new", console + "/users/new"}, {"user", console + "/users/" + ada.ID},
 		{"profiles", console + "/profiles"}, {"permission-sets", console + "/permission-sets"}, {"groups", console + "/groups"},
