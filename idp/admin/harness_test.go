@@ -30,7 +30,7 @@ var testNow = time.Date(2027, 1, 31, 12, 0, 0, 0, time.UTC)
 // world is the package over a store in a temporary folder, with the parts around it that are real too.
 type world struct {
 	*Actions
-	t     *testing.T
+	t     testing.TB
 	admin *Admin
 	store store.Store
 	actor web.Actor // who the guard finds signed in
@@ -42,7 +42,7 @@ func (fixedMetadata) IDPMetadata(_ context.Context, app string) ([]byte, error) 
 	return []byte("<EntityDescriptor app='" + app + "'/>"), nil
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	s, err := bolt.Open(filepath.Join(t.TempDir(), "gatehouse.db"), bolt.Options{})
 	must(t, err)
@@ -72,7 +72,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
