@@ -207,6 +207,7 @@ func appsTable() *store.Table[App] {
 			"name":     func(a *App) []string { return []string{strings.ToLower(a.Definition.Name)} },
 			"audience": (*App).audience,
 			"approver": (*App).approvers,
+			"askable":  (*App).askable,
 		},
 	}
 }

@@ -161,10 +161,18 @@ func (a *App) Released() []Attribute {
 	return slices.DeleteFunc(list, func(one Attribute) bool { return !a.Policy.releases(&one) })
 }
 
-// releases tells whether the upper bound allows an attribute: by name, friendly name or source.
-func (p *Policy) releases(a *Attribute) bool {
-	return p.Attributes == nil || slices.Contains(p.Attributes, a.Name) || slices.Contains(p.Attributes, a.Source) ||
-		a.FriendlyName != "" && slices.Contains(p.Attributes, a.FriendlyName)
+// releases tells whether the upper bound allows an attribute. It is judged by its source, because its names are the developer's
+// to choose; the names of the default attributes stand for their sources.
+func (p *Policy) releases(a *Attribute) bool { return p.AllowsSource(a.Source) }
+
+// AllowsSource tells whether the upper bound on attributes allows what comes from a source.
+func (p *Policy) AllowsSource(source string) bool {
+	if p.Attributes == nil || slices.Contains(p.Attributes, source) {
+		return true
+	}
+	return slices.ContainsFunc(defaultAttributes(), func(d Attribute) bool {
+		return d.Source == source && (slices.Contains(p.Attributes, d.Name) || slices.Contains(p.Attributes, d.FriendlyName))
+	})
 }
 
 // defaultAttributes is the release of a new app: the names that most service providers understand.

@@ -41,7 +41,7 @@ func policySettings() []Setting {
 			func(a *App) *time.Time { return &a.Policy.NotAfter }),
 		upperBound("policy.scopes", "Scopes", "The most that the app may ask for.",
 			func(a *App) *[]string { return &a.Policy.Scopes }),
-		upperBound("policy.attributes", "Attributes", "The most that the app may be told: names of attributes.",
+		upperBound("policy.attributes", "Attributes", "The most that the app may be told: sources, such as email, or names of the default attributes, such as mail. A NameID made of one counts too.",
 			func(a *App) *[]string { return &a.Policy.Attributes }),
 	}
 }
