@@ -150,6 +150,9 @@ const sweepBatch = 500
 
 // sweep ends and deletes what is over its time, and writes the folded refusals of the last minute.
 func (s *Server) sweep(ctx context.Context) error {
+	if err := s.engine.ForgetRest(ctx); err != nil {
+		return err
+	}
 	if err := s.engine.EndDue(ctx); err != nil {
 		return err
 	}

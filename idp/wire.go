@@ -44,7 +44,7 @@ type Server struct {
 func tables() []store.Check {
 	return []store.Check{
 		sp.Apps, session.Table, flow.Requests, flow.AnsweredOnce, directory.Users, directory.Profiles, directory.PermissionSets,
-		directory.Groups, directory.Credentials, directory.Activities, directory.SettingsTable, directory.Logos, sp.Attempts, grants.Consents, grants.Accesses, grants.Requests, saml.Links, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets,
+		directory.Groups, directory.Credentials, directory.Activities, directory.SettingsTable, directory.Logos, sp.Attempts, grants.Consents, grants.Accesses, grants.Requests, grants.AllGone, saml.Links, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets,
 		audit.AppUses, audit.UsageDays, audit.PersonUses, audit.Counted,
 	}
 }
@@ -120,6 +120,12 @@ func (s *Server) wire(ctx context.Context) error {
 		Claims: sources, NameIDKey: names,
 	}
 	s.kit.Record = s.engine.Record
+	s.engine.ProtocolOf = func(app *sp.App) string {
+		if app.Definition.SAML != nil {
+			return saml.Protocol
+		}
+		return flow.BuiltinProtocol
+	}
 	s.engine.Protocols = map[string]flow.Protocol{saml.Protocol: s.saml, flow.BuiltinProtocol: flow.Builtin{}}
 	s.signin = &signin.Handlers{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,

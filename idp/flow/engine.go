@@ -22,8 +22,10 @@ type Engine struct {
 	Strangers *audit.Limiter // bounds what refusals before sign-in may write
 	Cookies   web.Cookies
 	Protocols map[string]Protocol
-	Reachable sp.Level // the highest level that the configured sign-in methods give
-	Now       func() time.Time
+	// ProtocolOf names the protocol that an app would be entered by, for decisions that are only supposed; nil: none.
+	ProtocolOf func(*sp.App) string
+	Reachable  sp.Level // the highest level that the configured sign-in methods give
+	Now        func() time.Time
 
 	facts   factCache
 	waiting waitingCount

@@ -97,7 +97,11 @@ func (e *Engine) loadGrants(tx store.Tx, facts *Facts, found *seen) error {
 			facts.Access = &access
 		}
 	}
-	if protocol := e.Protocols[facts.Request.Protocol]; protocol != nil {
+	name := facts.Request.Protocol
+	if name == "" && e.ProtocolOf != nil {
+		name = e.ProtocolOf(facts.App)
+	}
+	if protocol := e.Protocols[name]; protocol != nil {
 		facts.Asks = protocol.Asks(facts)
 	}
 	if len(facts.Asks) == 0 {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"gatehouse/idp/audit"
@@ -50,15 +51,12 @@ func AskHref(app string) string { return "/ask/" + app }
 // AppsToAskFor lists the apps that a visitor may ask for, by name. The records are read-only.
 func (e *Engine) AppsToAskFor(ctx context.Context, visitor *Facts) ([]*sp.App, error) {
 	var apps []*sp.App
-	seen := map[string]bool{}
 	err := e.Store.View(ctx, func(tx store.Tx) error {
 		apps = nil
-		clear(seen)
-		return e.facts.apps.Each(tx, sp.Apps, store.Page{Index: "approver"}, func(app *sp.App) error {
-			if !seen[app.ID] && CanAsk(visitor, app) {
+		return e.facts.apps.Each(tx, sp.Apps, store.Page{Index: "askable", Value: sp.Askable}, func(app *sp.App) error {
+			if CanAsk(visitor, app) {
 				apps = append(apps, app)
 			}
-			seen[app.ID] = true
 			return nil
 		})
 	})
@@ -102,7 +100,7 @@ func (e *Engine) wish(tx store.Tx, visitor *Facts, wish Wish) (grants.Request, e
 		return grants.Request{}, err
 	}
 	switch {
-	case app == nil || IsBuiltin(app.ID):
+	case app == nil || IsBuiltin(app.ID) || app.State != sp.Active:
 		return grants.Request{}, refusal(http.StatusNotFound, "not_found", "app", "There is no such app to ask for. Choose one from the list.")
 	case CanAsk(visitor, app):
 	case Opens(visitor, app):
@@ -239,7 +237,7 @@ func plainText(field, text string) (string, error) {
 }
 
 func steers(r rune) bool {
-	return r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	return unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 // nameOf is the person's user name, or the id of one who is gone.

@@ -23,10 +23,12 @@ func (e *Engine) HaltUnknown(r *http.Request, protocol, identifier string, reaso
 		Kind: "signon", Outcome: audit.Refused, Reason: reason.Type, Actor: visitor.User.ID, User: visitor.User.ID,
 		Address: web.Of(r).AddressText(), Detail: reason.Detail, Facts: reason.Facts,
 	}
-	single := e.Strangers.Single(event)
+	if !e.Strangers.Single(event) { // folded: one person must not fill the list, nor write without end
+		return &web.Error{Status: http.StatusBadRequest, Reason: reason.Type, Text: reason.Text, Err: reason.Err}
+	}
 	var stored audit.Event
 	err = e.Store.Update(r.Context(), func(tx store.Tx) error {
-		if err := sp.CountAttempt(tx, protocol, identifier, visitor.User.ID, e.Now()); err != nil || !single {
+		if err := sp.CountAttempt(tx, protocol, identifier, visitor.User.ID, e.Now()); err != nil {
 			return err
 		}
 		var err error

@@ -3,7 +3,6 @@ package flow
 import (
 	"slices"
 
-	"gatehouse/idp/grants"
 	"gatehouse/idp/session"
 	"gatehouse/store"
 )
@@ -36,32 +35,6 @@ func Withdraw(tx store.Tx, scope Scope) ([]session.Session, error) {
 		}
 	}
 	return concerned, nil
-}
-
-// Forget removes what a person or an app was granted and what is still asked for, because the one or the other is removed for
-// good.
-func Forget(tx store.Tx, scope Scope) error {
-	index, value := "user", scope.User
-	if scope.App != "" {
-		index, value = "app", scope.App
-	}
-	page := store.Page{Index: index, Value: value}
-	err := grants.Consents.Each(tx, page, func(_ string, c *grants.Consent) error {
-		return grants.Consents.Delete(tx, grants.Pair(c.User, c.App))
-	})
-	if err != nil {
-		return err
-	}
-	err = grants.Accesses.Each(tx, page, func(_ string, a *grants.Access) error {
-		return grants.Accesses.Delete(tx, grants.Pair(a.User, a.App))
-	})
-	if err != nil {
-		return err
-	}
-	page.Index = "open_" + index
-	return grants.Requests.Each(tx, page, func(_ string, r *grants.Request) error {
-		return grants.Requests.Delete(tx, r.ID)
-	})
 }
 
 func (s Scope) sessions(tx store.Tx) ([]session.Session, error) {

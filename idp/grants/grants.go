@@ -67,3 +67,16 @@ var Accesses = &store.Table[Access]{
 		"until": func(a *Access) []string { return []string{Sortable(a.Until)} },
 	},
 }
+
+// Gone is a person or an app that was removed and has grants left to be deleted; Index says which of the two.
+type Gone struct {
+	Index string `json:"index"` // "user" or "app"
+	ID    string `json:"id"`
+}
+
+// AllGone is the table of those.
+var AllGone = &store.Table[Gone]{
+	Name:    "gone",
+	Version: 1,
+	Key:     func(g *Gone) string { return g.Index + "/" + g.ID },
+}

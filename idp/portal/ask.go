@@ -153,11 +153,11 @@ func (h *Handlers) askPage(w http.ResponseWriter, r *http.Request, page template
 	switch {
 	case err != nil:
 		return err
-	case app == nil || flow.IsBuiltin(app.ID):
-		return web.NotFound("There is no such app to ask for. Choose one from the list under “Ask for an app”.")
-	case flow.Opens(facts, app):
+	case app != nil && app.State == sp.Active && flow.Opens(facts, app):
 		web.SeeOther(w, "/")
 		return nil
+	case app == nil || flow.IsBuiltin(app.ID) || app.State != sp.Active || len(app.Policy.Approvers) == 0: // its name is not for everybody
+		return web.NotFound("There is no such app to ask for. Choose one from the list under “Ask for an app”.")
 	case !flow.CanAsk(facts, app):
 		return &web.Error{
 			Status: http.StatusForbidden, Reason: "cannot_ask", Text: app.Definition.Name + " cannot be asked for now. Choose another app, or ask your administrator.",

@@ -6,6 +6,7 @@ package portal
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -53,6 +54,10 @@ func (h *Handlers) Routes() []web.Route {
 func (h *Handlers) tiles(w http.ResponseWriter, r *http.Request) error {
 	query := strings.TrimSpace(r.URL.Query().Get("q"))
 	apps, recent, err := h.visible(r.Context(), r)
+	if errors.Is(err, session.ErrNone) { // it ended between the guard and here
+		web.SeeOther(w, "/login?next=/")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -76,6 +81,9 @@ func (h *Handlers) tiles(w http.ResponseWriter, r *http.Request) error {
 // A stronger sign-in may still be asked at the click.
 func (h *Handlers) visible(ctx context.Context, r *http.Request) (apps, recent []*sp.App, err error) {
 	facts, err := h.Engine.Visitor(r)
+	if err == nil && (facts.Session == nil || facts.User == nil) {
+		err = session.ErrNone
+	}
 	if err != nil {
 		return nil, nil, err
 	}
