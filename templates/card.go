@@ -23,12 +23,13 @@ type SignInPage struct {
 // SignIn writes the sign-in page.
 func SignIn(w io.Writer, p SignInPage) error { return render(w, "signin", p) }
 
-// ConsentPage tells a person what an app will be told about them. It posts `flow` and each of Asks as `ask` to Action, or
-// `cancel` and `flow`.
+// ConsentPage tells a person what an app will be told about them. It posts `flow`, `session` and each of Asks as `ask` to
+// Action, or `cancel` and `flow`.
 type ConsentPage struct {
 	Shell
 	Action      string
 	Flow        string // id of the waiting flow
+	Session     string // handle of the session that the page is shown to
 	App         string
 	Description string    // of the app, may be empty
 	Person      string    // who is signed in

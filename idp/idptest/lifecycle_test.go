@@ -32,7 +32,7 @@ func (w *world) life(t *testing.T) {
 	app := w.AddApp(t, sp.Metadata(), map[string]string{"policy.consent": "always"})
 	c := w.ana(t)
 	page := c.Get("/launch/" + app.ID)
-	first := w.check(t, c.Post("/consent", map[string][]string{"flow": {page.Field("flow")}, "ask": asked(page)}), sp, Ask{}, issued())
+	first := w.check(t, c.Post("/consent", agreed(page)), sp, Ask{}, issued())
 	reached := func() int {
 		list, err := w.API.Sessions(ctx, "", app.ID)
 		if err != nil {
@@ -64,7 +64,7 @@ func (w *world) life(t *testing.T) {
 	again := w.AddApp(t, sp.Metadata(), map[string]string{"policy.consent": "always"})
 	page = c.Get("/launch/" + again.ID)
 	w.asks(t, page, "Your e-mail address") // no old consent
-	second := w.check(t, c.Post("/consent", map[string][]string{"flow": {page.Field("flow")}, "ask": asked(page)}), sp, Ask{}, issued())
+	second := w.check(t, c.Post("/consent", agreed(page)), sp, Ask{}, issued())
 	const name = "./Assertion/Subject/NameID"
 	if again.ID == app.ID || first.Text(name) == second.Text(name) || first.Text(name) == "" {
 		t.Errorf("the same app again: %s %s, names %s %s", app.ID, again.ID, first.Text(name), second.Text(name))
@@ -199,8 +199,8 @@ func (w *world) attempts(t *testing.T) {
 		sp.EntityID = fmt.Sprintf("https://many-%d.example.org/%s", i, strings.Repeat("x", 500))
 		w.send(t, c, &sp, Ask{}, false)
 	}
-	if n := count(); n != 200 {
-		t.Errorf("%d rows are left", n)
+	if n := count(); n < 20 || n > 100 {
+		t.Errorf("one person in a hurry left %d rows", n)
 	}
 }
 
@@ -224,7 +224,7 @@ func (w *world) upperBounds(t *testing.T) {
 	if got := released(); got != "urn:a:mail/uri=ana@example.org urn:a:sn/uri=Sample who/basic=ana! cost centre/unspecified=ana" {
 		t.Errorf("released %s", got)
 	}
-	w.set(t, sp, "policy.attributes", "email,who")
+	w.set(t, sp, "policy.attributes", "mail,user.name + '!'")
 	if got := released(); got != "urn:a:mail/uri=ana@example.org who/basic=ana!" {
 		t.Errorf("within the bound: %s", got)
 	}

@@ -169,9 +169,12 @@ func (w *world) consent(t *testing.T) {
 
 	page = c.Get("/launch/" + app.ID)
 	w.asks(t, page, "Your e-mail address")
-	forged := c.Post("/consent", url.Values{"flow": {page.Field("flow")}, "ask": {"Your user name"}})
-	w.asks(t, forged, "Your e-mail address")
-	w.check(t, c.Post("/consent", url.Values{"flow": {page.Field("flow")}, "ask": asked(page)}), sp, Ask{}, issued())
+	for field, value := range map[string]string{"ask": "Your user name", "session": "ses_somebodyelse"} {
+		form := agreed(page)
+		form.Set(field, value)
+		w.asks(t, c.Post("/consent", form), "Your e-mail address") // nobody was shown this
+	}
+	w.check(t, c.Post("/consent", agreed(page)), sp, Ask{}, issued())
 	entries := w.Audit(t)
 	if i := slices.IndexFunc(entries, func(e api.AuditEntry) bool { return e.Kind == "consent.give" }); i < 0 || !strings.Contains(entries[i].Facts["names"], "e-mail") {
 		t.Error("no consent in the audit")
@@ -183,7 +186,7 @@ func (w *world) consent(t *testing.T) {
 	ask = Ask{ID: newRequestID()}
 	page = w.send(t, c, sp, ask, false)
 	w.asks(t, page, "Your user name", "You agreed before")
-	w.check(t, c.Post("/consent", url.Values{"flow": {page.Field("flow")}, "ask": asked(page)}), sp, ask, issued())
+	w.check(t, c.Post("/consent", agreed(page)), sp, ask, issued())
 	w.set(t, sp, "saml.attributes", release("email"))
 	ask = Ask{ID: newRequestID()}
 	w.check(t, w.send(t, c, sp, ask, false), sp, ask, issued())
@@ -202,14 +205,15 @@ func (w *world) asks(t *testing.T, page *Page, texts ...string) {
 }
 
 // asked is what a consent page posts as agreed.
-func asked(page *Page) []string {
-	var list []string
+// agreed is what the form of a consent page sends.
+func agreed(page *Page) url.Values {
+	form := url.Values{"flow": {page.Field("flow")}, "session": {page.Field("session")}}
 	for _, tag := range inputTag.FindAllString(page.Body, -1) {
 		if strings.Contains(tag, ` name="ask"`) {
-			list = append(list, attribute(tag, "value"))
+			form.Add("ask", attribute(tag, "value"))
 		}
 	}
-	return list
+	return form
 }
 
 // sessionTimeouts: the app's own, else the profile's; never longer than the session here, which the profile limits too.

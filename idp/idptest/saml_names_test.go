@@ -175,6 +175,13 @@ func (w *world) attributes(t *testing.T) {
 		if got := w.issue(t, gus, sp, Ask{}).Attribute(oidMail); got != nil {
 			t.Errorf("mail beyond the policy's bound: %q", got)
 		}
+		renamed := w.sp(t, "renamed", map[string]string{"policy.attributes": "name", "saml.attributes": `[{"name":"name","format":"basic","source":"email"}]`})
+		if got := attributeNames(w.issue(t, gus, renamed, Ask{})); len(got) != 0 {
+			t.Errorf("mail under an allowed name: %q", got)
+		}
+		named := w.sp(t, "bounded-nameid", map[string]string{"policy.attributes": "name", "saml.nameid_source": "email"})
+		ask := Ask{ID: newRequestID()}
+		w.check(t, w.send(t, gus, named, ask, false), named, ask, there("invalid_nameid_policy", "Requester", "InvalidNameIDPolicy"))
 		if got := w.issue(t, gus, w.sp(t, "only-mail", map[string]string{"saml.attributes": `[{"name":"` + oidMail + `","source":"email"}]`}), Ask{}); !slices.Equal(attributeNames(got), []string{oidMail}) {
 			t.Errorf("released %v", attributeNames(got))
 		}

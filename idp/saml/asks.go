@@ -1,6 +1,10 @@
 package saml
 
 import (
+	"encoding/json"
+	"slices"
+	"strings"
+
 	"gatehouse/idp/flow"
 	"gatehouse/sp"
 )
@@ -16,7 +20,24 @@ func (h *Handlers) Asks(facts *flow.Facts) []string {
 	for _, a := range app.Released() {
 		names = append(names, told(&a))
 	}
-	return append(names, "An identifier for your account")
+	if name := toldByName(facts); !slices.Contains(names, name) {
+		names = append(names, name)
+	}
+	return names
+}
+
+// toldByName says what the NameID of the answer tells: the format that the request asks for decides what it is made of.
+func toldByName(facts *flow.Facts) string {
+	settings := facts.App.Definition.SAML
+	asked := new(Accepted)
+	if err := json.Unmarshal(facts.Request.Payload, asked); err != nil || asked.NameIDFormat == "" {
+		asked.NameIDFormat = settings.NameIDFormat() // of a request that is only supposed
+	}
+	source := settings.NameIDSource(asked.NameIDFormat)
+	if source == sp.SourceOpaque {
+		return "An identifier for your account"
+	}
+	return told(&sp.Attribute{Name: "NameID", Source: strings.TrimPrefix(source, "attribute:")})
 }
 
 // told says in the person's words what an attribute tells. It names the source, so that consent is asked for again when the

@@ -32,6 +32,9 @@ func (n *Namer) NameID(entityID string, app *sp.App, user *directory.User, asked
 	id := NameID{Format: asked.NameIDFormat}
 	source := settings.NameIDSource(id.Format)
 	var problem *Problem
+	if source != sp.SourceOpaque && !app.Policy.AllowsSource(strings.TrimPrefix(source, "attribute:")) {
+		return NameID{}, requester(ReasonNameID, StatusInvalidNameIDPolicy, "This app asks for a name that it may not be told. Ask your administrator to widen policy.attributes, or to change the app's NameID settings.").because("a source within policy.attributes", source)
+	}
 	if id.Format == sp.NameIDTransient {
 		id.Value = "_" + strings.ToLower(rand.Text()+rand.Text()[:6]) // 160 random bits
 	} else {

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"gatehouse/idp/audit"
 	"gatehouse/idp/flow"
 	"gatehouse/idp/grants"
+	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/store"
 	"gatehouse/templates"
@@ -26,7 +28,7 @@ func (h *Handlers) askConsent(w http.ResponseWriter, r *http.Request) error {
 	}
 	definition := &facts.App.Definition
 	page := templates.ConsentPage{
-		Shell: h.Kit.Shell(r, "Open "+definition.Name), Action: "/consent", Flow: token, App: definition.Name,
+		Shell: h.Kit.Shell(r, "Open "+definition.Name), Action: "/consent", Flow: token, Session: facts.Session.Handle, App: definition.Name,
 		Description: definition.Description, Person: facts.User.Name, Asks: facts.Asks,
 	}
 	if facts.Consent != nil {
@@ -48,7 +50,7 @@ func (h *Handlers) consent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if facts != nil {
+	if facts != nil && r.PostForm.Get("session") == facts.Session.Handle { // else somebody else signed in since: the page comes again
 		given := &grants.Consent{User: facts.User.ID, App: facts.App.ID, Names: r.PostForm["ask"], Given: h.Kit.Now()}
 		if err := h.keepConsent(r, facts, given); err != nil {
 			return err
@@ -65,6 +67,9 @@ func (h *Handlers) keepConsent(r *http.Request, facts *flow.Facts, given *grants
 	}
 	given.Names = facts.Asks
 	return h.Store.Update(r.Context(), func(tx store.Tx) error {
+		if _, _, err := h.Sessions.Current(tx, h.Kit.Cookies.Get(r, web.SessionCookie)); err != nil {
+			return ended(err)
+		}
 		if err := grants.Consents.Put(tx, given); err != nil {
 			return err
 		}
@@ -74,4 +79,12 @@ func (h *Handlers) keepConsent(r *http.Request, facts *flow.Facts, given *grants
 		})
 		return err
 	})
+}
+
+// ended lets the road say what follows when the session is over by now: nothing is kept.
+func ended(err error) error {
+	if errors.Is(err, session.ErrNone) {
+		return nil
+	}
+	return err
 }
