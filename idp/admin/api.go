@@ -8,7 +8,6 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strconv"
 	"time"
 
@@ -38,11 +37,11 @@ func (a *Admin) rows() []row {
 		{Method: "GET", Path: "/apps", Permission: AppsRead, Action: func(c *call) (any, error) {
 			return do.Apps(c.ctx(), AppFilter{State: c.query("state"), Ref: c.query("ref"), After: c.query("after"), Limit: c.limit()})
 		}},
-		{Method: "POST", Path: "/apps", Permission: AppsRegister, MaxBody: maxAppBody, Status: 201, Action: with(func(c *call, n api.NewApp) (any, error) { return do.AddApp(c.ctx(), c.by(), n) })},
-		{Method: "POST", Path: "/apps/preview", Permission: AppsRegister, MaxBody: maxAppBody, Action: with(func(c *call, n api.NewApp) (any, error) { return do.PreviewApp(c.ctx(), c.by(), n) })},
-		{Method: "GET", Path: "/apps/{app}", Permission: AppsRead, Action: a.showApp},
+		{Method: "POST", Path: "/apps", Permission: AppsRegister, MaxBody: maxAppBody, Status: 201, Action: with(func(c *call, n api.NewApp) (any, error) { return c.added(do.AddApp(c.ctx(), c.by(), n)) })},
+		{Method: "POST", Path: "/apps/preview", Permission: AppsRegister, MaxBody: maxAppBody, Action: with(func(c *call, n api.NewApp) (any, error) { return c.added(do.PreviewApp(c.ctx(), c.by(), n)) })},
+		{Method: "GET", Path: "/apps/{app}", Permission: AppsRead, Action: func(c *call) (any, error) { return c.shown(do.App(c.ctx(), c.path("app"))) }},
 		{Method: "PATCH", Path: "/apps/{app}", Permission: AppsRegister, MaxBody: 1 << 20, Action: with(func(c *call, change api.Change) (any, error) {
-			return do.SetApp(c.ctx(), c.forced(change), c.path("app"), change.Set)
+			return c.shown(do.SetApp(c.ctx(), c.forced(change), c.path("app"), change.Set))
 		})},
 		{Method: "DELETE", Path: "/apps/{app}", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.RemoveApp(c.ctx(), c.by(), c.path("app")) }},
 		{Method: "GET", Path: "/apps/{app}/people", Permission: UsersRead, Action: func(c *call) (any, error) {
@@ -126,13 +125,12 @@ func (n *named[T]) rows(do *Actions, path string) []row {
 	}
 }
 
-// showApp leaves the people whom the policy names out for those who may not read about people.
-func (a *Admin) showApp(c *call) (any, error) {
-	app, err := a.Actions.App(c.ctx(), c.path("app"))
-	if by := c.by(); !by.onSocket() && !Allows(by.Roles, UsersRead) {
-		app.Settings = slices.DeleteFunc(app.Settings, func(s api.Setting) bool { return s.Key == "policy.users" || s.Key == "policy.approvers" })
-	}
-	return app, err
+// shown is an answer about one app, without what the asker may not read.
+func (c *call) shown(app api.App, err error) (any, error) { return visibleTo(c.by(), app), err }
+
+func (c *call) added(added api.AddedApp, err error) (any, error) {
+	added.App = visibleTo(c.by(), added.App)
+	return added, err
 }
 
 func (a *Admin) explain(c *call) (any, error) {

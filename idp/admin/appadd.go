@@ -19,20 +19,21 @@ import (
 const maxMetadata = 1 << 20
 
 // AddApp adds an app from metadata or a package, from an address, or from an entity id and an ACS. One that has the entity id already is
-// refused, or with Replace upgraded: its policy and local settings stay. Unless Set says otherwise everybody may use it. What a
+// refused, or with Replace upgraded: its policy stays, and its local settings too, unless a package brings a definition of its own;
+// nothing that protects it is lowered by itself. Unless Set says otherwise everybody may use it. What a
 // developer adds waits for approval, and nobody may use it until an administrator says who.
 func (a *Actions) AddApp(ctx context.Context, by By, n api.NewApp) (api.AddedApp, error) {
-	parsed, err := a.parse(ctx, &n)
+	in, err := a.parse(ctx, &n)
 	if err != nil {
 		return api.AddedApp{}, err
 	}
-	return a.store(ctx, by, n, parsed)
+	return a.store(ctx, by, n, in)
 }
 
-func (a *Actions) store(ctx context.Context, by By, n api.NewApp, parsed metadata.Result) (api.AddedApp, error) {
+func (a *Actions) store(ctx context.Context, by By, n api.NewApp, in incoming) (api.AddedApp, error) {
 	var added api.AddedApp
 	err := a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
-		app, outcome, err := a.plan(tx, by, n, parsed)
+		app, outcome, err := a.plan(tx, by, n, in)
 		if err != nil {
 			return audit.Event{}, err
 		}
@@ -47,17 +48,17 @@ func (a *Actions) store(ctx context.Context, by By, n api.NewApp, parsed metadat
 
 // PreviewApp tells what AddApp would make of the same input, and changes nothing.
 func (a *Actions) PreviewApp(ctx context.Context, by By, n api.NewApp) (api.AddedApp, error) {
-	parsed, err := a.parse(ctx, &n)
+	in, err := a.parse(ctx, &n)
 	if err != nil {
 		return api.AddedApp{}, err
 	}
-	return a.preview(ctx, by, n, parsed)
+	return a.preview(ctx, by, n, in)
 }
 
-func (a *Actions) preview(ctx context.Context, by By, n api.NewApp, parsed metadata.Result) (api.AddedApp, error) {
+func (a *Actions) preview(ctx context.Context, by By, n api.NewApp, in incoming) (api.AddedApp, error) {
 	var preview api.AddedApp
 	err := a.view(ctx, func(tx store.Tx) (err error) {
-		_, preview, err = a.plan(tx, by, n, parsed)
+		_, preview, err = a.plan(tx, by, n, in)
 		return err
 	})
 	return preview, err
@@ -66,14 +67,14 @@ func (a *Actions) preview(ctx context.Context, by By, n api.NewApp, parsed metad
 // Upgrade replaces the metadata of one app by newer metadata of the same entity id, or, unless confirmed, tells what that
 // would change. It returns the metadata's text too, so that what was reviewed is what is stored.
 func (a *Actions) Upgrade(ctx context.Context, by By, ref string, n api.NewApp, confirmed bool) (api.AddedApp, string, error) {
-	parsed, err := a.parse(ctx, &n)
+	in, err := a.parse(ctx, &n)
 	if err != nil {
 		return api.AddedApp{}, "", err
 	}
 	err = a.view(ctx, func(tx store.Tx) error {
 		app, err := findApp(tx, ref)
-		if err == nil && app.EntityID() != parsed.Metadata.EntityID {
-			err = badValue("metadata", "The metadata is of %.200q, but this app is %.200q: add it as a new app.", parsed.Metadata.EntityID, app.EntityID())
+		if err == nil && app.EntityID() != in.Metadata.EntityID {
+			err = badValue("metadata", "The metadata is of %.200q, but this app is %.200q: add it as a new app.", in.Metadata.EntityID, app.EntityID())
 		}
 		return err
 	})
@@ -82,15 +83,21 @@ func (a *Actions) Upgrade(ctx context.Context, by By, ref string, n api.NewApp, 
 	}
 	n.Replace = true
 	if !confirmed {
-		preview, err := a.preview(ctx, by, n, parsed)
+		preview, err := a.preview(ctx, by, n, in)
 		return preview, n.Metadata, err
 	}
-	outcome, err := a.store(ctx, by, n, parsed)
+	outcome, err := a.store(ctx, by, n, in)
 	return outcome, n.Metadata, err
 }
 
+// incoming is a definition as it was read, and the settings that were asked for beside it.
+type incoming struct {
+	metadata.Result
+	asked map[string]string
+}
+
 // parse reads the metadata, wherever it comes from; what was fetched is filled in.
-func (a *Actions) parse(ctx context.Context, n *api.NewApp) (metadata.Result, error) {
+func (a *Actions) parse(ctx context.Context, n *api.NewApp) (incoming, error) {
 	given := 0
 	for _, form := range []bool{n.Metadata != "", n.URL != "", n.EntityID != "" || n.ACS != ""} {
 		if form {
@@ -98,44 +105,45 @@ func (a *Actions) parse(ctx context.Context, n *api.NewApp) (metadata.Result, er
 		}
 	}
 	if given != 1 {
-		return metadata.Result{}, badValue("metadata", "Give the app's metadata as a file or an address, or its entity id and ACS address: one of the three.")
+		return incoming{}, badValue("metadata", "Give the app's metadata as a file or an address, or its entity id and ACS address: one of the three.")
 	}
 	own, err := a.entityID(ctx)
 	if err != nil {
-		return metadata.Result{}, err
+		return incoming{}, err
 	}
 	opts := metadata.Options{Now: a.Now(), OwnEntityID: own}
 	if n.EntityID != "" || n.ACS != "" {
 		built, err := metadata.Build(n.EntityID, n.ACS, opts)
-		return metadata.Result{Metadata: built}, worded(err)
+		return incoming{metadata.Result{Metadata: built}, n.Set}, worded(err)
 	}
 	if n.URL != "" {
 		fetched, err := a.Fetcher.Fetch(ctx, n.URL)
 		if err != nil {
-			return metadata.Result{}, badValue("url", "%s", err.Error())
+			return incoming{}, badValue("url", "%s", err.Error())
 		}
 		n.Metadata = string(fetched)
 	}
 	if len(n.Metadata) > maxMetadata {
-		return metadata.Result{}, badValue("metadata", "The metadata is larger than 1 MiB: give that of this one app.")
+		return incoming{}, badValue("metadata", "The metadata is larger than 1 MiB: give that of this one app.")
 	}
+	asked := n.Set
 	document, err := unpack(n)
 	if err != nil {
-		return metadata.Result{}, err
+		return incoming{}, err
 	}
 	result, err := metadata.Parse([]byte(document), opts)
 	result.Metadata.SourceURL = n.URL
-	return result, worded(err)
+	return incoming{result, asked}, worded(err)
 }
 
 // plan works out the app as it will be, with warnings and differences, and writes nothing.
-func (a *Actions) plan(tx store.Tx, by By, n api.NewApp, parsed metadata.Result) (sp.App, api.AddedApp, error) {
-	app, _, err := sp.Apps.By(tx, "entity_id", parsed.Metadata.EntityID)
+func (a *Actions) plan(tx store.Tx, by By, n api.NewApp, in incoming) (sp.App, api.AddedApp, error) {
+	app, _, err := sp.Apps.By(tx, "entity_id", in.Metadata.EntityID)
 	before := app
-	outcome := api.AddedApp{Warnings: wireWarnings(parsed.Warnings)}
+	outcome := api.AddedApp{Warnings: wireWarnings(in.Warnings)}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		def := sp.Definition{SAML: &sp.SAML{Metadata: parsed.Metadata}, Description: parsed.Metadata.Description, LogoURL: parsed.Metadata.LogoURL, Contact: parsed.Metadata.Contact}
+		def := sp.Definition{SAML: &sp.SAML{Metadata: in.Metadata}, Description: in.Metadata.Description, LogoURL: in.Metadata.LogoURL, Contact: in.Metadata.Contact}
 		app = sp.New(n.Name, def, sp.PermitAll, by.ID, a.Now())
 		if !by.all() && !Allows(by.Roles, AppsWrite) { // an administrator says who enters, and when
 			app.State, app.Policy.PermittedUsers = sp.Pending, sp.PermitPreauthorized
@@ -146,10 +154,13 @@ func (a *Actions) plan(tx store.Tx, by By, n api.NewApp, parsed metadata.Result)
 		return app, outcome, refused(409, "exists", "entity_id", "This entity id is connected already, as %q (%s): replace that app's metadata instead (on the command line with --replace).", app.Definition.Name, app.ID)
 	default:
 		outcome.Replaced = true
-		outcome.Differences = wireDifferences(metadata.Diff(app.Definition.SAML.Metadata, parsed.Metadata))
-		if err := app.ReplaceMetadata(parsed.Metadata, a.Now()); err != nil {
+		outcome.Differences = wireDifferences(metadata.Diff(app.Definition.SAML.Metadata, in.Metadata))
+		if err := app.ReplaceMetadata(in.Metadata, a.Now()); err != nil {
 			return app, outcome, err
 		}
+	}
+	if err := mayAskOf(by, known(&before), n.Set); err != nil {
+		return app, outcome, err
 	}
 	values := maps.Clone(n.Set)
 	if n.Name != "" {
@@ -162,6 +173,7 @@ func (a *Actions) plan(tx store.Tx, by By, n api.NewApp, parsed metadata.Result)
 		return app, outcome, err
 	}
 	if outcome.Replaced {
+		outcome.Warnings = append(outcome.Warnings, keepStricter(&before, &app, in.asked)...)
 		changes, err := settingChanges(&before, &app)
 		if err != nil {
 			return app, outcome, err
@@ -177,6 +189,14 @@ func (a *Actions) plan(tx store.Tx, by By, n api.NewApp, parsed metadata.Result)
 	outcome.Warnings = append(outcome.Warnings, appWarnings(&app)...)
 	outcome.App, err = a.show(tx, &app)
 	return app, outcome, err
+}
+
+// known is nil for an app that there was not.
+func known(before *sp.App) *sp.App {
+	if before.ID == "" {
+		return nil
+	}
+	return before
 }
 
 func warnOfSameName(tx store.Tx, app *sp.App, outcome *api.AddedApp) error {

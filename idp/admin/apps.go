@@ -85,6 +85,9 @@ func (a *Actions) SetApp(ctx context.Context, by By, ref string, values map[stri
 		return api.App{}, badValue("set", "Nothing was to be set: name at least one KEY=VALUE.")
 	}
 	return a.changeApp(ctx, by, ref, "app.set", func(tx store.Tx, app *sp.App) (map[string]string, error) {
+		if err := mayAskOf(by, app, values); err != nil {
+			return nil, err
+		}
 		open := !app.Policy.LetsNobodyIn()
 		if err := a.apply(tx, app, values); err != nil {
 			return nil, err

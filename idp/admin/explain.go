@@ -52,6 +52,10 @@ func explain(facts *flow.Facts) api.Explanation {
 		answer.Outcome, answer.Text = string(sp.StepUp), facts.User.Name+" would be asked for a stronger sign-in first."
 		answer.Reason = string(step.Verdict.Rule)
 	}
+	if step.Kind == flow.StepConsent {
+		answer.Outcome, answer.Reason = string(sp.StepUp), "consent"
+		answer.Text = facts.User.Name + " would be asked to agree to what the app is told, and then get in."
+	}
 	if rule := step.Verdict.Rule; !facts.Address.IsValid() && (rule == sp.RuleAppAddress || rule == sp.RuleProfileAddr) {
 		answer.Text = "That depends on the address: give the one that " + facts.User.Name + " would come from."
 	}

@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 
+	"gatehouse/idp/api"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
 	"gatehouse/sp"
@@ -24,6 +26,39 @@ func mayHandle(by By, user *directory.User) error {
 	return refused(http.StatusForbidden, "needs_owner", "roles", "%s has a role, so only an owner may do this: ask one.", user.Name)
 }
 
+// mayAskOf refuses what mayChangeApp would, before names in the values are looked up, so that a developer cannot find out who
+// exists. App is nil for a new one.
+func mayAskOf(by By, app *sp.App, values map[string]string) error {
+	if by.all() || Allows(by.Roles, AppsWrite) {
+		return nil
+	}
+	if app != nil && app.CreatedBy != by.ID {
+		return notYours(app)
+	}
+	for key := range values {
+		if strings.HasPrefix(key, "policy.") {
+			return needsAppAdmin()
+		}
+	}
+	return nil
+}
+
+func notYours(app *sp.App) error {
+	return refused(http.StatusForbidden, "not_yours", "app", "Somebody else registered %s: ask them, or an app administrator, to change it.", app.Definition.Name)
+}
+
+func needsAppAdmin() error {
+	return refused(http.StatusForbidden, "needs_app_admin", "", "Who may enter an app, and whether it is open, is for an app administrator to say: ask one.")
+}
+
+// visibleTo leaves the people whom an app's policy names out for those who may not read about people.
+func visibleTo(by By, app api.App) api.App {
+	if !by.onSocket() && !Allows(by.Roles, UsersRead) {
+		app.Settings = slices.DeleteFunc(slices.Clone(app.Settings), func(s api.Setting) bool { return s.Key == "policy.users" || s.Key == "policy.approvers" })
+	}
+	return app
+}
+
 // mayChangeApp keeps the built-in apps, through which an organisation's owners get in, to the owners, and a developer to the
 // definition of the apps that they registered. Before is the zero value for a new app.
 func mayChangeApp(by By, before, after *sp.App) error {
@@ -35,11 +70,11 @@ func mayChangeApp(by By, before, after *sp.App) error {
 	case Allows(by.Roles, AppsWrite):
 		return nil
 	case after.CreatedBy != by.ID:
-		return refused(http.StatusForbidden, "not_yours", "app", "Somebody else registered %s: ask them, or an app administrator, to change it.", after.Definition.Name)
+		return notYours(after)
 	case before.ID == "" && after.State == sp.Pending && reflect.DeepEqual(after.Policy, sp.Policy{PermittedUsers: sp.PermitPreauthorized}):
 		return nil
 	case before.ID == "" || before.State != after.State || !reflect.DeepEqual(before.Policy, after.Policy):
-		return refused(http.StatusForbidden, "needs_app_admin", "", "Who may enter an app, and whether it is open, is for an app administrator to say: ask one.")
+		return needsAppAdmin()
 	}
 	return nil
 }

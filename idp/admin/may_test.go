@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -186,5 +188,66 @@ func TestPeopleAreShownOnlyToThoseWhoMayReadAboutThem(t *testing.T) {
 				t.Errorf("%s %s: %q is shown: %v", role, c.path, c.text, !c.want)
 			}
 		}
+	}
+}
+
+// TestDevelopersLearnNothing: a value that they may not set is not looked up, so it tells nobody who exists; and the people whom
+// a policy names are not in any answer that they get.
+func TestDevelopersLearnNothing(t *testing.T) {
+	w := newWorld(t)
+	dev, ana := w.person("dev", RoleDeveloper), w.person("ana")
+	document := metadataOf("https://a.example/md", "https://a.example/acs")
+	added, err := w.AddApp(t.Context(), dev, api.NewApp{Metadata: document, Name: "a"})
+	must(t, err)
+	id := added.App.ID
+	for _, name := range []string{ana.Name, "nobody"} {
+		_, err := w.SetApp(t.Context(), dev, id, map[string]string{"policy.users": name})
+		refusal(t, err, 403, "needs_app_admin", "")
+		_, err = w.PreviewApp(t.Context(), dev, api.NewApp{Metadata: document, Replace: true, Set: map[string]string{"policy.users": name}})
+		refusal(t, err, 403, "needs_app_admin", "")
+	}
+	_, err = w.SetApp(t.Context(), socket, id, map[string]string{"policy.users": ana.Name, "policy.approvers": ana.Name})
+	must(t, err)
+	shown, err := w.SetApp(t.Context(), dev, id, map[string]string{"description": "Mine."})
+	must(t, err)
+	if text := fmt.Sprint(visibleTo(dev, shown)); strings.Contains(text, ana.Name) {
+		t.Errorf("a developer is told who may enter: %s", text)
+	}
+	if text := fmt.Sprint(visibleTo(w.person("ada", RoleOwner), shown)); !strings.Contains(text, ana.Name) {
+		t.Errorf("an owner is not told who may enter: %s", text)
+	}
+}
+
+// TestUpgradesKeepTheStricter: a newer definition does not turn off what protects the app, unless that is asked for by name.
+func TestUpgradesKeepTheStricter(t *testing.T) {
+	w := newWorld(t)
+	strict := map[string]string{"saml.require_signed_requests": "true", "saml.signature_algorithm": "rsa-sha512"}
+	added, err := w.AddApp(t.Context(), socket, api.NewApp{Metadata: metadataOf("https://a.example/md", "https://a.example/acs"), Name: "a", Set: strict})
+	must(t, err)
+	exported, err := w.ExportApp(t.Context(), added.App.ID)
+	must(t, err)
+	exported.Settings["saml.signature_algorithm"] = "rsa-sha1"
+	delete(exported.Settings, "saml.require_signed_requests")
+	text, err := json.Marshal(exported)
+	must(t, err)
+	values := func(app api.App) (string, string) {
+		list := map[string]string{}
+		for _, s := range app.Settings {
+			list[s.Key] = s.Value
+		}
+		return list["saml.require_signed_requests"], list["saml.signature_algorithm"]
+	}
+	upgraded, err := w.AddApp(t.Context(), socket, api.NewApp{Metadata: string(text), Replace: true})
+	must(t, err)
+	if signed, algorithm := values(upgraded.App); signed != "true" || algorithm != "rsa-sha512" {
+		t.Errorf("lowered to %q, %q", signed, algorithm)
+	}
+	if text := fmt.Sprint(upgraded.Warnings); strings.Count(text, "kept_stricter") != 2 {
+		t.Errorf("warnings: %s", text)
+	}
+	upgraded, err = w.AddApp(t.Context(), socket, api.NewApp{Metadata: string(text), Replace: true, Set: map[string]string{"saml.require_signed_requests": "false"}})
+	must(t, err)
+	if signed, _ := values(upgraded.App); signed != "false" {
+		t.Errorf("asked for by name, and still %q", signed)
 	}
 }

@@ -40,7 +40,7 @@ func ParseHours(text string) (*Hours, error) {
 		plan, zone = plan[:space], plan[space+1:]
 	}
 	location, err := time.LoadLocation(zone)
-	if err != nil || zone == "Local" {
+	if err != nil || zone != "UTC" && !strings.Contains(zone, "/") || strings.HasPrefix(zone, "posix/") || strings.HasPrefix(zone, "right/") {
 		return nil, refuse("There is no time zone %.60q: write it like Europe/Berlin or UTC", zone)
 	}
 	h := &Hours{zone: location}

@@ -63,7 +63,7 @@ func TestHoursRefused(t *testing.T) {
 	for _, c := range [][2]string{
 		{"mon", "UTC"}, {"mon 8-18", "UTC"}, {"mon 08:00", "UTC"}, {"mon 8:00-18:00", "UTC"}, {"mon 08:00-25:00", "UTC"},
 		{"mon 24:00-08:00", "UTC"}, {"mon 08:00-08:00", "UTC"}, {"mon 08:00-00:00", "UTC"}, {"mo-fr 08:00-18:00", "UTC"},
-		{"mon-fri 08:00-18:00,", "UTC"}, {"mon-fri 08:00-18:00", "Berlin"}, {"mon-fri 08:00-18:00", "Local"},
+		{"mon-fri 08:00-18:00,", "UTC"}, {"mon-fri 08:00-18:00", "Berlin"}, {"mon-fri 08:00-18:00", "Local"}, {"mon-fri 08:00-18:00", "localtime"}, {"mon-fri 08:00-18:00", "posixrules"}, {"mon-fri 08:00-18:00", "EST"},
 		{"mon-fri 08:00-18:00", "../../etc/passwd"}, {strings.Repeat("mon 08:00-09:00,", 50) + "mon 08:00-09:00", "UTC"},
 	} {
 		if h, err := ParseHours(c[0] + " " + c[1]); err == nil {
