@@ -1,11 +1,12 @@
-// Package outbound owns what Gatehouse sends to other servers: the one hardened HTTP client that fetches addresses which
-// people typed in.
+// Package outbound owns what Gatehouse sends to other servers: the one hardened HTTP client for addresses that people typed in or
+// metadata brought, and the outbox of what must be sent once a change is committed.
 //
 // Nobody else makes requests to addresses from outside. A name is resolved first and judged by what it resolves to, so that
-// nothing inside the network can be reached unless an operator allowed it. Read fetch.go.
+// nothing inside the network can be reached unless an operator allowed it. Read fetch.go and outbox.go.
 package outbound
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -60,27 +61,51 @@ func NewFetcher(allowed []netip.Prefix) *Client {
 
 // Fetch returns the body at an address: https, or http where the operator allowed the network. Every error is an *Error.
 func (c *Client) Fetch(ctx context.Context, address string) ([]byte, error) {
+	request, err := newRequest(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", "application/samlmetadata+xml, application/xml;q=0.9, */*;q=0.5")
+	return c.do(request)
+}
+
+// PostSOAP sends an envelope to an address and returns the one that comes back (saml-bindings-2.0-os, 3.2.3). Every error is
+// an *Error.
+func (c *Client) PostSOAP(ctx context.Context, address string, envelope []byte) ([]byte, error) {
+	request, err := newRequest(ctx, http.MethodPost, address, bytes.NewReader(envelope))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "text/xml; charset=utf-8")
+	request.Header.Set("SOAPAction", `"http://www.oasis-open.org/committees/security"`)
+	return c.do(request)
+}
+
+func newRequest(ctx context.Context, method, address string, body io.Reader) (*http.Request, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil {
 		return nil, &Error{Text: "This is not an address that can be fetched: write it like https://app.example.org/metadata."}
 	}
-	request, err := http.NewRequestWithContext(withPlain(ctx, u.Scheme == "http"), http.MethodGet, address, nil)
+	request, err := http.NewRequestWithContext(withPlain(ctx, u.Scheme == "http"), method, address, body)
 	if err != nil {
 		return nil, &Error{Text: "This is not an address that can be fetched: write it like https://app.example.org/metadata.", Err: err}
 	}
-	request.Header.Set("Accept", "application/samlmetadata+xml, application/xml;q=0.9, */*;q=0.5")
 	request.Header.Set("User-Agent", "Gatehouse")
+	return request, nil
+}
+
+func (c *Client) do(request *http.Request) ([]byte, error) {
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, worded(u, err)
+		return nil, worded(request.URL, err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	return read(u, response)
+	return read(request.URL, response)
 }
 
 func read(u *url.URL, response *http.Response) ([]byte, error) {
 	if response.StatusCode != http.StatusOK {
-		return nil, &Error{Text: fmt.Sprintf("%s answered with status %d instead of the metadata: check the address, or upload the file.", u.Host, response.StatusCode)}
+		return nil, &Error{Text: fmt.Sprintf("%s answered with status %d instead of what was asked for: check the address, or upload the file.", u.Host, response.StatusCode)}
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, MaxBytes+1))
 	if err != nil {
