@@ -166,7 +166,7 @@ func (k *Keeper) AddApp(tx store.Tx, s *Session, reached AppReached) error {
 	i := slices.IndexFunc(s.Apps, func(a AppReached) bool {
 		return a.App == reached.App && a.SessionIndex == reached.SessionIndex
 	})
-	known := i >= 0 && s.Apps[i].NameID == reached.NameID && s.Apps[i].NameIDFormat == reached.NameIDFormat
+	known := i >= 0 && s.Apps[i].sameName(&reached)
 	if known && !k.NeedsTouch(s) {
 		return nil
 	}

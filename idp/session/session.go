@@ -5,6 +5,8 @@
 package session
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
 
 	"gatehouse/store"
@@ -21,11 +23,36 @@ type Method struct {
 
 // AppReached is an app that got an assertion or token from the session; logout needs it.
 type AppReached struct {
-	App          string    `json:"app"`
-	SessionIndex string    `json:"session_index,omitempty"`
-	NameID       string    `json:"name_id,omitempty"`
-	NameIDFormat string    `json:"name_id_format,omitempty"`
-	At           time.Time `json:"at"`
+	App             string    `json:"app"`
+	SessionIndex    string    `json:"session_index,omitempty"`
+	NameID          string    `json:"name_id,omitempty"`
+	NameIDFormat    string    `json:"name_id_format,omitempty"`
+	NameQualifier   string    `json:"name_qualifier,omitempty"`
+	SPNameQualifier string    `json:"sp_name_qualifier,omitempty"`
+	At              time.Time `json:"at"`
+}
+
+// sameName tells whether the app knows the person by the same name as before.
+func (a *AppReached) sameName(b *AppReached) bool {
+	return a.NameID == b.NameID && a.NameIDFormat == b.NameIDFormat && a.NameQualifier == b.NameQualifier && a.SPNameQualifier == b.SPNameQualifier
+}
+
+// NameKey is the value of the index "name" of Table: sessions in which an app knows somebody by this name. Names may be long and
+// are personal, so it holds a hash.
+func NameKey(app, nameID string) string {
+	sum := sha256.Sum256([]byte(nameID))
+	return app + ":" + hex.EncodeToString(sum[:12])
+}
+
+// names are the values of the index "name".
+func (s *Session) names() []string {
+	var keys []string
+	for i := range s.Apps {
+		if reached := &s.Apps[i]; reached.NameID != "" {
+			keys = append(keys, NameKey(reached.App, reached.NameID))
+		}
+	}
+	return keys
 }
 
 // Session is the record of one signed-in browser. ID is the hex SHA-256 of the cookie's secret. Handle is a random name
@@ -75,6 +102,7 @@ var Table = &store.Table[Session]{
 	Key:     func(s *Session) string { return s.ID },
 	Lists: map[string]func(*Session) []string{
 		"user": func(s *Session) []string { return []string{s.User} },
+		"name": (*Session).names,
 	},
 	Unique:  map[string]func(*Session) string{"handle": func(s *Session) string { return s.Handle }},
 	Expires: func(s *Session) time.Time { return s.Idle },

@@ -1,0 +1,54 @@
+package sp
+
+import "slices"
+
+// LogoutWay is how an app can be told that a session ended.
+type LogoutWay string
+
+// The ways: from server to server, through the person's browser, or not at all.
+const (
+	LogoutBack  LogoutWay = "back"
+	LogoutFront LogoutWay = "front"
+	LogoutNone  LogoutWay = "none"
+)
+
+// LogoutWay is the best way that the app offers: from server to server needs no browser and no cookies.
+func (a *App) LogoutWay() LogoutWay {
+	settings := a.Definition.SAML
+	if settings == nil {
+		return LogoutNone
+	}
+	if _, ok := settings.LogoutEndpoint(BindingSOAP); ok {
+		return LogoutBack
+	}
+	if _, ok := settings.LogoutEndpoint(BindingRedirect, BindingPOST); ok {
+		return LogoutFront
+	}
+	return LogoutNone
+}
+
+// LogoutEndpoint is the app's single logout service for the first of the bindings that it has; none where saml.slo is off.
+func (s *SAML) LogoutEndpoint(bindings ...string) (Endpoint, bool) {
+	if s.Settings.SLO == "off" {
+		return Endpoint{}, false
+	}
+	for _, binding := range bindings {
+		i := slices.IndexFunc(s.Metadata.SLO, func(e Endpoint) bool { return e.Binding == binding })
+		if i >= 0 {
+			return s.Metadata.SLO[i], true
+		}
+	}
+	return Endpoint{}, false
+}
+
+// AnswerLocation is where responses go (saml-metadata-2.0-os, 2.2.2).
+func (e *Endpoint) AnswerLocation() string { return first(e.ResponseLocation, e.Location) }
+
+// LogoutPage is where the browser would be sent, and whether that works in a frame too: a redirect does, a form does not.
+func (a *App) LogoutPage() (location string, framed bool) {
+	if a.Definition.SAML == nil {
+		return "", false
+	}
+	endpoint, _ := a.Definition.SAML.LogoutEndpoint(BindingRedirect, BindingPOST)
+	return endpoint.Location, endpoint.Binding == BindingRedirect
+}
