@@ -91,16 +91,21 @@ func BuildRefusal(r *Refusal, signing *Signing) (Response, error) {
 	doc := make([]byte, 0, 4<<10)
 	doc = appendResponseHead(doc, out.ID, r.Recipient, r.InResponseTo, r.Issuer, r.Now)
 	signatureAt := len(doc)
-	doc = append(appendAttr(append(doc, `<samlp:Status><samlp:StatusCode`...), "Value", r.Status), '>')
-	if r.SubStatus != "" {
-		doc = append(appendAttr(append(doc, `<samlp:StatusCode`...), "Value", r.SubStatus), `></samlp:StatusCode>`...)
+	doc = appendStatus(doc, r.Status, r.SubStatus, r.Message)
+	return finishResponse(out, doc, signatureAt, signing, true)
+}
+
+// appendStatus appends a Status (core 3.2.2.1); the nested code and the message may be empty.
+func appendStatus(doc []byte, status, sub, message string) []byte {
+	doc = append(appendAttr(append(doc, `<samlp:Status><samlp:StatusCode`...), "Value", status), '>')
+	if sub != "" {
+		doc = append(appendAttr(append(doc, `<samlp:StatusCode`...), "Value", sub), `></samlp:StatusCode>`...)
 	}
 	doc = append(doc, `</samlp:StatusCode>`...)
-	if r.Message != "" {
-		doc = append(appendText(append(doc, `<samlp:StatusMessage>`...), r.Message), `</samlp:StatusMessage>`...)
+	if message != "" {
+		doc = append(appendText(append(doc, `<samlp:StatusMessage>`...), message), `</samlp:StatusMessage>`...)
 	}
-	doc = append(doc, `</samlp:Status>`...)
-	return finishResponse(out, doc, signatureAt, signing, true)
+	return append(doc, `</samlp:Status>`...)
 }
 
 func finishResponse(out Response, doc []byte, signatureAt int, signing *Signing, sign bool) (Response, error) {

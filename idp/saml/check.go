@@ -166,10 +166,10 @@ func checkVersion(version string) *Problem {
 // checkDestination: if there, it must be our endpoint; if the message is signed, it must be there (bindings 3.4.5.2, 3.5.5.2).
 func checkDestination(m *Message, endpoint string) *Problem {
 	switch {
-	case m.Request.HasDestination && m.Request.Destination != endpoint:
-		return requester(ReasonDestination, "", "The app addressed its request to another server or path. Correct the sign-on URL in the app.").because(endpoint, m.Request.Destination)
-	case m.Signed && !m.Request.HasDestination:
-		return requester(ReasonDestination, "", "The app signed its request without saying where it goes (Destination). Ask the app's administrator to set it.").because(endpoint, "")
+	case m.Head.HasDestination && m.Head.Destination != endpoint:
+		return requester(ReasonDestination, "", "The app addressed its message to another server or path. Correct the address in the app.").because(endpoint, m.Head.Destination)
+	case m.Signed && !m.Head.HasDestination && m.Binding != sp.BindingSOAP:
+		return requester(ReasonDestination, "", "The app signed its message without saying where it goes (Destination). Ask the app's administrator to set it.").because(endpoint, "")
 	}
 	return nil
 }

@@ -14,10 +14,14 @@ import (
 	"gatehouse/sp"
 )
 
-// Message is a decoded request. Until Verify has seen it, Request is only good for finding the app by its Issuer.
+// Message is a decoded message: one of the three contents is set. Until Verify has seen it, it is only good for finding the app
+// by its Issuer.
 type Message struct {
-	Binding       string // sp.BindingRedirect or sp.BindingPOST
+	Binding       string // sp.BindingRedirect, sp.BindingPOST or sp.BindingSOAP
+	Head          *Head  // of the content
 	Request       *AuthnRequest
+	Logout        *LogoutRequest
+	LoggedOut     *LogoutResponse
 	RelayState    string
 	HasRelayState bool // an empty RelayState is not an absent one
 	Signed        bool // set by Verify: a signature of the app covers the request
@@ -29,8 +33,9 @@ type Message struct {
 
 // redirectQuery holds the parameters exactly as they came: the signature is over these octets (bindings 3.4.4.1).
 type redirectQuery struct {
-	request, relayState, sigAlg, signature, encoding     string
-	hasRequest, hasRelay, hasAlg, hasSignature, hasCoded bool
+	parameter                                            string // SAMLRequest or SAMLResponse
+	message, relayState, sigAlg, signature, encoding     string
+	hasMessage, hasRelay, hasAlg, hasSignature, hasCoded bool
 }
 
 // DecodeRedirect reads the raw query of an HTTP-Redirect message (bindings 3.4).
@@ -48,9 +53,9 @@ func DecodeRedirect(rawQuery string) (*Message, *Problem) {
 	if q.hasSignature != q.hasAlg {
 		return nil, local(ReasonBadSignature, "The app sent only one of Signature and SigAlg. A signed request needs both.")
 	}
-	encoded, err := url.PathUnescape(q.request) // keeps +, which some apps leave as it is
+	encoded, err := url.PathUnescape(q.message) // keeps +, which some apps leave as it is
 	if err != nil {
-		return nil, malformed(errors.New("SAMLRequest is not URL-encoded correctly"))
+		return nil, malformed(errors.New(q.parameter + " is not URL-encoded correctly"))
 	}
 	relayState, err := url.QueryUnescape(q.relayState)
 	if err != nil {
@@ -61,7 +66,7 @@ func DecodeRedirect(rawQuery string) (*Message, *Problem) {
 		return nil, problem
 	}
 	m := &Message{Binding: sp.BindingRedirect, RelayState: relayState, HasRelayState: q.hasRelay, source: source, query: q}
-	return m.read()
+	return m.read(q.parameter)
 }
 
 // DecodePOST reads the form of an HTTP-POST message (bindings 3.5). Some apps deflate what they post: accepted.
@@ -71,24 +76,36 @@ func DecodePOST(form url.Values) (*Message, *Problem) {
 			return nil, duplicate(name)
 		}
 	}
-	if form.Has("SAMLResponse") {
-		return nil, wrongMessage("SAMLResponse")
-	}
-	if !form.Has("SAMLRequest") {
-		return nil, missingRequest()
+	parameter, problem := parameterOf(form)
+	if problem != nil {
+		return nil, problem
 	}
 	if form.Has("Signature") || form.Has("SigAlg") { // HTTP-POST-SimpleSign: a signature that nobody would check
 		return nil, local(ReasonBadSignature, "The app signed the form instead of the message in it (SimpleSign), which is not supported. Let it sign the message by an XML signature.")
 	}
-	source, problem := decodeBody(form.Get("SAMLRequest"), true)
+	source, problem := decodeBody(form.Get(parameter), true)
 	if problem != nil {
 		return nil, problem
 	}
 	m := &Message{Binding: sp.BindingPOST, RelayState: form.Get("RelayState"), HasRelayState: form.Has("RelayState"), source: source}
-	return m.read()
+	return m.read(parameter)
 }
 
-func (m *Message) read() (*Message, *Problem) {
+// parameterOf is the one control that carries the message.
+func parameterOf(form url.Values) (string, *Problem) {
+	switch request, response := form.Has(inRequest), form.Has(inResponse); {
+	case request && response:
+		return "", duplicate("SAMLRequest or SAMLResponse")
+	case request:
+		return inRequest, nil
+	case response:
+		return inResponse, nil
+	}
+	return "", missingRequest()
+}
+
+// read takes the message through the gate. The parameter that it came in says whether it is a request or a response.
+func (m *Message) read(parameter string) (*Message, *Problem) {
 	t, shape, problem := gate(m.source)
 	if problem != nil {
 		return nil, problem
@@ -97,10 +114,39 @@ func (m *Message) read() (*Message, *Problem) {
 	if !utf8.ValidString(m.RelayState) || strings.IndexByte(m.RelayState, 0) >= 0 {
 		return nil, malformed(errors.New("RelayState is not text, so it could not be given back as it came"))
 	}
-	if m.Request, problem = readRequest(t); problem != nil {
+	if problem = m.readContent(t); problem != nil {
 		return nil, problem
 	}
+	if (m.LoggedOut != nil) != (parameter == inResponse) {
+		return nil, wrongMessage(t.nodes[0].name)
+	}
 	return m, nil
+}
+
+// readContent reads the message itself from a gated tree.
+func (m *Message) readContent(t *tree) *Problem {
+	m.Request, m.Logout, m.LoggedOut = nil, nil, nil
+	name := t.nodes[0].name
+	known := name == "AuthnRequest" || name == "LogoutRequest" || name == "LogoutResponse"
+	if t.nodes[0].space != nsProtocol || !known {
+		return wrongMessage(name)
+	}
+	head, problem := readHead(t)
+	if problem != nil {
+		return problem
+	}
+	switch name {
+	case "AuthnRequest":
+		m.Request = readRequest(t, head)
+		m.Head = &m.Request.Head
+	case "LogoutRequest":
+		m.Logout = readLogoutRequest(t, head)
+		m.Head = &m.Logout.Head
+	default:
+		m.LoggedOut = readLogoutResponse(t, head)
+		m.Head = &m.LoggedOut.Head
+	}
+	return nil
 }
 
 // readQuery takes the query apart without decoding values. A parameter that occurs twice is refused: whoever reads the
@@ -118,8 +164,12 @@ func readQuery(raw string) (q redirectQuery, problem *Problem) {
 		var into *string
 		var seen *bool
 		switch name {
-		case "SAMLRequest":
-			into, seen = &q.request, &q.hasRequest
+		case inRequest, inResponse:
+			if q.hasMessage && q.parameter != name {
+				return q, duplicate("SAMLRequest or SAMLResponse")
+			}
+			q.parameter = name
+			into, seen = &q.message, &q.hasMessage
 		case "RelayState":
 			into, seen = &q.relayState, &q.hasRelay
 		case "SigAlg":
@@ -128,8 +178,6 @@ func readQuery(raw string) (q redirectQuery, problem *Problem) {
 			into, seen = &q.signature, &q.hasSignature
 		case "SAMLEncoding":
 			into, seen = &q.encoding, &q.hasCoded
-		case "SAMLResponse":
-			return q, wrongMessage(name)
 		default:
 			continue
 		}
@@ -138,15 +186,21 @@ func readQuery(raw string) (q redirectQuery, problem *Problem) {
 		}
 		*into, *seen = value, true
 	}
-	if !q.hasRequest {
+	if !q.hasMessage {
 		return q, missingRequest()
 	}
 	return q, nil
 }
 
+// The parameters that carry a message.
+const (
+	inRequest  = "SAMLRequest"
+	inResponse = "SAMLResponse"
+)
+
 func isSAMLParameter(name string) bool {
 	switch name {
-	case "SAMLRequest", "SAMLResponse", "RelayState", "SigAlg", "Signature", "SAMLEncoding":
+	case inRequest, inResponse, "RelayState", "SigAlg", "Signature", "SAMLEncoding":
 		return true
 	}
 	return false
@@ -157,11 +211,11 @@ func duplicate(name string) *Problem {
 }
 
 func missingRequest() *Problem {
-	return local(ReasonMalformed, "This address takes sign-on requests from apps, and there is none here. Open the app, or start from the portal.")
+	return local(ReasonMalformed, "This address takes messages from apps, and there is none here. Open the app, or start from the portal.")
 }
 
 func wrongMessage(received string) *Problem {
-	return local(ReasonWrongMessage, "The app sent another message than a sign-on request to this address. Ask the app's administrator to check its settings.").because("AuthnRequest", received)
+	return local(ReasonWrongMessage, "The app sent a message of another kind than this address takes. Ask the app's administrator to check its settings.").because("AuthnRequest, or LogoutRequest and LogoutResponse", received)
 }
 
 // inflater is the reusable part of decoding.

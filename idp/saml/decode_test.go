@@ -58,12 +58,13 @@ func TestDecodeRedirectRefuses(t *testing.T) {
 		"relay state twice":    {good + "&RelayState=a&RelayState=b", ReasonDuplicate},
 		"encoding":             {good + "&SAMLEncoding=urn:x", ReasonMalformed},
 		"empty encoding":       {good + "&SAMLEncoding=", ReasonMalformed},
-		"response":             {good + "&SAMLResponse=x", ReasonWrongMessage},
-		"response only":        {"SAMLResponse=x", ReasonWrongMessage},
+		"response too":         {good + "&SAMLResponse=x", ReasonDuplicate},
+		"request as response":  {strings.Replace(good, "SAMLRequest", "SAMLResponse", 1), ReasonWrongMessage},
 		"signature alone":      {good + "&Signature=x", ReasonBadSignature},
 		"algorithm alone":      {good + "&SigAlg=x", ReasonBadSignature},
 		"bad relay state":      {good + "&RelayState=%zz", ReasonMalformed},
-		"logout request":       {redirectQueryOf(strings.ReplaceAll(xml, "AuthnRequest", "LogoutRequest")), ReasonWrongMessage},
+		"another message":      {redirectQueryOf(strings.ReplaceAll(xml, "AuthnRequest", "AttributeQuery")), ReasonWrongMessage},
+		"response as request":  {redirectQueryOf(strings.ReplaceAll(xml, "AuthnRequest", "LogoutResponse")), ReasonWrongMessage},
 	} {
 		_, problem := DecodeRedirect(test.query)
 		if problem == nil || problem.Reason != test.reason || !problem.Local || problem.Text == "" {

@@ -32,6 +32,9 @@ type Handlers struct {
 	Now       func() time.Time
 	Claims    *claims.Evaluator
 	NameIDKey []byte // of persistent NameIDs; whoever has it can link people across apps
+	SOAP      SOAPClient
+	// Result shows a person how a sign-out went, where no app waits to be told.
+	Result func(w http.ResponseWriter, r *http.Request, logout *flow.Logout) error
 
 	settings store.Cache[directory.Settings]
 	groups   store.Cache[directory.Group]
@@ -52,6 +55,9 @@ func (h *Handlers) Routes() []web.Route {
 	return []web.Route{
 		{Method: http.MethodGet, Path: ssoPath, Permission: web.Public, CrossSite: true, Handle: h.redirect},
 		{Method: http.MethodPost, Path: ssoPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: h.post},
+		{Method: http.MethodGet, Path: sloPath, Permission: web.Public, CrossSite: true, Handle: h.logoutRedirect},
+		{Method: http.MethodPost, Path: sloPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: h.logoutPOST},
+		{Method: http.MethodPost, Path: soapPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.soap},
 		{Method: http.MethodGet, Path: "/saml/metadata", Permission: web.Public, Handle: h.ownMetadata},
 		{Method: http.MethodGet, Path: "/saml/metadata/{app}", Permission: web.Public, Handle: h.ownMetadata},
 		{Method: http.MethodGet, Path: "/saml/certificate.pem", Permission: web.Public, Handle: h.certificate},
@@ -76,6 +82,9 @@ func (h *Handlers) post(w http.ResponseWriter, r *http.Request) error {
 
 // begin takes a decoded request to the road, or ends it: here, or at the service provider once that is verified.
 func (h *Handlers) begin(w http.ResponseWriter, r *http.Request, m *Message, problem *Problem) error {
+	if problem == nil && m.Request == nil {
+		problem = wrongMessage("LogoutRequest or LogoutResponse")
+	}
 	if problem != nil {
 		return h.halt(r, "", problem)
 	}

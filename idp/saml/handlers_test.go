@@ -249,7 +249,9 @@ func TestRollover(t *testing.T) {
 	s := newServer(t)
 	s.putApp(nil)
 	s.signIn("standard", "password")
-	count := func() int { return strings.Count(s.get("/saml/metadata").Body.String(), "<md:KeyDescriptor") }
+	count := func() int {
+		return strings.Count(s.get("/saml/metadata").Body.String(), `<md:KeyDescriptor use="signing">`)
+	}
 	signer := func(id string) string {
 		_, xml, _, _ := posted(t, s.get(s.query(id, "", "")))
 		return between(xml, "<ds:X509Certificate>", "<")

@@ -13,6 +13,8 @@ import (
 type Description struct {
 	EntityID    string
 	SSO         string        // URL of the endpoint for both bindings
+	SLO         string        // URL of single logout for both bindings of browsers
+	SOAP        string        // URL of single logout from server to server
 	WantSigned  bool          // WantAuthnRequestsSigned
 	Lifetime    time.Duration // of the document: saml.metadata_lifetime
 	Name        string        // of the organisation
@@ -63,6 +65,11 @@ func (d *Description) appendBody(doc []byte) []byte {
 		doc = base64.StdEncoding.AppendEncode(doc, key.Certificate)
 		doc = append(doc, `</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>`...)
 	}
+	doc = d.appendDecryption(doc)
+	for _, service := range []struct{ binding, location string }{{sp.BindingRedirect, d.SLO}, {sp.BindingPOST, d.SLO}, {sp.BindingSOAP, d.SOAP}} {
+		doc = appendAttr(append(doc, `<md:SingleLogoutService`...), "Binding", service.binding)
+		doc = append(appendAttr(doc, "Location", service.location), `></md:SingleLogoutService>`...)
+	}
 	for _, format := range sp.KnownNameIDFormats() {
 		doc = append(append(append(doc, `<md:NameIDFormat>`...), format...), `</md:NameIDFormat>`...)
 	}
@@ -72,6 +79,28 @@ func (d *Description) appendBody(doc []byte) []byte {
 	}
 	doc = append(doc, `</md:IDPSSODescriptor>`...)
 	return d.appendPeople(doc)
+}
+
+// appendDecryption lists the keys that names may be encrypted to, with the methods that are accepted (metadata 2.4.1.1).
+func (d *Description) appendDecryption(doc []byte) []byte {
+	for _, key := range d.Credentials {
+		if kindOf(key.signer.Public()) != keyRSA {
+			continue
+		}
+		doc = append(doc, `<md:KeyDescriptor use="encryption"><ds:KeyInfo xmlns:ds="`+nsDSig+`"><ds:X509Data><ds:X509Certificate>`...)
+		doc = base64.StdEncoding.AppendEncode(doc, key.Certificate)
+		doc = append(doc, `</ds:X509Certificate></ds:X509Data></ds:KeyInfo>`...)
+		for _, c := range blockCiphers {
+			if !c.legacy {
+				doc = append(appendAttr(append(doc, `<md:EncryptionMethod`...), "Algorithm", c.uri), `></md:EncryptionMethod>`...)
+			}
+		}
+		for _, uri := range []string{oaepMGF1P, oaep11} {
+			doc = append(appendAttr(append(doc, `<md:EncryptionMethod`...), "Algorithm", uri), `></md:EncryptionMethod>`...)
+		}
+		doc = append(doc, `</md:KeyDescriptor>`...)
+	}
+	return doc
 }
 
 // appendAlgorithms lists what is accepted and used (sstc-saml-metadata-algsupport): the runtime tables themselves.

@@ -14,7 +14,7 @@ import (
 
 func testDescription(now time.Time) *Description {
 	return &Description{
-		EntityID: testEnv.EntityID, SSO: testEnv.Endpoint, Lifetime: 14 * 24 * time.Hour, Name: `Ana & <Sons>`, URL: "https://example.org/", Logo: "https://example.org/logo.png",
+		EntityID: testEnv.EntityID, SSO: testEnv.Endpoint, SLO: "https://idp.example/saml/slo", SOAP: "https://idp.example/saml/soap", Lifetime: 14 * 24 * time.Hour, Name: `Ana & <Sons>`, URL: "https://example.org/", Logo: "https://example.org/logo.png",
 		Contact: "help@example.org", Credentials: []*Credential{rsaPair().credential(), otherPair().credential(), ecPair().credential()},
 		Sign: signing(rsaPair(), "rsa-sha256", true, false), Now: now,
 	}
@@ -28,7 +28,7 @@ func TestMetadata(t *testing.T) {
 	validateSchema(t, doc)
 	xmlsecVerify(t, doc, "urn:oasis:names:tc:SAML:2.0:metadata:EntityDescriptor", rsaPair())
 	for text, count := range map[string]int{
-		"<md:KeyDescriptor": 3, "<md:SingleSignOnService": 2, "<md:NameIDFormat>": 4, `WantAuthnRequestsSigned="false"`: 1, "rsa-sha1": 0,
+		`<md:KeyDescriptor use="signing">`: 3, `<md:KeyDescriptor use="encryption">`: 2, "<md:SingleLogoutService": 3, "<md:SingleSignOnService": 2, "<md:NameIDFormat>": 4, `WantAuthnRequestsSigned="false"`: 1, "rsa-sha1": 0,
 		`entityID="https://idp.example/saml/metadata"`: 1, "Ana &amp; &lt;Sons&gt;": 3, "mailto:help@example.org": 2, "<alg:SigningMethod": 7,
 	} {
 		if n := bytes.Count(doc, []byte(text)); n != count {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatehouse/idp/flow"
+	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -52,7 +53,7 @@ func (h *Handlers) Issue(ctx context.Context, pass *flow.Pass) (flow.Answer, err
 	describe(pass, asked, &signing, to, &response)
 	pass.Event.Facts["assertion"] = response.AssertionID
 	pass.Event.Facts["nameid_format"] = st.NameID.Format
-	pass.Reached.SessionIndex, pass.Reached.NameID, pass.Reached.NameIDFormat = st.SessionIndex, st.NameID.Value, st.NameID.Format
+	reach(pass.Reached, st)
 	answer := h.answer(pass, asked, response.XML, revision)
 	if !first {
 		return answer, nil
@@ -65,6 +66,12 @@ func (h *Handlers) Issue(ctx context.Context, pass *flow.Pass) (flow.Answer, err
 		return commitLink(tx, pass.User.ID, pass.App.ID)
 	}
 	return answer, nil
+}
+
+// reach notes what a LogoutRequest must say of this answer, exactly.
+func reach(reached *session.AppReached, st *Statement) {
+	reached.SessionIndex, reached.NameID, reached.NameIDFormat = st.SessionIndex, st.NameID.Value, st.NameID.Format
+	reached.NameQualifier, reached.SPNameQualifier = st.NameID.NameQualifier, st.NameID.SPNameQualifier
 }
 
 // statement gathers what the answer says.
@@ -240,14 +247,17 @@ func (h *Handlers) answer(pass *flow.Pass, asked *Accepted, xml []byte, revision
 			}
 			return flow.ErrChanged
 		},
-		Write: func(w http.ResponseWriter, r *http.Request) error {
-			page.Nonce = web.Of(r).Nonce()
-			w.Header().Set("Referrer-Policy", "strict-origin")
-			return web.Page(w, r, http.StatusOK, web.CSP{FormAction: web.FormActionFor(page.Action)}, func(b *web.Buffer) error {
-				b.Grow(len(page.Fields[0].Value) + 2048)
-				b.Write(templates.AppendAutoPost(b.AvailableBuffer(), &page))
-				return nil
-			})
-		},
+		Write: func(w http.ResponseWriter, r *http.Request) error { return writeAutoPost(w, r, &page) },
 	}
+}
+
+// writeAutoPost writes the page that posts itself to the app.
+func writeAutoPost(w http.ResponseWriter, r *http.Request, page *templates.AutoPostPage) error {
+	page.Nonce = web.Of(r).Nonce()
+	w.Header().Set("Referrer-Policy", "strict-origin")
+	return web.Page(w, r, http.StatusOK, web.CSP{FormAction: web.FormActionFor(page.Action)}, func(b *web.Buffer) error {
+		b.Grow(len(page.Fields[0].Value) + 2048)
+		b.Write(templates.AppendAutoPost(b.AvailableBuffer(), page))
+		return nil
+	})
 }

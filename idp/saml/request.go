@@ -5,18 +5,11 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // AuthnRequest is what a service provider asks (core 3.4.1). Strings are as sent.
 type AuthnRequest struct {
-	ID              string
-	Version         string
-	IssueInstant    time.Time
-	Destination     string
-	HasDestination  bool
-	Consent         string
-	Issuer          string
+	Head
 	ACSURL          string
 	ACSIndex        *int
 	ProtocolBinding string
@@ -28,9 +21,6 @@ type AuthnRequest struct {
 	AuthnContext    *RequestedContext
 	Subject         *SubjectID
 	Scoping         *Scoping
-
-	// invalid is the first thing wrong with a part that does not stop us from telling the service provider so.
-	invalid *Problem
 }
 
 // NameIDPolicy says which name identifier the service provider wants (core 3.4.1.1).
@@ -69,56 +59,16 @@ const (
 	maxListEntries = 64
 )
 
-// readRequest reads an AuthnRequest from a gated tree. What is wrong with its identity (id, issuer) is a local problem;
-// the rest is remembered for Check, which tells the service provider.
-func readRequest(t *tree) (*AuthnRequest, *Problem) {
-	if !t.is(0, nsProtocol, "AuthnRequest") {
-		return nil, wrongMessage(t.nodes[0].name)
-	}
-	r := &AuthnRequest{ID: t.attrOr(0, "ID"), Version: t.attrOr(0, "Version"), Consent: t.attrOr(0, "Consent")}
-	if !isNCName(r.ID) || len(r.ID) > 4*maxIDLength {
-		return nil, malformed(errors.New("its ID is missing or is not an XML name"))
-	}
-	issuer, err := readIssuer(t)
-	if err != nil {
-		return nil, malformed(err)
-	}
-	r.Issuer = issuer
+// readRequest reads an AuthnRequest from a gated tree, behind its head.
+func readRequest(t *tree, head Head) *AuthnRequest {
+	r := &AuthnRequest{Head: head}
 	if err := r.readAttributes(t); err != nil {
 		r.note(err)
 	}
 	if err := r.readChildren(t); err != nil {
 		r.note(err)
 	}
-	return r, nil
-}
-
-func (r *AuthnRequest) note(err error) {
-	if r.invalid == nil {
-		r.invalid = requester(ReasonInvalid, "", "The app sent a sign-on request that is not valid: "+err.Error()+". Ask the app's administrator to check it.").caused(err)
-	}
-}
-
-// readIssuer reads the issuer: required, an entity, compared octet by octet later (profiles 4.1.4.1).
-func readIssuer(t *tree) (string, error) {
-	at, err := t.only(0, nsAssertion, "Issuer")
-	if err != nil {
-		return "", err
-	}
-	if at < 0 {
-		return "", errors.New("it has no Issuer")
-	}
-	if format, ok := t.attr(at, "Format"); ok && format != formatEntity {
-		return "", errors.New("the Format of its Issuer is not that of an entity")
-	}
-	issuer, err := t.value(at)
-	if err != nil {
-		return "", err
-	}
-	if issuer == "" || len(issuer) > maxTextLength {
-		return "", errors.New("its Issuer is empty or too long")
-	}
-	return issuer, nil
+	return r
 }
 
 func (r *AuthnRequest) readAttributes(t *tree) error {
@@ -132,9 +82,6 @@ func (r *AuthnRequest) readAttributes(t *tree) error {
 			first = err
 		}
 	}
-	if r.IssueInstant.IsZero() && first == nil {
-		first = errors.New("its IssueInstant is missing")
-	}
 	return first
 }
 
@@ -143,13 +90,6 @@ func (r *AuthnRequest) readAttribute(name, value string) (err error) {
 		return fmt.Errorf("its %s is too long", name)
 	}
 	switch name {
-	case "IssueInstant":
-		r.IssueInstant, err = time.Parse(time.RFC3339Nano, strings.TrimSpace(value))
-		if err != nil {
-			err = errors.New("its IssueInstant is not a time in UTC such as 2026-01-31T12:00:00Z")
-		}
-	case "Destination":
-		r.Destination, r.HasDestination = value, true
 	case "AssertionConsumerServiceURL":
 		r.ACSURL = value
 	case "AssertionConsumerServiceIndex":

@@ -10,9 +10,9 @@ import (
 	"gatehouse/sp"
 )
 
-// Verify checks the request's signature with the app's keys, and demands one if required. It sets Signed. Any signature
-// that is present must verify, even where none is required. On POST, Request is then read again, from nothing but the
-// bytes that the signature covers. The app must be the one found by Request.Issuer.
+// Verify checks the message's signature with the app's keys, and demands one if required. It sets Signed. Any signature
+// that is present must verify, even where none is required. On POST and SOAP, the content is then read again, from nothing but the
+// bytes that the signature covers. The app must be the one found by Head.Issuer.
 func (m *Message) Verify(app *sp.SAML, required bool) *Problem {
 	legacy := app.SignatureAlgorithm() == sp.AlgorithmSHA1
 	keys := signingKeys(&app.Metadata)
@@ -22,10 +22,10 @@ func (m *Message) Verify(app *sp.SAML, required bool) *Problem {
 		problem = m.verifyQuery(keys, legacy)
 	case m.Binding == sp.BindingRedirect && m.shape != nil:
 		problem = badSignature(errors.New("an XML signature inside a message sent by HTTP-Redirect (bindings 3.4.4.1)"))
-	case m.Binding == sp.BindingPOST && m.shape != nil:
+	case m.shape != nil:
 		problem = m.verifyEnveloped(keys, legacy)
 	case required:
-		problem = local(ReasonUnsigned, "This app must sign its sign-on requests, and this one is not signed. Ask the app's administrator to switch signing on.")
+		problem = local(ReasonUnsigned, "This app must sign its messages, and this one is not signed. Ask the app's administrator to switch signing on.")
 	default:
 		return nil
 	}
@@ -46,11 +46,11 @@ func signingKeys(md *sp.Metadata) []crypto.PublicKey {
 
 // badSignature has one text for all causes: which key was tried, or how far it got, is nobody's business.
 func badSignature(err error) *Problem {
-	return local(ReasonBadSignature, "The signature of the app's request does not match any signing key in its metadata. Import the app's current metadata, or ask the app's administrator.").caused(err)
+	return local(ReasonBadSignature, "The signature of the app's message does not match any signing key in its metadata. Import the app's current metadata, or ask the app's administrator.").caused(err)
 }
 
 func noKeys() *Problem {
-	return local(ReasonBadSignature, "The app signed its request, but its metadata holds no key to check that with. Import metadata with a signing key.")
+	return local(ReasonBadSignature, "The app signed its message, but its metadata holds no key to check that with. Import metadata with a signing key.")
 }
 
 // verifyQuery checks a Redirect signature over the octets as they came, in the order that bindings 3.4.4.1 fixes.
@@ -71,8 +71,8 @@ func (m *Message) verifyQuery(keys []crypto.PublicKey, legacy bool) *Problem {
 	if err != nil {
 		return badSignature(err)
 	}
-	signed := make([]byte, 0, len(m.query.request)+len(m.query.relayState)+len(m.query.sigAlg)+40)
-	signed = append(append(signed, "SAMLRequest="...), m.query.request...)
+	signed := make([]byte, 0, len(m.query.message)+len(m.query.relayState)+len(m.query.sigAlg)+40)
+	signed = append(append(append(signed, m.query.parameter...), '='), m.query.message...)
 	if m.query.hasRelay {
 		signed = append(append(signed, "&RelayState="...), m.query.relayState...)
 	}

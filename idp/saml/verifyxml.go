@@ -12,10 +12,10 @@ import (
 	dsig "github.com/russellhaering/goxmldsig"
 )
 
-// verifyEnveloped checks a POST message's signature: its declared algorithms first, then each key alone through goxmldsig.
+// verifyEnveloped checks a message's XML signature: its declared algorithms first, then each key alone through goxmldsig.
 // KeyInfo is taken out before, so that it can neither choose the key nor make a good signature fail.
 func (m *Message) verifyEnveloped(keys []crypto.PublicKey, legacy bool) *Problem {
-	algorithm, problem := m.shape.check(m.Request.ID, legacy)
+	algorithm, problem := m.shape.check(m.Head.ID, legacy)
 	if problem != nil {
 		return problem
 	}
@@ -55,7 +55,7 @@ func (s *signatureShape) check(id string, legacy bool) (*algorithm, *Problem) {
 		return nil, local(ReasonBadSignature, "The app's signature uses transforms that are refused. It must use the enveloped-signature and exclusive canonicalisation transforms.")
 	}
 	if s.uri != "#"+id {
-		return nil, local(ReasonBadSignature, "The app's signature does not cover its request. Ask the app's administrator to check it.").because("#"+id, s.uri)
+		return nil, local(ReasonBadSignature, "The app's signature does not cover its message. Ask the app's administrator to check it.").because("#"+id, s.uri)
 	}
 	return algorithm, nil
 }
@@ -114,7 +114,7 @@ func wrapKey(key crypto.PublicKey) *x509.Certificate {
 	return &x509.Certificate{PublicKey: key, PublicKeyAlgorithm: kind, NotAfter: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}
 }
 
-// readVerified replaces Request by what the signed bytes say, and refuses if that is another message.
+// readVerified replaces the content by what the signed bytes say, and refuses if that is another message.
 func (m *Message) readVerified(verified *etree.Element) *Problem {
 	doc := etree.NewDocumentWithRoot(verified)
 	doc.WriteSettings = etree.WriteSettings{CanonicalEndTags: true, CanonicalText: true, CanonicalAttrVal: true}
@@ -126,13 +126,14 @@ func (m *Message) readVerified(verified *etree.Element) *Problem {
 	if problem != nil {
 		return problem
 	}
-	request, problem := readRequest(t)
-	if problem != nil {
+	read := Message{}
+	if problem := read.readContent(t); problem != nil {
 		return problem
 	}
-	if shape != nil || request.ID != m.Request.ID || request.Issuer != m.Request.Issuer {
+	same := (read.Request != nil) == (m.Request != nil) && (read.Logout != nil) == (m.Logout != nil)
+	if shape != nil || !same || read.Head.ID != m.Head.ID || read.Head.Issuer != m.Head.Issuer {
 		return badSignature(errors.New("the signed element is not the message"))
 	}
-	m.Request = request
+	m.Head, m.Request, m.Logout, m.LoggedOut = read.Head, read.Request, read.Logout, read.LoggedOut
 	return nil
 }

@@ -1,0 +1,179 @@
+package saml
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"gatehouse/idp/flow"
+	"gatehouse/idp/session"
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+	"gatehouse/templates"
+)
+
+// SOAPClient posts envelopes to other servers.
+type SOAPClient interface {
+	PostSOAP(ctx context.Context, address string, envelope []byte) ([]byte, error)
+}
+
+// Tell ends a person's session at an app by SOAP (profiles 4.4.3.3).
+func (h *Handlers) Tell(ctx context.Context, app *sp.App, left *session.AppReached) error {
+	settings := app.Definition.SAML
+	endpoint, ok := settings.LogoutEndpoint(sp.BindingSOAP)
+	if !ok {
+		return errors.New("the app has no logout service for SOAP")
+	}
+	message, signing, err := h.logoutRequest(ctx, settings, left, newID(), endpoint.Location)
+	if err != nil {
+		return err
+	}
+	signed, err := message.build(signing, true)
+	if err != nil {
+		return err
+	}
+	answer, err := h.SOAP.PostSOAP(ctx, endpoint.Location, wrapSOAP(signed))
+	if err != nil {
+		return err
+	}
+	m, fault, problem := decodeSOAP(string(answer), inResponse)
+	if fault != nil {
+		return errors.New("its answer is not the SOAP that was expected")
+	}
+	if problem == nil {
+		// Over TLS the app's server is known by its certificate; a signature that is there must verify all the same.
+		problem = m.Verify(settings, !strings.HasPrefix(endpoint.Location, "https:"))
+	}
+	if problem == nil {
+		problem = h.checkAnswer(m, "")
+	}
+	switch {
+	case problem != nil:
+		return problem
+	case m.LoggedOut.Issuer != settings.Metadata.EntityID || m.LoggedOut.InResponseTo != message.ID:
+		return errors.New("its answer is to another message, or another app's")
+	case !m.LoggedOut.confirms():
+		return fmt.Errorf("it answered %s %s", cut(m.LoggedOut.Status), cut(m.LoggedOut.SubStatus))
+	}
+	return nil
+}
+
+// logoutRequest says to an app exactly what it was told of the person and the session.
+func (h *Handlers) logoutRequest(ctx context.Context, settings *sp.SAML, left *session.AppReached, id, destination string) (*logoutMessage, *Signing, error) {
+	signing, entityID, err := h.logoutSigning(ctx, settings)
+	return &logoutMessage{
+		ID: id, Issuer: entityID, Destination: destination, Now: h.Now(), SessionIndex: left.SessionIndex,
+		Name: NameID{Value: left.NameID, Format: left.NameIDFormat, NameQualifier: left.NameQualifier, SPNameQualifier: left.SPNameQualifier},
+	}, signing, err
+}
+
+func (h *Handlers) logoutSigning(ctx context.Context, settings *sp.SAML) (*Signing, string, error) {
+	organisation, err := h.loadSettings(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	signing, _, problem, err := h.signing(ctx, settings)
+	if err == nil && problem != nil {
+		err = problem
+	}
+	return &signing, h.entityID(organisation), err
+}
+
+// Lead sends the browser to an app with a LogoutRequest (profiles 4.4.3.3).
+func (h *Handlers) Lead(w http.ResponseWriter, r *http.Request, app *sp.App, left *session.AppReached, id string) error {
+	settings := app.Definition.SAML
+	endpoint, ok := settings.LogoutEndpoint(sp.BindingRedirect, sp.BindingPOST)
+	if !ok {
+		return errors.New("the app has no logout service for browsers")
+	}
+	message, signing, err := h.logoutRequest(r.Context(), settings, left, id, endpoint.Location)
+	if err != nil {
+		return err
+	}
+	return h.carry(w, r, app, signing, message, &carriage{binding: endpoint.Binding, location: endpoint.Location, parameter: inRequest})
+}
+
+// Answer tells the app that asked how the sign-out went. Nothing counts but what the apps confirmed.
+func (h *Handlers) Answer(w http.ResponseWriter, r *http.Request, logout *flow.Logout) error {
+	how := new(asker)
+	if err := json.Unmarshal(logout.Payload, how); err != nil {
+		return err
+	}
+	app, err := h.Engine.AppOf(r.Context(), logout.App)
+	if err != nil {
+		return err
+	}
+	sub := ""
+	if !logout.Complete() {
+		sub = StatusPartialLogout
+	}
+	sent, err := h.answerLogout(w, r, app, how, StatusSuccess, sub)
+	if err != nil || sent {
+		return err
+	}
+	return h.Result(w, r, logout)
+}
+
+// carriage is how a message travels through the browser.
+type carriage struct {
+	binding, location, parameter, relayState string
+	hasRelayState                            bool
+}
+
+// answerLogout sends a LogoutResponse, by the binding of the request where the app has it; false: the app has no address for it.
+func (h *Handlers) answerLogout(w http.ResponseWriter, r *http.Request, app *sp.App, how *asker, status, sub string) (bool, error) {
+	if app == nil || app.Definition.SAML == nil {
+		return false, nil
+	}
+	settings := app.Definition.SAML
+	signing, entityID, err := h.logoutSigning(r.Context(), settings)
+	if err != nil {
+		return false, err
+	}
+	message := &logoutMessage{ID: newID(), Issuer: entityID, Now: h.Now(), InResponseTo: how.ID, Status: status, SubStatus: sub}
+	if how.Binding == sp.BindingSOAP {
+		signed, err := message.build(signing, true)
+		if err != nil {
+			return false, err
+		}
+		return true, writeSOAP(w, signed)
+	}
+	other := sp.BindingPOST
+	if how.Binding == other {
+		other = sp.BindingRedirect
+	}
+	endpoint, ok := settings.LogoutEndpoint(how.Binding, other)
+	if !ok {
+		return false, nil
+	}
+	message.Destination = endpoint.AnswerLocation()
+	return true, h.carry(w, r, app, signing, message, &carriage{endpoint.Binding, message.Destination, inResponse, how.RelayState, how.HasRelayState})
+}
+
+// carry sends a message through the browser: by a redirect with a signed query, or by a form with a signed message in it.
+func (h *Handlers) carry(w http.ResponseWriter, r *http.Request, app *sp.App, signing *Signing, message *logoutMessage, by *carriage) error {
+	doc, err := message.build(signing, by.binding == sp.BindingPOST)
+	if err != nil {
+		return err
+	}
+	if by.binding == sp.BindingRedirect {
+		location, err := signing.redirectURL(by.location, by.parameter, doc, by.relayState, by.hasRelayState)
+		if err != nil {
+			return err
+		}
+		web.SeeOther(w, location)
+		return nil
+	}
+	page := templates.AutoPostPage{
+		Action: by.location, App: app.Definition.Name,
+		Fields: []templates.Field{{Name: by.parameter, Value: base64.StdEncoding.EncodeToString(doc)}},
+	}
+	if by.hasRelayState {
+		page.Fields = append(page.Fields, templates.Field{Name: "RelayState", Value: by.relayState})
+	}
+	return writeAutoPost(w, r, &page)
+}
