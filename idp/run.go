@@ -41,6 +41,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var jobs sync.WaitGroup
 	jobs.Go(func() { s.every(ctx, time.Minute, s.sweep) })
 	jobs.Go(func() { s.every(ctx, rollUpEvery, s.rollUp) })
+	jobs.Go(func() { s.every(ctx, time.Second, s.outbox.SendDue) })
 	var err error
 	select {
 	case <-ctx.Done():
@@ -157,7 +158,7 @@ func (s *Server) sweep(ctx context.Context) error {
 		return err
 	}
 	sweeps := []func(store.Tx, time.Time, int) (int, error){
-		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep, audit.UsageDays.Sweep, audit.PersonUses.Sweep, grants.Requests.Sweep, sp.Attempts.Sweep,
+		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep, flow.Logouts.Sweep, audit.UsageDays.Sweep, audit.PersonUses.Sweep, grants.Requests.Sweep, sp.Attempts.Sweep,
 	}
 	for _, sweep := range sweeps {
 		for n := sweepBatch; n == sweepBatch; {

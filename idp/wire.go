@@ -37,13 +37,14 @@ type Server struct {
 	portal    *portal.Handlers
 	saml      *saml.Handlers
 	admin     *admin.Admin
+	outbox    *outbound.Outbox
 	settings  store.Cache[directory.Settings]
 }
 
 // tables are all that this Gatehouse keeps, for the check of schema versions.
 func tables() []store.Check {
 	return []store.Check{
-		sp.Apps, session.Table, flow.Requests, flow.AnsweredOnce, directory.Users, directory.Profiles, directory.PermissionSets,
+		sp.Apps, session.Table, flow.Requests, flow.AnsweredOnce, flow.Logouts, outbound.Rows, directory.Users, directory.Profiles, directory.PermissionSets,
 		directory.Groups, directory.Credentials, directory.Activities, directory.SettingsTable, directory.Logos, sp.Attempts, grants.Consents, grants.Accesses, grants.Requests, grants.AllGone, saml.Links, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets,
 		audit.AppUses, audit.UsageDays, audit.PersonUses, audit.Counted,
 	}
@@ -115,8 +116,10 @@ func (s *Server) wire(ctx context.Context) error {
 		return err
 	}
 	sources := &claims.Evaluator{}
+	client := outbound.NewFetcher(c.Fetch)
 	s.saml = &saml.Handlers{
-		Kit: s.kit, Engine: s.engine, Store: c.Store, Keys: s.keys, BaseURL: c.BaseURL, Now: c.Now,
+		SOAP: client,
+		Kit:  s.kit, Engine: s.engine, Store: c.Store, Keys: s.keys, BaseURL: c.BaseURL, Now: c.Now,
 		Claims: sources, NameIDKey: names,
 	}
 	s.kit.Record = s.engine.Record
@@ -126,17 +129,20 @@ func (s *Server) wire(ctx context.Context) error {
 		}
 		return flow.BuiltinProtocol
 	}
+	s.engine.Leavers = map[string]flow.Leaver{saml.Protocol: s.saml}
+	s.outbox = &outbound.Outbox{Store: c.Store, Now: c.Now, Senders: map[string]outbound.Sender{flow.OutboxKind: s.engine}}
 	s.engine.Protocols = map[string]flow.Protocol{saml.Protocol: s.saml, flow.BuiltinProtocol: flow.Builtin{}}
 	s.signin = &signin.Handlers{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
 	}
+	s.saml.Result = s.signin.Result
 	s.portal = &portal.Handlers{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
 		SAML: s.saml, IsAdmin: admin.IsAdmin,
 	}
 	s.admin = admin.New(admin.Deps{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
-		Keys: s.keys, Fetcher: outbound.NewFetcher(c.Fetch), IdP: s.saml, CheckSource: sources.Validate, BaseURL: c.BaseURL, Now: c.Now,
+		Keys: s.keys, Fetcher: client, IdP: s.saml, CheckSource: sources.Validate, BaseURL: c.BaseURL, Now: c.Now,
 	})
 	return s.engine.Recount(ctx)
 }

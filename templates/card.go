@@ -2,6 +2,7 @@ package templates
 
 import (
 	"io"
+	"slices"
 	"time"
 )
 
@@ -70,11 +71,26 @@ type ConfirmPage struct {
 // Confirm writes a confirmation page.
 func Confirm(w io.Writer, p ConfirmPage) error { return render(w, "confirm", p) }
 
-// SignedOutPage is shown after signing out.
+// SignedOutPage is shown after signing out, and on the way while apps are told one after the other.
 type SignedOutPage struct {
 	Shell
 	SignInHref string
-	StillIn    []string // names of apps that may still be signed in
+	Apps       []SignedOutApp
+	Next       string // leads the browser to the next app; empty: the sign-out is over
+	Probe      string // address of that app: whether the browser reaches it decides how it is told
+	Frame      string // tells that app in a frame, for when the browser cannot tell whether it would come back; empty: cannot
+	Skip       string // goes on without it
+}
+
+// SignedOutApp is one app's part in a sign-out.
+type SignedOutApp struct {
+	Name  string
+	State string // "out", "failed", "untold" or "waiting"
+}
+
+// Incomplete tells whether the person may still be signed in somewhere.
+func (p SignedOutPage) Incomplete() bool {
+	return slices.ContainsFunc(p.Apps, func(a SignedOutApp) bool { return a.State != "out" })
 }
 
 // SignedOut writes the page after signing out.

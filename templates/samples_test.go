@@ -64,7 +64,13 @@ func cardSamples() []sample {
 				Description: "Health, pension and days off in one place.", Asks: []string{"Your name", "Your e-mail address", "costCentre (user.attributes.costCentre)"}, Agreed: moment})
 		}},
 		{"signedout", func(w io.Writer) error {
-			return SignedOut(w, SignedOutPage{Shell: outside("Signed out"), SignInHref: "/login", StillIn: []string{"Payroll", longName}})
+			return SignedOut(w, SignedOutPage{Shell: outside("Signed out"), SignInHref: "/login", Apps: []SignedOutApp{{"Payroll", "out"}, {longName, "failed"}, {"Wiki", "untold"}}})
+		}},
+		{"signedout_whole", func(w io.Writer) error {
+			return SignedOut(w, SignedOutPage{Shell: outside("Signed out"), SignInHref: "/login", Apps: []SignedOutApp{{"Payroll", "out"}, {"Wiki", "out"}}})
+		}},
+		{"signingout", func(w io.Writer) error {
+			return SignedOut(w, SignedOutPage{Shell: outside("Signing out"), Next: "/logout/x/next", Apps: []SignedOutApp{{"Payroll", "out"}, {"Wiki", "waiting"}, {longName, "waiting"}}})
 		}},
 		{"password", func(w io.Writer) error {
 			return ChangePassword(w, ChangePasswordPage{Shell: shell("Change password", ""), Action: "/account/password", Why: "Your administrator set the present one.",

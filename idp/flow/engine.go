@@ -22,7 +22,8 @@ type Engine struct {
 	Strangers *audit.Limiter // bounds what refusals before sign-in may write
 	Cookies   web.Cookies
 	Protocols map[string]Protocol
-	// ProtocolOf names the protocol that an app would be entered by, for decisions that are only supposed; nil: none.
+	Leavers   map[string]Leaver // by protocol
+	// ProtocolOf names the protocol that an app would be entered by, for decisions that are only supposed and to sign out of it; nil: none.
 	ProtocolOf func(*sp.App) string
 	Reachable  sp.Level // the highest level that the configured sign-in methods give
 	Now        func() time.Time

@@ -2,8 +2,10 @@ package flow
 
 import (
 	"slices"
+	"time"
 
 	"gatehouse/idp/session"
+	"gatehouse/sp"
 	"gatehouse/store"
 )
 
@@ -14,17 +16,24 @@ type Scope struct {
 	App     string // app id
 	Session string // record id
 	All     bool
+
+	Told string    // app id of who asked for it, and so need not be told
+	Due  time.Time // when the outbox begins to tell apps; zero: at once
 }
 
-// Withdraw ends sessions, or takes an app out of them, inside the caller's transaction: it is the one way to do so. It
-// returns the sessions concerned as they were before, so that the apps they reached can be told. Waiting requests are left
-// alone: Resume reads every fact again and refuses for the reason that holds then.
+// Withdraw ends sessions, or takes an app out of them, inside the caller's transaction: it is the one way to do so. Apps that can
+// be told from server to server get a row in the outbox. It returns the sessions concerned as they were before. Waiting requests
+// are left alone: Resume reads every fact again and refuses for the reason that holds then.
 func Withdraw(tx store.Tx, scope Scope) ([]session.Session, error) {
 	concerned, err := scope.sessions(tx)
 	if err != nil {
 		return nil, err
 	}
+	ways := make(map[string]sp.LogoutWay)
 	for i := range concerned {
+		if err := tellApps(tx, scope, &concerned[i], ways); err != nil {
+			return nil, err
+		}
 		if scope.App == "" {
 			err = session.Table.Delete(tx, concerned[i].ID)
 		} else {

@@ -1,8 +1,6 @@
 package idptest
 
 import (
-	"bytes"
-	"compress/flate"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -29,7 +27,9 @@ type SP struct {
 	Key      *rsa.PrivateKey
 	DER      []byte
 	Encrypt  bool // its metadata has an encryption key
+	SLO      []sloService
 	t        testing.TB
+	now      func() time.Time // nil: the true time
 }
 
 // NewSP makes a service provider with a key of its own; the name becomes its host.
@@ -63,6 +63,9 @@ func (sp *SP) Metadata() []byte {
 	for _, use := range uses {
 		fmt.Fprintf(&b, `<KeyDescriptor use="%s"><KeyInfo xmlns="http://www.w3.org/2000/09/xmldsig#"><X509Data><X509Certificate>%s</X509Certificate></X509Data></KeyInfo></KeyDescriptor>`,
 			use, base64.StdEncoding.EncodeToString(sp.DER))
+	}
+	for _, service := range sp.SLO {
+		b.WriteString(service.xml())
 	}
 	for i, acs := range sp.ACS {
 		fmt.Fprintf(&b, `<AssertionConsumerService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST" Location="%s" index="%d"/>`, acs, i)
@@ -113,23 +116,7 @@ func (sp *SP) Request(endpoint string, ask Ask) string {
 // RedirectURL is the request as HTTP-Redirect carries it, signed if the service provider signs.
 func (sp *SP) RedirectURL(endpoint string, ask Ask) string {
 	sp.t.Helper()
-	var deflated bytes.Buffer
-	w, err := flate.NewWriter(&deflated, flate.DefaultCompression)
-	if err != nil {
-		sp.t.Fatal(err)
-	}
-	if _, err := w.Write([]byte(sp.Request(endpoint, ask))); err != nil {
-		sp.t.Fatal(err)
-	}
-	w.Close()
-	query := "SAMLRequest=" + url.QueryEscape(base64.StdEncoding.EncodeToString(deflated.Bytes()))
-	if ask.RelayState != nil {
-		query += "&RelayState=" + url.QueryEscape(*ask.RelayState)
-	}
-	if sp.Signed {
-		query = sp.SignQuery(query)
-	}
-	return endpoint + "?" + query
+	return sp.redirectTo(endpoint, "SAMLRequest", sp.Request(endpoint, ask), ask.RelayState, sp.Signed)
 }
 
 // SignQuery adds SigAlg and Signature (RSA-SHA256) to a query.

@@ -126,7 +126,7 @@ func (w *world) parameters(t *testing.T, plain, signed *SP) {
 	withAlg, _, _ := strings.Cut(signedQuery, "&Signature=")
 	for _, c := range []struct{ name, query, reason string }{
 		{"BND-06 SAMLResponse at the sign-on endpoint", strings.Replace(a, "SAMLRequest", "SAMLResponse", 1), "wrong_message"},
-		{"BND-06 SAMLResponse beside SAMLRequest", a + "&SAMLResponse=x", "wrong_message"},
+		{"BND-06 SAMLResponse beside SAMLRequest", a + "&SAMLResponse=x", "duplicate_parameter"},
 		{"BND-07 SAMLRequest twice", a + "&" + b, "duplicate_parameter"},
 		{"BND-07 SAMLRequest twice, the second one spelt otherwise", a + "&%53AMLRequest=" + b[12:], "duplicate_parameter"},
 		{"BND-07 a signed and an unsigned SAMLRequest", signedQuery + "&" + a, "duplicate_parameter"},

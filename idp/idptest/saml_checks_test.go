@@ -224,6 +224,9 @@ func (w *world) everything(t *testing.T) {
 				seen[id] = true
 			}
 			checkTimes(t, r.Root)
+			if strings.HasSuffix(r.Root.Tag, "Request") {
+				continue
+			}
 			top, _ := r.Status()
 			if !slices.Contains([]string{"Success", "Requester", "Responder", "VersionMismatch"}, top) {
 				t.Errorf("top-level status %q", top)

@@ -121,6 +121,7 @@ func (w *world) newSP(t *testing.T, name string) *SP {
 	sp := *spIdentity()
 	base := "https://" + name + ".example.org"
 	sp.EntityID, sp.ACS, sp.t = base+"/saml", []string{base + "/acs"}, t
+	sp.now = w.clock.now
 	return &sp
 }
 

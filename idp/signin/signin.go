@@ -1,7 +1,7 @@
 // Package signin owns the pages where people prove who they are and agree to what apps are told, and signing out.
 //
 // A step knows neither the protocol nor the next step: it starts or raises the session, or notes a consent, and sends the
-// browser back to the road (/flow/{id}). Read signin.go for the password step, consent.go for consent, session.go for leaving.
+// browser back to the road (/flow/{id}). Read signin.go for the password step, consent.go for consent, leave.go for leaving.
 package signin
 
 import (
@@ -37,6 +37,8 @@ func (h *Handlers) Routes() []web.Route {
 		{Method: http.MethodPost, Path: "/consent", Permission: web.Public, Handle: h.consent},
 		{Method: http.MethodGet, Path: "/logout", Permission: web.Public, Handle: h.askSignOut},
 		{Method: http.MethodPost, Path: "/logout", Permission: web.Public, Handle: h.signOut},
+		{Method: http.MethodGet, Path: "/logout/{logout}", Permission: web.Public, Handle: h.leaving},
+		{Method: http.MethodGet, Path: "/logout/{logout}/next", Permission: web.Public, Handle: h.leadOn},
 	}
 }
 

@@ -18,6 +18,8 @@ type CSP struct {
 	FormAction string
 	// OmitFormAction leaves the directive out: sign-in and consent pages of a waiting OAuth flow.
 	OmitFormAction bool
+	// Reach are sources that the page may connect to and show in frames: the apps that a sign-out tells.
+	Reach string
 }
 
 // FormActionFor is the form-action of a page whose post ends at target, an address that an administrator registered: any
@@ -45,7 +47,11 @@ func isLoopback(host string) bool {
 // Header is the policy for a page with the given nonce.
 func (c CSP) Header(nonce string) string {
 	var b strings.Builder
-	b.WriteString("default-src 'none'; img-src 'self' https: data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'")
+	b.WriteString("default-src 'none'; img-src 'self' https: data:; connect-src 'self'")
+	if c.Reach != "" {
+		b.WriteString(" " + c.Reach + "; frame-src 'self' " + c.Reach)
+	}
+	b.WriteString("; base-uri 'none'; frame-ancestors 'none'")
 	b.WriteString("; style-src 'self' 'nonce-" + nonce + "'; script-src 'nonce-" + nonce + "'")
 	switch {
 	case c.OmitFormAction:

@@ -39,6 +39,28 @@ function enableCopy() {
   }
 }
 
+// Leads the browser from app to app while signing out. An app that the browser reaches is opened in this window, where its
+// cookies count, and sends the browser back. One that may not come back is told in a frame instead, for some seconds at most.
+async function leaveApps() {
+  const list = document.querySelector("[data-leave]");
+  if (!list) return;
+  const { leave, probe, frame, skip } = list.dataset;
+  try {
+    await fetch(probe, { method: "HEAD", mode: "no-cors", credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(4000) });
+    location.replace(leave);
+  } catch {
+    if (!frame) return location.replace(skip);
+    const inner = document.createElement("iframe");
+    const goOn = () => location.reload();
+    inner.hidden = true;
+    inner.title = "Signing out";
+    inner.addEventListener("load", () => setTimeout(goOn, 500));
+    setTimeout(goOn, 8000);
+    inner.src = frame;
+    document.body.append(inner);
+  }
+}
+
 function enableReveal() {
   for (const button of all("[data-reveal]")) {
     const input = document.getElementById(button.dataset.reveal);
@@ -146,6 +168,7 @@ function enableForms() {
 showLocalTimes();
 enableCopy();
 enableReveal();
+leaveApps();
 enableSearch();
 enableFilters();
 enableMenus();

@@ -1,0 +1,142 @@
+package flow
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"strings"
+
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// errGone says that there is no such sign-out, or that it is another browser's.
+func errGone() error {
+	return &web.Error{
+		Status: http.StatusNotFound, Reason: "no_logout", Heading: "This sign-out is over",
+		Text: "You are signed out here. To be sure about your apps, close all browser windows.",
+	}
+}
+
+// Leaving returns a sign-out of this browser, which is claimed by the first one that opens it.
+func (e *Engine) Leaving(w http.ResponseWriter, r *http.Request, id string) (*Logout, error) {
+	var logout Logout
+	err := e.Store.View(r.Context(), func(tx store.Tx) (err error) {
+		logout, _, err = Logouts.Get(tx, id)
+		return absent(err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if logout.ID == "" || !e.Now().Before(logout.Expires) {
+		return nil, errGone()
+	}
+	browser := e.browser(w, r)
+	if logout.Browser == "" {
+		err = e.changeLogout(r.Context(), id, func(stored *Logout) {
+			if stored.Browser == "" {
+				stored.Browser = browser
+			}
+			logout = *stored
+		})
+	}
+	if err == nil && logout.Browser != browser {
+		err = errGone()
+	}
+	return &logout, err
+}
+
+func (e *Engine) changeLogout(ctx context.Context, id string, change func(*Logout)) error {
+	err := e.Store.Update(ctx, func(tx store.Tx) error {
+		logout, _, err := Logouts.Get(tx, id)
+		if err != nil {
+			return err
+		}
+		change(&logout)
+		return Logouts.Put(tx, &logout)
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return errGone()
+	}
+	return err
+}
+
+// NextApp is the app that the browser is led to next; nil: all are asked.
+func (e *Engine) NextApp(ctx context.Context, logout *Logout) (*sp.App, error) {
+	i := logout.next()
+	if i < 0 {
+		return nil, nil
+	}
+	return e.AppOf(ctx, logout.Leaving[i].Reached.App)
+}
+
+// LeadOn sends the browser to the next app. One that was asked and did not answer counts as failed, unless its answer still comes.
+// With skip the next app is not asked at all, because the browser cannot reach it.
+func (e *Engine) LeadOn(w http.ResponseWriter, r *http.Request, id string, skip bool) error {
+	if _, err := e.Leaving(w, r, id); err != nil {
+		return err
+	}
+	var chosen *Leaving
+	message := "_" + strings.ToLower(rand.Text())
+	err := e.changeLogout(r.Context(), id, func(logout *Logout) {
+		chosen = nil
+		for i := range logout.Leaving {
+			if logout.Leaving[i].State == LeaveAsked {
+				logout.Leaving[i].State = LeaveFailed
+			}
+		}
+		i := logout.next()
+		switch {
+		case i >= 0 && skip:
+			logout.Leaving[i].State = LeaveFailed
+		case i >= 0:
+			logout.Leaving[i].State, logout.Leaving[i].Message = LeaveAsked, message
+			chosen = &logout.Leaving[i]
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if chosen != nil {
+		app, err := e.AppOf(r.Context(), chosen.Reached.App)
+		if err != nil {
+			return err
+		}
+		if app != nil && app.LogoutWay() == sp.LogoutFront {
+			return e.Leavers[e.ProtocolOf(app)].Lead(w, r, app, &chosen.Reached, message)
+		}
+	}
+	web.SeeOther(w, "/logout/"+id) // nobody to ask, or not any more
+	return nil
+}
+
+// Left notes an app's verified answer to the message of an id, and returns the id of the sign-out; false: nobody asked this app.
+func (e *Engine) Left(ctx context.Context, message, app string, confirmed bool) (string, bool, error) {
+	var id string
+	err := e.Store.Update(ctx, func(tx store.Tx) error {
+		id = ""
+		found, _, err := Logouts.List(tx, store.Page{Index: "message", Value: message, Limit: 1})
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		logout := &found[0]
+		for i := range logout.Leaving {
+			one := &logout.Leaving[i]
+			if one.Message != message || one.Reached.App != app || one.State == LeaveOut {
+				continue
+			}
+			one.State = LeaveFailed
+			if confirmed {
+				one.State = LeaveOut
+			}
+			id = logout.ID
+		}
+		if id == "" {
+			return nil
+		}
+		return Logouts.Put(tx, logout)
+	})
+	return id, id != "", err
+}

@@ -1,0 +1,89 @@
+package idptest
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// otherMessages: a logout that is signed by somebody else, or nobody, and messages of another kind end nothing.
+func (w *logoutWorld) otherMessages(t *testing.T, c *Client, sp *SP, good Leave, cookie *http.Cookie) {
+	t.Run("SLO-04 another app's key", func(t *testing.T) {
+		thief := NewSP(t, "thief")
+		thief.EntityID, thief.t = sp.EntityID, t
+		w.checkHere(t, w.byRedirect(t, c, thief, good), "bad_signature")
+		if status, _ := w.bySOAP(t, thief, good); status != 400 {
+			t.Errorf("by SOAP: %d", status)
+		}
+	})
+	t.Run("SLO-04 unsigned by SOAP", func(t *testing.T) {
+		leave := good
+		leave.Unsigned = true
+		if status, _ := w.bySOAP(t, sp, leave); status != 400 || w.over(t, cookie) {
+			t.Errorf("%d", status)
+		}
+	})
+	t.Run("REQ-66 BND-06 the wrong kind of message", func(t *testing.T) {
+		sp.t, c.t = t, t
+		w.checkHere(t, c.Get(sp.redirectTo(w.sso, "SAMLRequest", sp.Logout(w.sso, good), nil, true)), "wrong_message")
+		w.checkHere(t, c.Get(sp.redirectTo(w.slo, "SAMLRequest", sp.Request(w.slo, Ask{}), nil, true)), "wrong_message")
+		w.checkHere(t, c.Get(sp.redirectTo(w.slo, "SAMLResponse", sp.Logout(w.slo, good), nil, true)), "wrong_message")
+	})
+	t.Run("ART-09 SOAP faults", func(t *testing.T) {
+		for name, envelope := range map[string]string{
+			"Client": "nonsense", "VersionMismatch": "<Envelope xmlns='http://www.w3.org/2003/05/soap-envelope'/>",
+			"MustUnderstand": strings.Replace(inEnvelope(sp.Logout(w.soap, good)), "<S:Header/>", `<S:Header><x:a xmlns:x="urn:x" S:mustUnderstand="1"/></S:Header>`, 1),
+		} {
+			status, answer := w.postSOAP(t, envelope)
+			if status != 500 || answer.Element == nil || answer.Tag != "Fault" || !strings.HasSuffix(answer.FindElement("./faultcode").Text(), name) {
+				t.Errorf("%s: %d %+v", name, status, answer.Element)
+			}
+		}
+	})
+}
+
+// whichSessions: the indexes choose, and without one every session in which the app knows the name ends.
+func (w *logoutWorld) whichSessions(t *testing.T) {
+	sp, app := w.leaver(t, "several", front("several")...)
+	in := func() (*Client, Leave, *http.Cookie) {
+		c := w.signedIn(t, "ana")
+		return c, leaveOf(w.enter(t, c, sp, app)), w.cookie(t, c)
+	}
+	t.Run("SLO-08 one index: the other browser stays", func(t *testing.T) {
+		a, leave, first := in()
+		_, _, second := in()
+		carried(t, w.byRedirect(t, a, sp, leave))
+		if !w.over(t, first) || w.over(t, second) {
+			t.Errorf("first over %t, second over %t", w.over(t, first), w.over(t, second))
+		}
+	})
+	t.Run("SLO-08 no index: all", func(t *testing.T) {
+		a, leave, first := in()
+		_, _, second := in()
+		leave.Indexes = nil
+		carried(t, w.byRedirect(t, a, sp, leave))
+		if !w.over(t, first) || !w.over(t, second) {
+			t.Error("a session goes on")
+		}
+	})
+	t.Run("SLO-09 several indexes", func(t *testing.T) {
+		a, leave, first := in()
+		_, more, second := in()
+		_, _, third := in()
+		leave.Indexes = append(leave.Indexes, more.Indexes...)
+		if status, answer := w.bySOAP(t, sp, leave); status != 200 || answer.status() != "Success" {
+			t.Error(status)
+		}
+		if !w.over(t, first) || !w.over(t, second) || w.over(t, third) {
+			t.Error("the wrong sessions ended")
+		}
+		a.Get("/")
+	})
+	t.Run("NID-05 a transient name", func(t *testing.T) {
+		w.set(t, sp, "saml.nameid_format", "transient")
+		c, leave, cookie := in()
+		if answer := carried(t, w.byRedirect(t, c, sp, leave)); answer.status() != "Success" || !w.over(t, cookie) || !strings.Contains(leave.Name, "transient") {
+			t.Errorf("%s %s", answer.status(), leave.Name)
+		}
+	})
+}
