@@ -145,7 +145,8 @@ Gatehouse demo
        %s
      Allow the profile Contractors, then look at ben's tiles again.
   5. As ben, choose "Ask for an app" in the menu and ask for Payroll Console; as ada, answer under "Requests for you".
-  6. The command line: gatehouse app list --data DIR, with the folder below; the console is at %s/admin/
+  6. As ana, open both apps, then sign out of one: the other one is signed out too, and the page says so.
+  7. The command line: gatehouse app list --data DIR, with the folder below; the console is at %s/admin/
 
   Data: %s    Stop: Ctrl-C
 `

@@ -20,6 +20,7 @@ type page struct {
 	NameID     string // empty: nobody is signed in
 	Attributes []attribute
 	Problem    string
+	Notice     string // how a sign-out went
 	SignInURL  string
 }
 
@@ -39,6 +40,7 @@ func (a *App) handler() http.Handler {
 	mux.Handle("/", guard.Handler(pages))
 	mux.HandleFunc("GET /saml/metadata", a.serveMetadata)
 	mux.HandleFunc("POST /saml/acs", a.answer)
+	mux.HandleFunc("GET /"+sloPath, a.leave)
 	return http.MaxBytesHandler(mux, bodyLimit)
 }
 
@@ -73,12 +75,6 @@ func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	middleware.HandleStartAuthFlow(w, r)
-}
-
-// signOut ends the app's own session, not the one at the identity provider.
-func (a *App) signOut(w http.ResponseWriter, r *http.Request) {
-	http.SetCookie(w, &http.Cookie{Name: a.session.Name, Path: "/", MaxAge: -1, HttpOnly: true})
-	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 func (a *App) serveMetadata(w http.ResponseWriter, _ *http.Request) {

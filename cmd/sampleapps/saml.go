@@ -91,12 +91,12 @@ func newKey(name string) (*rsa.PrivateKey, *x509.Certificate, error) {
 }
 
 // describe writes the app's metadata: crewjam's, corrected to what its code does. It decrypts AES-128-GCM but not
-// AES-256-GCM, declares only CBC, offers an artifact endpoint it has no use for here, and has no logout handler.
+// AES-256-GCM, declares only CBC, and offers an artifact endpoint it has no use for here.
 func (a *App) describe() ([]byte, error) {
 	entity := a.sp.Metadata()
 	role := &entity.SPSSODescriptors[0]
 	entity.ValidUntil, role.ValidUntil = time.Time{}, nil
-	role.SingleLogoutServices = nil
+	a.offerLogout(role)
 	role.AssertionConsumerServices = role.AssertionConsumerServices[:1]
 	keys := role.KeyDescriptors[:0]
 	for _, key := range role.KeyDescriptors {

@@ -28,6 +28,7 @@ func TestDemo(t *testing.T) {
 	b := NewBrowser(t)
 	opensTile(b, demo.URL)
 	opensAppFirst(b, addresses[0])
+	leavesBoth(b, demo.URL)
 	connectsApp(b, demo.URL, addresses[1])
 	opensConnectedApp(b, demo.URL)
 	if err := demo.Terminate(t.Context()); err != nil {
@@ -103,9 +104,32 @@ func opensAppFirst(b *Browser, signIn string) {
 	}
 	b.signIn("ben", demoPassword)
 	b.arrived("Your Benefits", "ben@example.org")
-	b.Click("form button")
-	b.Click("#signin")
+	b.Open(signIn)
 	b.arrived("Your Benefits", "ben@example.org")
+}
+
+// leavesBoth is single logout: Ana opens two apps and signs out of one, and the other one knows nobody any more.
+func leavesBoth(b *Browser, home string) {
+	b.t.Helper()
+	b.Fresh()
+	b.Open(home)
+	b.signIn("ana", demoPassword)
+	b.clickTile("Payroll Console")
+	b.arrived("Payroll Console", "ana@example.org")
+	payroll := b.URL()
+	b.Open(home)
+	b.clickTile("Your Benefits")
+	b.arrived("Your Benefits", "ana@example.org")
+	b.Click("form button")
+	b.WaitFor("#notice")
+	if notice := b.Text("#notice"); notice != "You are signed out here and in your other apps." {
+		b.t.Errorf("at %s: %q", b.URL(), notice)
+	}
+	b.Show("demo-signed-out-of-both")
+	b.Open(payroll)
+	b.WaitFor("#signin")
+	b.Open(home)
+	b.WaitFor("#f-name")
 }
 
 // connectsApp is Ada in the console: metadata by its address, one profile permitted.

@@ -133,6 +133,11 @@ func (h *Handlers) wish(ctx context.Context, app *sp.App, m *Message, endpoint s
 		}
 		request.Name = name
 	}
+	settings, err := h.loadSettings(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	entityID := h.entityID(settings)
 	how := asker{ID: request.ID, Binding: m.Binding, RelayState: m.RelayState, HasRelayState: m.HasRelayState}
 	payload, err := json.Marshal(how)
 	if err != nil {
@@ -140,7 +145,7 @@ func (h *Handlers) wish(ctx context.Context, app *sp.App, m *Message, endpoint s
 	}
 	sum := sha256.Sum256([]byte(app.EntityID() + "\x00" + request.ID))
 	wish := &flow.SignOut{
-		App: app.ID, Protocol: Protocol, Payload: payload, Sessions: func(tx store.Tx) ([]session.Session, error) { return h.named(tx, app.ID, request) },
+		App: app.ID, Protocol: Protocol, Payload: payload, Sessions: func(tx store.Tx) ([]session.Session, error) { return h.named(tx, app, entityID, request) },
 		Once: "saml:" + hex.EncodeToString(sum[:]), OnceUntil: h.Now().Add(2*Skew + logoutLifetime),
 		Event: audit.Event{Kind: logoutEvent, Outcome: audit.OK, App: app.ID, Facts: map[string]string{
 			"protocol": Protocol, "start": "SP", "binding": m.Binding[strings.LastIndexByte(m.Binding, ':')+1:], "request": cut(request.ID),
@@ -164,15 +169,18 @@ var errNobody = errors.New("no session matches the name and the session index")
 
 // named finds the sessions that a LogoutRequest means: those in which the app knows the person by exactly this name, and by one of
 // the indexes if it gives any (core 3.7.3.2). A name that no live session knows ends nothing and is no error: it is over already.
-func (h *Handlers) named(tx store.Tx, app string, request *LogoutRequest) ([]session.Session, error) {
+func (h *Handlers) named(tx store.Tx, app *sp.App, entityID string, request *LogoutRequest) ([]session.Session, error) {
 	var found []session.Session
 	candidates := 0
-	err := session.Table.Each(tx, store.Page{Index: "name", Value: session.NameKey(app, request.Name.Value)}, func(_ string, s *session.Session) error {
+	means := func(reached session.AppReached) bool {
+		return reached.App == app.ID && request.means(&reached, entityID, app.EntityID())
+	}
+	err := session.Table.Each(tx, store.Page{Index: "name", Value: session.NameKey(app.ID, request.Name.Value)}, func(_ string, s *session.Session) error {
 		if !s.Live(h.Now()) {
 			return nil
 		}
 		candidates++
-		if slices.ContainsFunc(s.Apps, func(reached session.AppReached) bool { return reached.App == app && request.means(&reached) }) {
+		if slices.ContainsFunc(s.Apps, means) {
 			found = append(found, *s)
 		}
 		return nil
@@ -183,9 +191,16 @@ func (h *Handlers) named(tx store.Tx, app string, request *LogoutRequest) ([]ses
 	return found, err
 }
 
-// means tells whether the request names this place in a session: strongly, with every qualifier that it gives (core 3.3.4).
-func (l *LogoutRequest) means(reached *session.AppReached) bool {
-	name := NameID{Value: reached.NameID, Format: reached.NameIDFormat, NameQualifier: reached.NameQualifier, SPNameQualifier: reached.SPNameQualifier}
+// means tells whether the request names this place in a session: strongly, with every qualifier that it gives (core 3.3.4). A
+// qualifier that was not sent stands for ours and the app's own entity id (core 8.3.7).
+func (l *LogoutRequest) means(reached *session.AppReached, idp, app string) bool {
+	name := NameID{Value: reached.NameID, Format: reached.NameIDFormat, NameQualifier: idp, SPNameQualifier: app}
+	if reached.NameQualifier != "" {
+		name.NameQualifier = reached.NameQualifier
+	}
+	if reached.SPNameQualifier != "" {
+		name.SPNameQualifier = reached.SPNameQualifier
+	}
 	return l.Name.matches(&name) && (len(l.SessionIndexes) == 0 || slices.Contains(l.SessionIndexes, reached.SessionIndex))
 }
 

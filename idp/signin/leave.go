@@ -3,6 +3,7 @@ package signin
 import (
 	"errors"
 	"net/http"
+	"net/url"
 
 	"gatehouse/idp/audit"
 	"gatehouse/idp/flow"
@@ -63,12 +64,22 @@ func (h *Handlers) leaving(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Next = "/logout/" + logout.ID + "/next"
 	page.Skip = page.Next + "?skip=yes"
-	var framed bool
-	if page.Probe, framed = app.LogoutPage(); framed {
+	location, framed := app.LogoutPage()
+	if framed {
 		page.Frame = page.Next
 	}
-	csp := web.CSP{Reach: web.FormActionFor(page.Probe)}
+	page.Probe = origin(location)
+	csp := web.CSP{Reach: web.FormActionFor(location)}
 	return web.Page(w, r, http.StatusOK, csp, func(b *web.Buffer) error { return templates.SignedOut(b, page) })
+}
+
+// origin is the front page of the server that a location is on: looking there changes nothing.
+func origin(location string) string {
+	u, err := url.Parse(location)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host + "/"
 }
 
 // leadOn sends the browser to the next app of a sign-out.
