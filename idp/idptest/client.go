@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Client is a person at a browser without script: it keeps cookies, follows redirects within Gatehouse, and stops at pages.
@@ -166,4 +167,14 @@ func attribute(tag, name string) string {
 	}
 	value, _, _ := strings.Cut(rest, `"`)
 	return value
+}
+
+// eventually waits up to ten seconds for something that happens in the background.
+func eventually(t testing.TB, otherwise string, happened func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !happened(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(otherwise)
+		}
+	}
 }

@@ -206,11 +206,7 @@ func (w *logoutWorld) byAdministrator(t *testing.T) {
 	app := w.AddApp(t, sp.Metadata(), nil)
 	arrives := func(n int) {
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); len(server.requests()) < n; time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%d requests, want %d", len(server.requests()), n)
-			}
-		}
+		eventually(t, fmt.Sprintf("%d requests did not arrive", n), func() bool { return len(server.requests()) >= n })
 	}
 	told := w.enter(t, w.signedIn(t, "ana"), sp, app)
 	if _, err := w.API.EndSessions(t.Context(), api.EndSessions{User: "ana"}); err != nil {
@@ -241,13 +237,10 @@ func (w *logoutWorld) byAdministrator(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 		w.clock.advance(time.Hour + time.Minute)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		if entry := w.newest(t, "logout.tell"); entry.Reason == "app_not_told" && entry.App.ID == app.ID {
-			break
-		} else if time.Now().After(deadline) {
-			t.Fatal("an app that could not be told is not in the audit")
-		}
-	}
+	eventually(t, "an app that could not be told is not in the audit", func() bool {
+		entry := w.newest(t, "logout.tell")
+		return entry.Reason == "app_not_told" && entry.App.ID == app.ID
+	})
 }
 
 // encryptedNames: a name may be encrypted to the key that signs and to the one that comes next.
