@@ -111,3 +111,16 @@ func TestLogoutWithADeadApp(t *testing.T) {
 		t.Errorf("at %s: %q", b.URL(), notice)
 	}
 }
+
+// TestMellonArtifact signs on at mod_auth_mellon, which exchanges an artifact for the answer.
+func TestMellonArtifact(t *testing.T) {
+	t.Parallel()
+	w := newPeerWorld(t)
+	peer := StartMellon(t, MellonOptions{IDPMetadata: w.metadata, NameIDFormat: persistentFormat, Artifact: true})
+	w.AddApp(t, peer.Metadata, map[string]string{"name": "mellon"})
+	seen := &wire{}
+	person := MellonPerson([]byte(w.person(t, seen, peer.SecretURL)))
+	if person["urn:oid:0.9.2342.19200300.100.1.1"] != "ana" || len(seen.responses) != 0 {
+		t.Errorf("the protected page shows %v, and the browser carried %d answers\n%s", person, len(seen.responses), peer.Log())
+	}
+}

@@ -27,6 +27,7 @@ type MellonOptions struct {
 	Unsigned     bool     // AuthnRequestsSigned=false in its metadata, by which lasso decides; it wants its key all the same
 	Encrypt      bool     // publish the key for encryption too
 	NoSOAP       bool     // no logout from server to server
+	Artifact     bool     // its default way to get answers is by artifact
 	NameIDFormat string   // in its metadata, from where mod_auth_mellon takes the NameIDPolicy; empty means transient
 	Directives   []string // further Mellon… directives
 }

@@ -52,7 +52,7 @@ func (v *visitor) rest(response *http.Response, err error) (status int, page str
 		body, _ := io.ReadAll(response.Body)
 		response.Body.Close()
 		action, fields := formOf(string(body))
-		if fields.Get("SAMLResponse") == "" && fields.Get("SAMLRequest") == "" {
+		if fields.Get("SAMLResponse") == "" && fields.Get("SAMLRequest") == "" && fields.Get("SAMLart") == "" {
 			return response.StatusCode, string(body)
 		}
 		response, err = v.PostForm(action, fields)

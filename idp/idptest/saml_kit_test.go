@@ -20,7 +20,7 @@ import (
 // The tests of saml_*_test.go send sign-ons to a whole server over the wire, one subtest for each row of
 // saml-requirements.md, named by the row. What waits for later issues, of the rows of sections 1 to 6 and of sessions:
 //
-//   - "SAML 2.0, all of it": REQ-14 and REQ-15 by artifact (refused as unsupported here), REQ-30 (EncryptedID out), REQ-31
+//   - "SAML 2.0, all of it": REQ-30 (EncryptedID out), REQ-31
 //     (an absent AllowCreate is read as true, because few apps send it), REQ-33 and NID-03 with an affiliation, NID-11, REQ-48
 //     (an EncryptedID for us is refused like any other), REQ-51 for people of another identity provider, REQ-52, REQ-58 (a
 //     policy that denies), RSP-25, RSP-26, RSP-29 (no NameID), RSP-35, CRY-02 and CRY-17 with EC keys of ours, CRY-15,

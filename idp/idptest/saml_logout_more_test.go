@@ -34,7 +34,7 @@ func (w *logoutWorld) otherMessages(t *testing.T, c *Client, sp *SP, good Leave,
 			"Client": "nonsense", "VersionMismatch": "<Envelope xmlns='http://www.w3.org/2003/05/soap-envelope'/>",
 			"MustUnderstand": strings.Replace(inEnvelope(sp.Logout(w.soap, good)), "<S:Header/>", `<S:Header><x:a xmlns:x="urn:x" S:mustUnderstand="1"/></S:Header>`, 1),
 		} {
-			status, answer := w.postSOAP(t, envelope)
+			status, answer := w.postSOAP(t, w.soap, envelope)
 			if status != 500 || answer.Element == nil || answer.Tag != "Fault" || !strings.HasSuffix(answer.FindElement("./faultcode").Text(), name) {
 				t.Errorf("%s: %d %+v", name, status, answer.Element)
 			}

@@ -175,12 +175,12 @@ func (w *logoutWorld) bySOAP(t *testing.T, sp *SP, l Leave) (int, message) {
 	if !l.Unsigned {
 		text = sp.SignXML(text)
 	}
-	return w.postSOAP(t, inEnvelope(text))
+	return w.postSOAP(t, w.soap, inEnvelope(text))
 }
 
-func (w *logoutWorld) postSOAP(t *testing.T, envelope string) (int, message) {
+func (w *logoutWorld) postSOAP(t *testing.T, endpoint, envelope string) (int, message) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.soap, strings.NewReader(envelope))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint, strings.NewReader(envelope))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ type Env struct {
 type Accepted struct {
 	ID            string        `json:"id,omitempty"` // empty: unsolicited
 	ACS           string        `json:"acs"`
+	Artifact      bool          `json:"artifact,omitempty"` // ACS gets an artifact instead of the answer
 	RelayState    string        `json:"relay_state,omitempty"`
 	HasRelayState bool          `json:"has_relay_state,omitempty"`
 	ForceAuthn    bool          `json:"force_authn,omitempty"`
@@ -60,7 +61,7 @@ func check(m *Message, app *sp.SAML, env Env) (Accepted, *Problem) {
 	if acs.Location == "" {
 		return Accepted{}, problem
 	}
-	a := Accepted{ID: r.ID, ACS: acs.Location, RelayState: m.RelayState, HasRelayState: m.HasRelayState, ForceAuthn: r.ForceAuthn, Passive: r.IsPassive, Subject: r.Subject}
+	a := Accepted{ID: r.ID, ACS: acs.Location, Artifact: acs.Binding == sp.BindingArtifact, RelayState: m.RelayState, HasRelayState: m.HasRelayState, ForceAuthn: r.ForceAuthn, Passive: r.IsPassive, Subject: r.Subject}
 	if len(m.RelayState) > app.RelayStateLimit() {
 		a.RelayState, a.HasRelayState = "", false // what is too long to accept is too long to echo
 		return a, requester(ReasonRelayState, "", "The app sent a RelayState that is longer than it may be. Ask the app's administrator to shorten it; saml.relay_state_limit sets the limit.")
@@ -83,8 +84,8 @@ func check(m *Message, app *sp.SAML, env Env) (Accepted, *Problem) {
 	return a, nil
 }
 
-// chooseACS finds where the answer goes: only ever a location that the metadata lists for POST, with the bytes that it
-// lists (core 3.4.1). A problem that comes with a location may be answered there.
+// chooseACS finds where the answer goes: only ever a location that the metadata lists for POST or Artifact, with the bytes that
+// it lists (core 3.4.1). Without a wish it is one for POST. A problem that comes with a location may be answered there.
 func chooseACS(r *AuthnRequest, md *sp.Metadata) (sp.Endpoint, *Problem) {
 	fallback, ok := md.DefaultACS(sp.BindingPOST)
 	if !ok || sp.CheckLocation(fallback.Location, true) != nil {
@@ -98,27 +99,35 @@ func chooseACS(r *AuthnRequest, md *sp.Metadata) (sp.Endpoint, *Problem) {
 		if !found {
 			return orLocal(fallback, requester(ReasonACS, StatusRequestUnsupported, "The app asked for an answer at an address whose index its metadata does not list. Import the app's current metadata."))
 		}
-		return postOnly(acs, fallback)
+		return usable(acs, fallback)
 	case r.ACSURL != "":
-		acs, found := md.ACSByURL(r.ACSURL, sp.BindingPOST)
+		acs, found := md.ACSByURL(r.ACSURL, r.ProtocolBinding)
+		if r.ProtocolBinding == "" {
+			acs, found = md.ACSByURL(r.ACSURL, sp.BindingPOST)
+		}
 		if !found {
 			acs, found = md.ACSByURL(r.ACSURL)
 		}
 		if !found {
 			return sp.Endpoint{}, local(ReasonACS, "The app asked for an answer at an address that its metadata does not list. Import the app's current metadata, or correct the address in the app.").because(locations(md), r.ACSURL)
 		}
-		if r.ProtocolBinding != "" && r.ProtocolBinding != sp.BindingPOST {
+		if r.ProtocolBinding != "" && r.ProtocolBinding != acs.Binding {
 			return orLocal(fallback, unsupportedBinding(r.ProtocolBinding))
 		}
-		return postOnly(acs, fallback)
-	case r.ProtocolBinding != "" && r.ProtocolBinding != sp.BindingPOST:
-		return orLocal(fallback, unsupportedBinding(r.ProtocolBinding))
+		return usable(acs, fallback)
+	case r.ProtocolBinding != "":
+		acs, found := md.DefaultACS(r.ProtocolBinding)
+		if !found {
+			return orLocal(fallback, unsupportedBinding(r.ProtocolBinding))
+		}
+		return usable(acs, fallback)
 	}
 	return orLocal(fallback, nil)
 }
 
-func postOnly(acs, fallback sp.Endpoint) (sp.Endpoint, *Problem) {
-	if acs.Binding != sp.BindingPOST {
+// usable refuses a binding that cannot carry an answer: never one by Redirect (profiles 4.1.2).
+func usable(acs, fallback sp.Endpoint) (sp.Endpoint, *Problem) {
+	if acs.Binding != sp.BindingPOST && acs.Binding != sp.BindingArtifact {
 		return orLocal(fallback, unsupportedBinding(acs.Binding))
 	}
 	if err := sp.CheckLocation(acs.Location, true); err != nil {
@@ -139,7 +148,7 @@ func noACS() *Problem {
 }
 
 func unsupportedBinding(uri string) *Problem {
-	return requester(ReasonBinding, StatusUnsupportedBinding, "The app asked for an answer by a binding that is not supported. Let it ask for HTTP-POST.").because(sp.BindingPOST, uri)
+	return requester(ReasonBinding, StatusUnsupportedBinding, "The app asked for an answer by a binding that is not supported. Let it ask for HTTP-POST or HTTP-Artifact, as its metadata lists it.").because(sp.BindingPOST+" "+sp.BindingArtifact, uri)
 }
 
 func locations(md *sp.Metadata) string {

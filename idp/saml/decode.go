@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -14,7 +15,7 @@ import (
 	"gatehouse/sp"
 )
 
-// Message is a decoded message: one of the three contents is set. Until Verify has seen it, it is only good for finding the app
+// Message is a decoded message: one of the contents is set. Until Verify has seen it, it is only good for finding the app
 // by its Issuer.
 type Message struct {
 	Binding       string // sp.BindingRedirect, sp.BindingPOST or sp.BindingSOAP
@@ -22,6 +23,7 @@ type Message struct {
 	Request       *AuthnRequest
 	Logout        *LogoutRequest
 	LoggedOut     *LogoutResponse
+	Resolve       *ArtifactResolve
 	RelayState    string
 	HasRelayState bool // an empty RelayState is not an absent one
 	Signed        bool // set by Verify: a signature of the app covers the request
@@ -125,10 +127,8 @@ func (m *Message) read(parameter string) (*Message, *Problem) {
 
 // readContent reads the message itself from a gated tree.
 func (m *Message) readContent(t *tree) *Problem {
-	m.Request, m.Logout, m.LoggedOut = nil, nil, nil
 	name := t.nodes[0].name
-	known := name == "AuthnRequest" || name == "LogoutRequest" || name == "LogoutResponse"
-	if t.nodes[0].space != nsProtocol || !known {
+	if t.nodes[0].space != nsProtocol || !slices.Contains(messageNames[:], name) {
 		return wrongMessage(name)
 	}
 	head, problem := readHead(t)
@@ -142,12 +142,18 @@ func (m *Message) readContent(t *tree) *Problem {
 	case "LogoutRequest":
 		m.Logout = readLogoutRequest(t, head)
 		m.Head = &m.Logout.Head
+	case "ArtifactResolve":
+		m.Resolve = readArtifactResolve(t, head)
+		m.Head = &m.Resolve.Head
 	default:
 		m.LoggedOut = readLogoutResponse(t, head)
 		m.Head = &m.LoggedOut.Head
 	}
 	return nil
 }
+
+// messageNames are the messages that are taken at all; each endpoint takes some of them.
+var messageNames = [...]string{"AuthnRequest", "LogoutRequest", "LogoutResponse", "ArtifactResolve"}
 
 // readQuery takes the query apart without decoding values. A parameter that occurs twice is refused: whoever reads the
 // first and whoever verifies the second would not mean the same message.

@@ -15,6 +15,7 @@ type Description struct {
 	SSO         string        // URL of the endpoint for both bindings
 	SLO         string        // URL of single logout for both bindings of browsers
 	SOAP        string        // URL of single logout from server to server
+	Artifact    string        // URL of artifact resolution
 	WantSigned  bool          // WantAuthnRequestsSigned
 	Lifetime    time.Duration // of the document: saml.metadata_lifetime
 	Name        string        // of the organisation
@@ -66,6 +67,8 @@ func (d *Description) appendBody(doc []byte) []byte {
 		doc = append(doc, `</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>`...)
 	}
 	doc = d.appendDecryption(doc)
+	doc = appendAttr(append(doc, `<md:ArtifactResolutionService`...), "Binding", sp.BindingSOAP)
+	doc = append(appendAttr(doc, "Location", d.Artifact), ` index="0" isDefault="true"></md:ArtifactResolutionService>`...)
 	for _, service := range []struct{ binding, location string }{{sp.BindingRedirect, d.SLO}, {sp.BindingPOST, d.SLO}, {sp.BindingSOAP, d.SOAP}} {
 		doc = appendAttr(append(doc, `<md:SingleLogoutService`...), "Binding", service.binding)
 		doc = append(appendAttr(doc, "Location", service.location), `></md:SingleLogoutService>`...)

@@ -61,6 +61,9 @@ func (h *Handlers) leaving(w http.ResponseWriter, r *http.Request, m *Message, p
 	if m.LoggedOut != nil {
 		return h.loggedOut(w, r, app, m)
 	}
+	if m.Logout == nil {
+		return h.haltLogout(r, app.ID, wrongMessage("ArtifactResolve"))
+	}
 	wish, problem, err := h.wish(r.Context(), app, m, h.BaseURL+sloPath)
 	if err != nil {
 		return err
@@ -75,12 +78,12 @@ func (h *Handlers) leaving(w http.ResponseWriter, r *http.Request, m *Message, p
 	return err
 }
 
-// authentic finds the app that a logout message is from, and demands its signature.
+// authentic finds the app that a message other than an AuthnRequest is from, and demands its signature.
 func (h *Handlers) authentic(ctx context.Context, m *Message, problem *Problem) (*sp.App, *Problem, error) {
 	if problem != nil {
 		return nil, problem, nil
 	}
-	if m.Logout == nil && m.LoggedOut == nil {
+	if m.Request != nil {
 		return nil, wrongMessage("AuthnRequest"), nil
 	}
 	app, err := h.appOf(ctx, m.Head.Issuer)
@@ -290,22 +293,34 @@ func (l *LogoutResponse) confirms() bool {
 	return l.Status == StatusSuccess && l.SubStatus != StatusPartialLogout
 }
 
-// soap takes messages from server to server: POST /saml/soap.
-func (h *Handlers) soap(w http.ResponseWriter, r *http.Request) error {
+// readSOAP reads a signed message that came from server to server. Without a message the answer is written already.
+func (h *Handlers) readSOAP(w http.ResponseWriter, r *http.Request) (*Message, *sp.App, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return web.Public500(err)
+		return nil, nil, web.Public500(err)
 	}
 	m, fault, problem := decodeSOAP(string(body), inRequest)
 	if fault != nil {
-		return writeFault(w, fault)
+		return nil, nil, writeFault(w, fault)
 	}
 	app, problem, err := h.authentic(r.Context(), m, problem)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if problem != nil {
-		return h.haltLogout(r, idOf(app), problem)
+		return nil, nil, h.haltLogout(r, idOf(app), problem)
+	}
+	return m, app, nil
+}
+
+// soap takes logout from server to server: POST /saml/soap.
+func (h *Handlers) soap(w http.ResponseWriter, r *http.Request) error {
+	m, app, err := h.readSOAP(w, r)
+	if err != nil || m == nil {
+		return err
+	}
+	if m.Logout == nil {
+		return h.haltLogout(r, app.ID, wrongMessage("ArtifactResolve"))
 	}
 	return h.logoutSOAP(w, r, app, m)
 }

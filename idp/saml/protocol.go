@@ -209,7 +209,7 @@ func statusOf(reason flow.Reason) (status, sub string) {
 // stillRegistered: a request may have waited while the app's metadata was replaced.
 func stillRegistered(app *sp.App, asked *Accepted) *Problem {
 	if app != nil && app.Definition.SAML != nil {
-		if _, ok := app.Definition.SAML.Metadata.ACSByURL(asked.ACS, sp.BindingPOST); ok {
+		if _, ok := app.Definition.SAML.Metadata.ACSByURL(asked.ACS, asked.binding()); ok {
 			return nil
 		}
 	}
@@ -231,21 +231,30 @@ func describe(pass *flow.Pass, asked *Accepted, signing *Signing, to *Recipient,
 	}
 }
 
-// answer posts a message to the app's address through the browser, once it is committed with the key that signed it.
+// answer posts a message to the app's address through the browser, or an artifact that the app exchanges for it, once it is
+// committed with the key that signed it.
 func (h *Handlers) answer(pass *flow.Pass, asked *Accepted, xml []byte, revision store.Revision) flow.Answer {
-	page := templates.AutoPostPage{
-		Action: asked.ACS, App: pass.App.Definition.Name,
-		Fields: []templates.Field{{Name: "SAMLResponse", Value: base64.StdEncoding.EncodeToString(xml)}},
+	field := templates.Field{Name: inResponse, Value: base64.StdEncoding.EncodeToString(xml)}
+	var kept *Artifact
+	if asked.Artifact {
+		kept, field = h.newArtifact(pass, xml)
 	}
+	page := templates.AutoPostPage{Action: asked.ACS, App: pass.App.Definition.Name, Fields: []templates.Field{field}}
 	if asked.HasRelayState {
 		page.Fields = append(page.Fields, templates.Field{Name: "RelayState", Value: asked.RelayState})
 	}
 	return flow.Answer{
 		Commit: func(tx store.Tx) error {
-			if is, err := h.Keys.Revision(tx); err != nil || is == revision {
+			is, err := h.Keys.Revision(tx)
+			switch {
+			case err != nil:
 				return err
+			case is != revision:
+				return flow.ErrChanged
+			case kept != nil:
+				return Artifacts.Put(tx, kept)
 			}
-			return flow.ErrChanged
+			return nil
 		},
 		Write: func(w http.ResponseWriter, r *http.Request) error { return writeAutoPost(w, r, &page) },
 	}

@@ -193,7 +193,7 @@ func (h *Handlers) describeUs(ctx context.Context, settings *directory.Settings,
 		name = "Gatehouse"
 	}
 	return Metadata(&Description{
-		EntityID: h.entityID(settings), SSO: h.BaseURL + ssoPath, SLO: h.BaseURL + sloPath, SOAP: h.BaseURL + soapPath, WantSigned: settings.WantSignedRequests, Lifetime: settings.MetadataLifetime(),
+		EntityID: h.entityID(settings), SSO: h.BaseURL + ssoPath, SLO: h.BaseURL + sloPath, SOAP: h.BaseURL + soapPath, Artifact: h.BaseURL + artifactPath, WantSigned: settings.WantSignedRequests, Lifetime: settings.MetadataLifetime(),
 		Name: name, URL: h.BaseURL + "/", Contact: settings.SupportContact, Credentials: credentials, Sign: &signing, Now: h.Now(),
 	})
 }
