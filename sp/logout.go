@@ -29,7 +29,7 @@ func (a *App) LogoutWay() LogoutWay {
 
 // LogoutEndpoint is the app's single logout service for the first of the bindings that it has; none where saml.slo is off.
 func (s *SAML) LogoutEndpoint(bindings ...string) (Endpoint, bool) {
-	if s.Settings.SLO == "off" {
+	if !s.SLOEnabled() {
 		return Endpoint{}, false
 	}
 	for _, binding := range bindings {
