@@ -76,6 +76,7 @@ type Metadata struct {
 	WantAssertionsSigned bool               `json:"want_assertions_signed,omitempty"`
 	DigestMethods        []string           `json:"digest_methods,omitempty"`
 	SigningMethods       []string           `json:"signing_methods,omitempty"`
+	EntityAttributes     []EntityAttribute  `json:"entity_attributes,omitempty"`
 	DisplayName          string             `json:"display_name,omitempty"`
 	Description          string             `json:"description,omitempty"`
 	InformationURL       string             `json:"information_url,omitempty"`
@@ -148,6 +149,7 @@ type SAMLSettings struct {
 	NameIDFormat          string        `json:"nameid_format,omitempty"`
 	NameIDSource          string        `json:"nameid_source,omitempty"`
 	Attributes            []Attribute   `json:"attributes,omitzero"` // nil: the default release; empty: nothing
+	Release               string        `json:"release,omitempty"`
 	SLO                   string        `json:"slo,omitempty"`
 	ECP                   string        `json:"ecp,omitempty"`
 	AllowIDPInitiated     *bool         `json:"allow_idp_initiated,omitempty"` // nil: true

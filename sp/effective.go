@@ -135,10 +135,20 @@ func longNameIDFormat(short string) string {
 
 func shortNameIDFormat(format string) string { return format[strings.LastIndexByte(format, ':')+1:] }
 
-// Attributes lists what to release: as set here (empty: nothing), else the default release. Format is always filled.
+// Attributes lists what to release: as set here (empty: nothing), else the default release and what the metadata's tags add; the
+// bundle saml2int leaves it at the tags, as federations expect. Format is always filled.
 func (s *SAML) Attributes() []Attribute {
-	if s.Settings.Attributes == nil {
-		return defaultAttributes()
+	switch {
+	case s.Settings.Attributes == nil && s.Settings.Defaults == DefaultsSAML2Int:
+		return s.tagged()
+	case s.Settings.Attributes == nil:
+		list := defaultAttributes()
+		for _, one := range s.tagged() {
+			if !slices.Contains(list, one) {
+				list = append(list, one)
+			}
+		}
+		return list
 	}
 	list := slices.Clone(s.Settings.Attributes)
 	for i := range list {
@@ -147,10 +157,14 @@ func (s *SAML) Attributes() []Attribute {
 	return list
 }
 
-// Released lists all that a SAML app may be told, within the policy's upper bound: saml.attributes, then the custom attributes,
-// in the basic format where their name allows it.
+// Released lists all that a SAML app may be told, within the policy's upper bound: saml.attributes as far as saml.release goes, then
+// the custom attributes, in the basic format where their name allows it.
 func (a *App) Released() []Attribute {
-	list := a.Definition.SAML.Attributes()
+	settings := a.Definition.SAML
+	list := settings.Attributes()
+	if release := settings.Release(); release != ReleaseAll {
+		list = slices.DeleteFunc(list, func(one Attribute) bool { return !settings.asks(&one, release == ReleaseRequired) })
+	}
 	for _, custom := range a.Definition.CustomAttributes {
 		format := FormatBasic
 		if !xmlName(custom.Name) {

@@ -93,6 +93,8 @@ func samlSettings() []Setting {
 			or(func(a *App) string { return shortNameIDFormat(a.Definition.SAML.NameIDFormat()) }),
 		nameIDSource(),
 		attributes(),
+		choice("saml.release", "Release", "All of these, or only those that the metadata requests, or requires.",
+			[]string{ReleaseAll, ReleaseRequested, ReleaseRequired}, func(a *App) *string { return &local(a).Release }),
 	}
 }
 

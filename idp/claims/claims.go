@@ -17,6 +17,8 @@ type Person struct {
 	ID, Name, DisplayName, Email, GivenName, Surname string
 	Attributes                                       map[string][]string
 	Held                                             func() (Held, error)
+	// Made gives the values of sources that are made for whoever asks, such as a name that only one app knows; nil: there are none.
+	Made func(source string) (values []string, known bool)
 }
 
 // Held are the names, not the ids, of what a person holds.
@@ -113,6 +115,11 @@ func named(name string, person *Person) ([]string, error) {
 			return one(held.Profile), nil
 		}
 		return held.PermissionSets, nil
+	}
+	if person.Made != nil {
+		if values, known := person.Made(name); known {
+			return values, nil
+		}
 	}
 	return person.Attributes[name], nil
 }

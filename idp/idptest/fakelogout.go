@@ -49,7 +49,7 @@ func leaveOf(r *Response) Leave {
 	if err != nil {
 		panic(err)
 	}
-	return Leave{ID: newRequestID(), Name: text, Indexes: []string{r.Attr("./Assertion/AuthnStatement", "SessionIndex")}}
+	return Leave{ID: "_" + rand.Text(), Name: text, Indexes: []string{r.Attr("./Assertion/AuthnStatement", "SessionIndex")}}
 }
 
 // instant is now as a message writes it, by the clock that the test turns.
@@ -71,7 +71,7 @@ func (sp *SP) Logout(endpoint string, l Leave) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `<samlp:LogoutRequest xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" Version="2.0" ID="%s" IssueInstant="%s" Destination="%s"`,
-		or(l.ID, newRequestID()), or(l.Instant, sp.instant()), or(l.Destination, endpoint))
+		or(l.ID, "_"+rand.Text()), or(l.Instant, sp.instant()), or(l.Destination, endpoint))
 	if l.NotOnOrAfter != "" {
 		fmt.Fprintf(&b, ` NotOnOrAfter="%s"`, l.NotOnOrAfter)
 	}

@@ -58,5 +58,7 @@ var sourceWords = map[string]string{
 	"email": "Your e-mail address", "mail": "Your e-mail address",
 	"display_name": "Your name", "displayName": "Your name", "cn": "Your name",
 	"given_name": "Your given name", "givenName": "Your given name", "surname": "Your surname", "sn": "Your surname",
+	sp.SourceSubjectID: "An identifier for your account that other apps get too", sp.SourcePairwiseID: "An identifier for your account",
+	sp.SourcePrincipalName: "Your user name", sp.SourceScopedAffiliation: "What you are in your organisation", sp.SourceHomeOrganisation: "Your organisation",
 	"groups": "The groups you are in", "profile": "Your profile", "permission_sets": "Your permission sets",
 }

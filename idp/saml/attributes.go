@@ -7,7 +7,8 @@ import (
 	"gatehouse/sp"
 )
 
-// ReleaseTo evaluates what an app gets to know of a person: all that it is released within the admin's upper bound and, where the request chose an attribute set, within that set.
+// ReleaseTo evaluates what an app gets to know of a person: all that it is released within the admin's upper bound and, where the
+// request chose an attribute set, within that set.
 // Attributes of the same name and format are merged; one without values is left out.
 func ReleaseTo(app *sp.App, person *claims.Person, service *int, evaluator *claims.Evaluator) ([]AttributeValues, *Problem) {
 	settings := app.Definition.SAML
@@ -43,16 +44,12 @@ func requestedBy(service *int, md *sp.Metadata) []sp.RequestedAttribute {
 
 func findRequested(requested []sp.RequestedAttribute, a *sp.Attribute) *sp.RequestedAttribute {
 	for i := range requested {
-		r := &requested[i]
-		if r.Name == a.Name && (r.NameFormat == "" || r.NameFormat == a.Format || r.NameFormat == formatAnyName) {
-			return r
+		if requested[i].Asks(a) {
+			return &requested[i]
 		}
 	}
 	return nil
 }
-
-// formatAnyName is the name format of a request that leaves the format open (core 8.2.1).
-const formatAnyName = "urn:oasis:names:tc:SAML:2.0:attrname-format:unspecified"
 
 // onlyValues keeps the values that the service asks for, if it names any.
 func onlyValues(values, wanted []string) []string {

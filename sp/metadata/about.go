@@ -147,3 +147,25 @@ func (r *reader) contact(entity, role *node) error {
 	}
 	return nil
 }
+
+// Bounds of entity attributes: what is beyond them is left out, because they only ever add.
+const (
+	maxTags      = 50
+	maxTagValues = 50
+)
+
+// tags reads the entity attributes (sstc-metadata-attr-v1.0). Signed assertions in them are not looked at.
+func (r *reader) tags(entity *node) {
+	for _, n := range entity.one(nsMetadata, "Extensions").one(nsMDAttr, "EntityAttributes").all(nsSAML, "Attribute") {
+		tag := sp.EntityAttribute{Name: n.attr("Name")}
+		for _, v := range n.all(nsSAML, "AttributeValue") {
+			value := strings.TrimSpace(v.text.String())
+			if value != "" && len(value) <= maxURI && len(v.children) == 0 && len(tag.Values) < maxTagValues {
+				tag.Values = append(tag.Values, value)
+			}
+		}
+		if tag.Name != "" && len(tag.Name) <= maxURI && len(tag.Values) > 0 && len(r.out.EntityAttributes) < maxTags {
+			r.out.EntityAttributes = append(r.out.EntityAttributes, tag)
+		}
+	}
+}

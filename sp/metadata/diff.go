@@ -29,6 +29,7 @@ func Diff(before, after sp.Metadata) []Change {
 	d.list("nameid_format", before.NameIDFormats, after.NameIDFormats)
 	d.value("nameid_format_order", order(before, after), order(after, before))
 	d.list("attribute", requested(before), requested(after))
+	d.list("entity_attribute", tagTexts(before.EntityAttributes), tagTexts(after.EntityAttributes))
 	d.value("authn_requests_signed", strconv.FormatBool(before.AuthnRequestsSigned), strconv.FormatBool(after.AuthnRequestsSigned))
 	d.value("want_assertions_signed", strconv.FormatBool(before.WantAssertionsSigned), strconv.FormatBool(after.WantAssertionsSigned))
 	d.list("digest_method", before.DigestMethods, after.DigestMethods)
@@ -122,4 +123,14 @@ func instantText(t time.Time) string {
 		return ""
 	}
 	return t.UTC().Format(time.RFC3339)
+}
+
+func tagTexts(tags []sp.EntityAttribute) []string {
+	var list []string
+	for _, tag := range tags {
+		for _, value := range tag.Values {
+			list = append(list, tag.Name+" = "+value)
+		}
+	}
+	return list
 }

@@ -33,6 +33,7 @@ func TestDiffSeesEveryField(t *testing.T) {
 	shib, library := parse(t, "shibboleth.xml").Metadata, parse(t, "requested-attributes.xml").Metadata
 	full := shib
 	full.AttributeServices, full.NameIDFormats = library.AttributeServices, []string{sp.NameIDPersistent}
+	full.EntityAttributes = []sp.EntityAttribute{{Name: "urn:x", Values: []string{"a"}}}
 	full.ValidUntil, full.AuthnRequestsSigned, full.WantAssertionsSigned = now, true, true
 	full.DisplayName, full.Description, full.InformationURL = "a", "b", "c"
 	full.LogoURL, full.Contact, full.SourceURL = "d", "e", "f"

@@ -16,6 +16,7 @@ const (
 	nsDSig11   = "http://www.w3.org/2009/xmldsig11#"
 	nsXMLEnc11 = "http://www.w3.org/2009/xmlenc11#"
 	nsAlgSup   = "urn:oasis:names:tc:SAML:metadata:algsupport"
+	nsMDAttr   = "urn:oasis:names:tc:SAML:metadata:attribute"
 	nsMDUI     = "urn:oasis:names:tc:SAML:metadata:ui"
 )
 

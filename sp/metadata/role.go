@@ -61,6 +61,7 @@ func (r *reader) read(root, entity, role *node) error {
 		}
 	}
 	r.algorithms(entity, role)
+	r.tags(entity)
 	return nil
 }
 

@@ -19,7 +19,8 @@ import (
 func Write(m *sp.Metadata) ([]byte, error) {
 	w := &writer{}
 	w.open("EntityDescriptor", "xmlns", nsMetadata, "xmlns:ds", nsDSig, "xmlns:ds11", nsDSig11, "xmlns:xenc11", nsXMLEnc11,
-		"xmlns:alg", nsAlgSup, "xmlns:mdui", nsMDUI, "xmlns:saml", nsSAML, "entityID", m.EntityID, "validUntil", instant(m.ValidUntil))
+		"xmlns:alg", nsAlgSup, "xmlns:mdui", nsMDUI, "xmlns:mdattr", nsMDAttr, "xmlns:saml", nsSAML, "entityID", m.EntityID, "validUntil", instant(m.ValidUntil))
+	w.tags(m.EntityAttributes)
 	w.open("SPSSODescriptor", "protocolSupportEnumeration", nsProtocol, "AuthnRequestsSigned", flag(&m.AuthnRequestsSigned), "WantAssertionsSigned", flag(&m.WantAssertionsSigned))
 	w.extensions(m)
 	for i := range m.Keys {
@@ -190,4 +191,21 @@ func (w *writer) keyValue(k *sp.Key) error {
 // curves are the names of elliptic curves in XML Signature (RFC 9231, 2.3.6).
 var curves = map[string]string{
 	"P-256": "urn:oid:1.2.840.10045.3.1.7", "P-384": "urn:oid:1.3.132.0.34", "P-521": "urn:oid:1.3.132.0.35",
+}
+
+func (w *writer) tags(tags []sp.EntityAttribute) {
+	if len(tags) == 0 {
+		return
+	}
+	w.open("Extensions")
+	w.open("mdattr:EntityAttributes")
+	for _, tag := range tags {
+		w.open("saml:Attribute", "Name", tag.Name, "NameFormat", sp.FormatURI)
+		for _, value := range tag.Values {
+			w.text("saml:AttributeValue", value)
+		}
+		w.close("saml:Attribute")
+	}
+	w.close("mdattr:EntityAttributes")
+	w.close("Extensions")
 }
