@@ -23,7 +23,7 @@ func (a *Admin) keys(w http.ResponseWriter, r *http.Request) error {
 			ID: key.ID, State: key.State, Algorithm: key.Algorithm, Fingerprint: key.Fingerprint, NotBefore: key.Created,
 			NotAfter: key.NotAfter, Created: key.Created,
 		}
-		if key.State != "retired" && key.NotAfter.Before(a.Actions.Now().Add(3*soon)) {
+		if key.State != "retired" && key.NotAfter.Before(a.Actions.Now()) {
 			row.Warning = "Its certificate ends soon: stage the next key, give apps time to learn it, then activate it."
 		}
 		page.Keys = append(page.Keys, row)

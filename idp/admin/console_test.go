@@ -47,7 +47,7 @@ func TestEveryPageRenders(t *testing.T) {
 	ada := w.person("ada", RoleOwner)
 	id := w.app("benefits")
 	w.signIn(ada.ID, id)
-	_, err := w.StageKey(t.Context(), socket)
+	_, err := w.StageKey(t.Context(), socket, api.NewKey{})
 	must(t, err)
 	_, err = w.SetApp(t.Context(), socket, id, map[string]string{"description": "<script>alert(1)</script>"})
 	must(t, err)
