@@ -363,3 +363,44 @@ func fingerprintOf(der []byte) string {
 	sum := sha256.Sum256(der)
 	return hex.EncodeToString(sum[:])
 }
+
+// TestMellonKeyRollover is MDP-11 with a service provider that nobody here wrote: mod_auth_mellon with the metadata of the
+// staged key lets people in before, between and after.
+func TestMellonKeyRollover(t *testing.T) {
+	t.Parallel()
+	w := newPeerWorld(t)
+	list, err := w.API.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := w.API.StageKey(t.Context(), api.NewKey{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer := StartMellon(t, MellonOptions{IDPMetadata: []byte(w.NewClient(t).Get("/saml/metadata").Body), NameIDFormat: persistentFormat})
+	w.AddApp(t, peer.Metadata, map[string]string{"name": "mellon", "saml.allowed_relay_states": peer.SecretURL})
+	w.AddApp(t, NewSP(t, "other").Metadata(), map[string]string{"name": "other"})
+	enters := func(when string) {
+		t.Helper()
+		person := MellonPerson([]byte(w.person(t, &wire{}, peer.SecretURL)))
+		if person["urn:oid:0.9.2342.19200300.100.1.1"] != "ana" {
+			t.Errorf("%s nobody gets in: %v\n%s", when, person, peer.Log())
+		}
+	}
+	for _, step := range []struct {
+		when string
+		do   func() (api.Key, error)
+	}{
+		{"once the key is staged", func() (api.Key, error) { return w.API.Key(t.Context(), key.ID) }},
+		{"once it is active for this app", func() (api.Key, error) {
+			return w.API.ActivateKey(t.Context(), key.ID, api.Activation{Apps: []string{"mellon"}})
+		}},
+		{"once it is active for all", func() (api.Key, error) { return w.API.ActivateKey(t.Context(), key.ID, api.Activation{}) }},
+		{"once the old key is retired", func() (api.Key, error) { return w.API.RetireKey(t.Context(), list.Items[0].ID) }},
+	} {
+		if _, err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.when, err)
+		}
+		enters(step.when)
+	}
+}
