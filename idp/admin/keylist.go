@@ -137,7 +137,7 @@ func count(key *api.Key, app *sp.App, b *beside) {
 	}
 }
 
-// KeyApps lists the apps in use beside a key, by id: who has fetched it, for whom it signs.
+// KeyApps lists the apps in use beside a key, by name: who has fetched it, for whom it signs.
 func (a *Actions) KeyApps(ctx context.Context, id, after string, limit int) (api.List[api.KeyApp], error) {
 	var list api.List[api.KeyApp]
 	limit = pageSize(limit)
@@ -147,7 +147,7 @@ func (a *Actions) KeyApps(ctx context.Context, id, after string, limit int) (api
 			return err
 		}
 		last := ""
-		return a.eachApp(tx, store.Page{After: after}, func(cursor string, app *sp.App, b *beside) error {
+		return a.eachApp(tx, store.Page{Index: "name", After: after}, func(cursor string, app *sp.App, b *beside) error {
 			if len(list.Items) == limit {
 				list.Next = last
 				return store.ErrStop
