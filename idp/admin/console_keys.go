@@ -191,6 +191,9 @@ func (a *Admin) keyDone(w http.ResponseWriter, r *http.Request, err error, next 
 		return err
 	}
 	if errs != nil {
+		if field := errs[0].Field; field != "apps" && field != "confirm" { // the form has no other
+			errs[0].Field = ""
+		}
 		return a.keyShow(w, r, errs)
 	}
 	web.SeeOther(w, next)

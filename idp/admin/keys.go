@@ -161,6 +161,7 @@ func stillSet(id string, apps []sp.App) error {
 	for i := range apps[:min(len(apps), maxNamed)] {
 		list = append(list, apps[i].Definition.Name)
 	}
+	slices.Sort(list)
 	if len(apps) > maxNamed {
 		list = append(list, "more")
 	}
