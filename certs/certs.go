@@ -77,6 +77,17 @@ func newSigner(algorithm Algorithm) (crypto.Signer, error) {
 	return nil, fmt.Errorf("there is no key algorithm %q: use %s or %s", algorithm, RSA, ECDSA)
 }
 
+// ParseAlgorithm reads the name of an algorithm as people write it: rsa or ecdsa; nothing means RSA.
+func ParseAlgorithm(name string) (Algorithm, error) {
+	switch name {
+	case "", "rsa", string(RSA):
+		return RSA, nil
+	case "ecdsa", string(ECDSA):
+		return ECDSA, nil
+	}
+	return "", fmt.Errorf("there is no key algorithm %.40q: choose rsa or ecdsa", name)
+}
+
 func newID() string { return "key_" + strings.ToLower(rand.Text()) }
 
 // parseSigner reads an unsealed PKCS #8 key.

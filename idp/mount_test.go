@@ -41,7 +41,7 @@ func newServer(t *testing.T) *Server {
 var open = []string{
 	"GET /flow/{id}", "GET /login", "POST /login", "GET /consent", "POST /consent", "GET /logout", "POST /logout", "GET /launch/{app}", "POST /launch/{app}",
 	"GET /logout/{logout}", "GET /logout/{logout}/next", "GET /saml/slo", "POST /saml/slo", "POST /saml/soap", "POST /saml/artifact",
-	"GET /saml/sso", "POST /saml/sso", "GET /saml/metadata", "GET /saml/metadata/{app}", "GET /saml/certificate.pem",
+	"GET /saml/sso", "POST /saml/sso", "GET /saml/metadata", "GET /saml/metadata/{app}", "GET /saml/certificate.pem", "GET /saml/error",
 	"GET /assets/{file}", "GET /logo/{hash}",
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"gatehouse/certs"
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
@@ -43,6 +44,7 @@ func (s *Server) Run(ctx context.Context) error {
 	jobs.Go(func() { s.every(ctx, time.Minute, s.sweep) })
 	jobs.Go(func() { s.every(ctx, rollUpEvery, s.rollUp) })
 	jobs.Go(func() { s.every(ctx, time.Second, s.outbox.SendDue) })
+	jobs.Go(func() { s.every(ctx, time.Hour, s.daily(s.admin.Actions.AnnounceExpiring)) })
 	var err error
 	select {
 	case <-ctx.Done():
@@ -147,6 +149,22 @@ func (s *Server) every(ctx context.Context, interval time.Duration, job func(con
 	}
 }
 
+// daily lets a job that is called more often go on once a day, or until it has succeeded.
+func (s *Server) daily(job func(context.Context) error) func(context.Context) error {
+	var done time.Time
+	return func(ctx context.Context) error {
+		now := s.config.Now()
+		if now.Sub(done) < 24*time.Hour {
+			return nil
+		}
+		err := job(ctx)
+		if err == nil {
+			done = now
+		}
+		return err
+	}
+}
+
 // sweepBatch bounds one sweeping transaction, so that sign-ins do not wait behind it.
 const sweepBatch = 500
 
@@ -159,7 +177,7 @@ func (s *Server) sweep(ctx context.Context) error {
 		return err
 	}
 	sweeps := []func(store.Tx, time.Time, int) (int, error){
-		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep, flow.Logouts.Sweep, saml.Artifacts.Sweep, audit.UsageDays.Sweep, audit.PersonUses.Sweep, grants.Requests.Sweep, sp.Attempts.Sweep,
+		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep, flow.Logouts.Sweep, saml.Artifacts.Sweep, audit.UsageDays.Sweep, audit.PersonUses.Sweep, grants.Requests.Sweep, sp.Attempts.Sweep, certs.Notices.Sweep,
 	}
 	for _, sweep := range sweeps {
 		for n := sweepBatch; n == sweepBatch; {

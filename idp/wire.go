@@ -45,7 +45,7 @@ type Server struct {
 func tables() []store.Check {
 	return []store.Check{
 		sp.Apps, session.Table, flow.Requests, flow.AnsweredOnce, flow.Logouts, outbound.Rows, directory.Users, directory.Profiles, directory.PermissionSets,
-		directory.Groups, directory.Credentials, directory.Activities, directory.SettingsTable, directory.Logos, sp.Attempts, grants.Consents, grants.Accesses, grants.Requests, grants.AllGone, saml.Links, saml.Artifacts, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets,
+		directory.Groups, directory.Credentials, directory.Activities, directory.SettingsTable, directory.Logos, sp.Attempts, grants.Consents, grants.Accesses, grants.Requests, grants.AllGone, saml.Links, saml.Artifacts, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets, certs.Notices, sp.Fetches,
 		audit.AppUses, audit.UsageDays, audit.PersonUses, audit.Counted,
 	}
 }

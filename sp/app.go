@@ -205,11 +205,12 @@ func appsTable() *store.Table[App] {
 			},
 		},
 		Lists: map[string]func(*App) []string{
-			"state":    func(a *App) []string { return []string{string(a.State)} },
-			"name":     func(a *App) []string { return []string{strings.ToLower(a.Definition.Name)} },
-			"audience": (*App).audience,
-			"approver": (*App).approvers,
-			"askable":  (*App).askable,
+			"state":       func(a *App) []string { return []string{string(a.State)} },
+			"name":        func(a *App) []string { return []string{strings.ToLower(a.Definition.Name)} },
+			"audience":    (*App).audience,
+			"approver":    (*App).approvers,
+			"askable":     (*App).askable,
+			"signing_key": (*App).signingKeys,
 		},
 	}
 }

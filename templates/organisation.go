@@ -1,9 +1,6 @@
 package templates
 
-import (
-	"io"
-	"time"
-)
+import "io"
 
 // AuditPage lists audit entries. Its filter is a GET of `app`, `user`, `actor`, `kind`, `outcome`, `reason`, `address`, `since`,
 // `from`, `until` and `code`.
@@ -58,26 +55,3 @@ type SettingsPage struct {
 
 // Settings writes the settings of the organisation.
 func Settings(w io.Writer, p SettingsPage) error { return render(w, "settings", p) }
-
-// KeysPage lists the signing keys.
-type KeysPage struct {
-	Shell
-	Keys  []KeyRow
-	IdP   []Fact // what apps are told: entity ID, SSO URL, metadata URL
-	Links []Link // downloads
-}
-
-// KeyRow is one signing key. State is "next", "active", "retiring" or "retired".
-type KeyRow struct {
-	ID          string
-	State       string
-	Algorithm   string
-	Fingerprint string // SHA-256, hex
-	NotBefore   time.Time
-	NotAfter    time.Time
-	Created     time.Time
-	Warning     string
-}
-
-// Keys writes the list of signing keys.
-func Keys(w io.Writer, p KeysPage) error { return render(w, "keys", p) }

@@ -57,6 +57,7 @@ var declared = map[string]page{
 	"usage":        {"console", UsagePage{}},
 	"settings":     {"console", SettingsPage{}},
 	"keys":         {"console", KeysPage{}},
+	"key":          {"console", KeyPage{}},
 }
 
 // compiled parses all templates once, at the first page or at Check.

@@ -195,9 +195,17 @@ func organisationSamples() []sample {
 			return Settings(w, SettingsPage{Shell: shell("Settings", SectionSettings), Action: "/admin/settings", Rows: settingRows()})
 		}},
 		{"keys", func(w io.Writer) error {
-			return Keys(w, KeysPage{Shell: dark, IdP: idpFacts(), Links: []Link{{"Certificate", "/saml/certificate.pem"}}, Keys: []KeyRow{
+			return Keys(w, KeysPage{Shell: dark, IdP: idpFacts(), Links: []Link{{"Certificate", "/saml/certificate.pem"}}, StageAction: "/admin/keys", Retired: []KeyRow{{ID: "key_0", State: "retired", Algorithm: "RSA 2048", Created: moment}}, Keys: []KeyRow{
 				{ID: "key_1", State: "active", Algorithm: "RSA 2048", Fingerprint: strings.Repeat("5FE20A71", 8), NotBefore: moment, NotAfter: moment.AddDate(10, 0, 0), Created: moment},
 				{ID: "key_2", State: "next", Algorithm: "RSA 2048", Fingerprint: strings.Repeat("0bd1", 16), NotBefore: moment, NotAfter: moment.AddDate(10, 0, 0), Warning: "Three apps have not fetched the new metadata."}}})
+		}},
+		{"key", func(w io.Writer) error {
+			return Key(w, KeyPage{Shell: shell("Key key_2", SectionKeys), Key: KeyRow{ID: "key_2", State: "next", Algorithm: "RSA 2048", Unknown: 2}, Facts: idpFacts(), ActivateAction: "/a", ForAll: true, Replaces: true, Default: true, RetireAction: "/r",
+				Errors: Errors{{"apps", "Choose at least one app."}, {"confirm", "Type the word retire to confirm."}}, Pager: Pager{FirstHref: "?f", NextHref: "?n"},
+				Apps: []KeyAppRow{{ID: "app_1", Name: "Payroll", Href: "/admin/apps/app_1", Fetched: true, At: moment, Signs: true, Set: true, Checked: true}, {ID: "app_2", Name: longName, Href: "/admin/apps/app_2", SetTo: "key_1", Unfit: true, Blocked: true}, {ID: "app_3", Name: "Wiki", Href: "/admin/apps/app_3"}}})
+		}},
+		{"key_held", func(w io.Writer) error {
+			return Key(w, KeyPage{Shell: shell("Key key_3", SectionKeys), Key: KeyRow{ID: "key_3", State: "retiring", Algorithm: "ECDSA P-256", Warning: "It ends soon."}, Held: []Link{{"Payroll", "/admin/apps/app_1"}, {"Wiki", "/admin/apps/app_3"}}})
 		}},
 		{"keys_empty", func(w io.Writer) error { return Keys(w, KeysPage{Shell: shell("Keys", SectionKeys)}) }},
 	}

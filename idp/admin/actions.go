@@ -25,9 +25,11 @@ type Fetcher interface {
 	Fetch(ctx context.Context, address string) ([]byte, error)
 }
 
-// IDPMetadata makes the identity provider's own metadata; with an app id, the one with that app's keys.
+// IDPMetadata makes the identity provider's own metadata, with an app id the one with that app's keys, and tells which of the
+// published keys signs for an app (empty: none can).
 type IDPMetadata interface {
 	IDPMetadata(ctx context.Context, app string) ([]byte, error)
+	SignerOf(app *sp.SAML, published []*certs.Key) string
 }
 
 // Actions are the operations, one method each: everything is parsed and checked first, then one Update makes the change and
@@ -71,13 +73,18 @@ func (a *Actions) change(ctx context.Context, by By, fn func(tx store.Tx) (audit
 		if err := a.keepsAuthor(tx, by); err != nil {
 			return err
 		}
-		event.Actor, event.Outcome = by.ID, audit.OK
-		if by.Address.IsValid() {
-			event.Address = by.Address.String()
-		}
-		_, err = a.Audit.Append(tx, event)
-		return err
+		return a.note(tx, by, event)
 	}))
+}
+
+// note appends an event of something that was done.
+func (a *Actions) note(tx store.Tx, by By, event audit.Event) error {
+	event.Actor, event.Outcome = by.ID, audit.OK
+	if by.Address.IsValid() {
+		event.Address = by.Address.String()
+	}
+	_, err := a.Audit.Append(tx, event)
+	return err
 }
 
 // view runs fn in one View.

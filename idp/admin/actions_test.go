@@ -346,11 +346,11 @@ func TestSettingsAndKeys(t *testing.T) {
 	if err != nil || list.Items[0].Value != "Acme" {
 		t.Fatalf("%+v, %v", list, err)
 	}
-	key, err := w.StageKey(t.Context(), socket)
+	key, err := w.StageKey(t.Context(), socket, api.NewKey{})
 	if err != nil || key.State != "next" || len(key.Fingerprint) != 64 {
 		t.Fatalf("%+v, %v", key, err)
 	}
-	active, err := w.ActivateKey(t.Context(), socket, key.ID)
+	active, err := w.ActivateKey(t.Context(), socket, key.ID, api.Activation{})
 	if err != nil || active.State != "active" {
 		t.Fatalf("%+v, %v", active, err)
 	}

@@ -98,12 +98,8 @@ func (a *Admin) rows() []row {
 		{Method: "PATCH", Path: "/settings", Permission: SettingsWrite, MaxBody: 1 << 20, Action: with(func(c *call, change api.Change) (any, error) {
 			return do.SetSettings(c.ctx(), c.forced(change), change.Set)
 		})},
-
-		{Method: "GET", Path: "/keys", Permission: KeysRead, Action: func(c *call) (any, error) { return do.Keys(c.ctx()) }},
-		{Method: "POST", Path: "/keys", Permission: KeysWrite, Status: 201, Action: func(c *call) (any, error) { return do.StageKey(c.ctx(), c.by()) }},
-		{Method: "POST", Path: "/keys/{key}/activate", Permission: KeysWrite, Action: func(c *call) (any, error) { return do.ActivateKey(c.ctx(), c.by(), c.path("key")) }},
-		{Method: "POST", Path: "/keys/{key}/retire", Permission: KeysWrite, Action: func(c *call) (any, error) { return do.RetireKey(c.ctx(), c.by(), c.path("key")) }},
 	}
+	rows = append(rows, a.keyRows()...)
 	rows = append(rows, a.requestRows()...)
 	rows = append(rows, profiles.rows(do, "/profiles")...)
 	rows = append(rows, permissionSets.rows(do, "/permission-sets")...)
@@ -188,6 +184,18 @@ func (c *call) time(name string) (time.Time, error) {
 		return at, badValue(name, "%.60q is not a time: write it like 2027-01-31T18:00:00Z.", text)
 	}
 	return at, nil
+}
+
+// perhaps is with where there may be no body at all.
+func perhaps[T any](action func(*call, T) (any, error)) func(*call) (any, error) {
+	read := with(action)
+	return func(c *call) (any, error) {
+		if c.r.ContentLength == 0 {
+			var nothing T
+			return action(c, nothing)
+		}
+		return read(c)
+	}
 }
 
 // with reads the body into a T first: JSON, one value, no unknown fields.

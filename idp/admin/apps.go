@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -134,7 +135,7 @@ func (a *Actions) endApp(ctx context.Context, by By, ref, kind, word string, mov
 		}
 		left, err := flow.Withdraw(tx, flow.Scope{App: app.ID})
 		if err == nil && app.State == sp.Removed {
-			err = flow.Forget(tx, flow.Scope{App: app.ID})
+			err = errors.Join(flow.Forget(tx, flow.Scope{App: app.ID}), sp.Fetches.Delete(tx, app.ID))
 		}
 		return map[string]string{"sessions": strconv.Itoa(len(left))}, err
 	})

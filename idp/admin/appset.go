@@ -63,7 +63,11 @@ func (a *Actions) checkApp(tx store.Tx, app *sp.App, values map[string]string) e
 		return nil
 	}
 	if _, set := values["saml.signing_key"]; set && saml.Settings.SigningKey != "" {
-		if _, _, err := a.Keyring.ByID(tx, saml.Settings.SigningKey); err != nil {
+		key, _, err := a.Keyring.ByID(tx, saml.Settings.SigningKey)
+		if err == nil {
+			err = a.keyFits(tx, app, key)
+		}
+		if err != nil {
 			return fieldOf("saml.signing_key", err)
 		}
 	}

@@ -2,8 +2,6 @@ package admin
 
 import (
 	"crypto/x509"
-	"fmt"
-	"time"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/flow"
@@ -34,7 +32,9 @@ func (a *Actions) show(tx store.Tx, app *sp.App) (api.App, error) {
 		shown.SAML = wireSAML(&saml.Metadata)
 	}
 	shown.Warnings = append(appWarnings(app), a.endingCertificates(app)...)
-	return shown, nil
+	unsigned, err := a.cannotSign(tx, app)
+	shown.Warnings = append(shown.Warnings, unsigned...)
+	return shown, err
 }
 
 func wireSAML(m *sp.Metadata) *api.SAML {
@@ -79,24 +79,6 @@ func appWarnings(app *sp.App) []api.Warning {
 	if app.Definition.SAML != nil {
 		for _, text := range app.Definition.SAML.Cautions() {
 			list = append(list, api.Warning{Code: "setting", Severity: string(metadata.Caution), Text: text})
-		}
-	}
-	return list
-}
-
-// soon is how early the end of an app's certificate is announced.
-const soon = 30 * 24 * time.Hour
-
-func (a *Actions) endingCertificates(app *sp.App) []api.Warning {
-	if app.Definition.SAML == nil {
-		return nil
-	}
-	var list []api.Warning
-	for i := range app.Definition.SAML.Metadata.Keys {
-		c := wireCertificate(&app.Definition.SAML.Metadata.Keys[i])
-		if !c.NotAfter.IsZero() && c.NotAfter.Before(a.Now().Add(soon)) {
-			list = append(list, api.Warning{Code: "certificate_ends", Severity: string(metadata.Caution),
-				Text: fmt.Sprintf("The app's certificate %.80q ends on %s: ask for newer metadata.", c.Subject, c.NotAfter.UTC().Format("2 January 2006"))})
 		}
 	}
 	return list

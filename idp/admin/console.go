@@ -64,9 +64,9 @@ func (a *Admin) consoleRoutes() []web.Route {
 		get("/audit/{code}", AuditRead, a.trace),
 		get("/settings", SettingsRead, a.settings),
 		post("/settings", SettingsWrite, a.settingsSave),
-		get("/keys", KeysRead, a.keys),
 	}
 	routes = append(routes, a.requestPages()...)
+	routes = append(routes, a.keyPages()...)
 	for _, list := range a.namedLists() {
 		routes = append(routes,
 			get(list.path, UsersRead, list.page),
@@ -96,6 +96,9 @@ var done = map[string]string{
 	"password":  "The password is set. All sessions have ended.",
 	"ended":     "Signed out.",
 	"revoked":   "Revoked.",
+	"staged":    "Staged. It is in the metadata from now on and signs nothing yet.",
+	"activated": "Activated. It signs from now on.",
+	"retired":   "Retired. Its private part is destroyed.",
 	"granted":   "Approved. The person can open the app now.",
 	"denied":    "Denied. The person sees the answer.",
 }

@@ -43,6 +43,7 @@ func (a *Admin) appPage(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		page.IdP, page.IdPLinks = a.idpFacts(entityID, "/saml/metadata/"+app.ID)
+		page.IdPLinks[1].Href += "?app=" + app.ID // its own signing key's
 		page.Launch, page.Export = a.launchOf(&app), page.App.Base+"/export"
 	}
 	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.App(b, page) })

@@ -54,6 +54,7 @@ var kinds = []struct{ kind, text string }{
 	{"key.stage", "Signing key made"},
 	{"key.activate", "Signing key activated"},
 	{"key.retire", "Signing key retired"},
+	{"certificate.expiring", "Certificate ends soon"},
 }
 
 // pathSafe keeps of a typed code what codes are made of.

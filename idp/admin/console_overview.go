@@ -18,7 +18,8 @@ import (
 type Summary struct {
 	Apps, Blocked, Pending, People, Sessions int
 	Nobody                                   []api.Ref // active apps that nobody may use
-	Ending                                   []api.Ref // apps whose certificate ends soon
+	Ending                                   []ending  // certificates of apps, one per app, that end within 90 days
+	EndingKeys                               []ending  // likewise of our own keys
 	Unused                                   []api.Ref // active apps that nobody used for 90 days, or ever, new ones excepted
 }
 
@@ -32,6 +33,9 @@ func (a *Actions) Summary(ctx context.Context) (Summary, error) {
 			return a.sumUnused(tx, &s, app)
 		})
 		if err != nil {
+			return err
+		}
+		if s.EndingKeys, err = a.endingKeys(tx); err != nil {
 			return err
 		}
 		if s.People, err = directory.Users.Count(tx, store.Page{}, 0); err != nil {
@@ -58,8 +62,8 @@ func (a *Actions) sum(s *Summary, app *sp.App) {
 		if app.Policy.LetsNobodyIn() {
 			s.Nobody = append(s.Nobody, ref)
 		}
-		if len(a.endingCertificates(app)) > 0 {
-			s.Ending = append(s.Ending, ref)
+		if at := a.firstEnd(app); !at.IsZero() {
+			s.Ending = append(s.Ending, ending{ref, at})
 		}
 	}
 }
@@ -77,10 +81,14 @@ func (a *Admin) overview(w http.ResponseWriter, r *http.Request) error {
 	page.Tasks = append(page.Tasks, waiting...)
 	if may(r, AppsRead) {
 		page.Tasks = append(page.Tasks, tasks(&s)...)
+		page.Tasks = append(page.Tasks, endingTasks(s.Ending, a.Actions.Now())...)
 		page.Counts = append(page.Counts, templates.Count{Label: "Active apps", Value: s.Apps, Href: link("/admin/apps", "state", string(sp.Active))})
 		if s.Blocked > 0 {
 			page.Counts = append(page.Counts, templates.Count{Label: "Blocked apps", Value: s.Blocked, Href: link("/admin/apps", "state", string(sp.Blocked))})
 		}
+	}
+	if may(r, KeysRead) {
+		page.Tasks = append(page.Tasks, endingKeyTasks(s.EndingKeys, a.Actions.Now())...)
 	}
 	if may(r, UsersRead) {
 		page.Counts = append(page.Counts, templates.Count{Label: "People", Value: s.People, Href: "/admin/users"})
@@ -105,9 +113,6 @@ func tasks(s *Summary) []templates.Task {
 	}
 	for _, app := range s.Nobody {
 		list = append(list, templates.Task{Kind: "warn", Text: "Nobody may use " + app.Name + ".", Link: templates.Link{Label: "Choose who may", Href: appBase(app.ID) + "/access"}})
-	}
-	for _, app := range s.Ending {
-		list = append(list, templates.Task{Kind: "warn", Text: "A certificate of " + app.Name + " ends soon or has ended.", Link: templates.Link{Label: "Replace its metadata", Href: appBase(app.ID) + "/metadata"}})
 	}
 	return append(list, unusedTasks(s.Unused)...)
 }

@@ -47,14 +47,14 @@ func TestEveryPageRenders(t *testing.T) {
 	ada := w.person("ada", RoleOwner)
 	id := w.app("benefits")
 	w.signIn(ada.ID, id)
-	_, err := w.StageKey(t.Context(), socket)
+	key, err := w.StageKey(t.Context(), socket, api.NewKey{})
 	must(t, err)
 	_, err = w.SetApp(t.Context(), socket, id, map[string]string{"description": "<script>alert(1)</script>"})
 	must(t, err)
 	code := w.entries("app.set")[0].Code
 	w.actor = ada.Actor
 	server := w.server()
-	paths := strings.NewReplacer("{app}", id, "{user}", ada.ID, "{code}", code)
+	paths := strings.NewReplacer("{app}", id, "{user}", ada.ID, "{code}", code, "{key}", key.ID)
 	for _, route := range w.admin.consoleRoutes() {
 		if route.Method != http.MethodGet || route.Path == "/admin" || strings.HasSuffix(route.Path, "/export") { // a file
 			continue

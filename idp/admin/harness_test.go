@@ -42,6 +42,15 @@ func (fixedMetadata) IDPMetadata(_ context.Context, app string) ([]byte, error) 
 	return []byte("<EntityDescriptor app='" + app + "'/>"), nil
 }
 
+func (fixedMetadata) SignerOf(app *sp.SAML, published []*certs.Key) string {
+	for _, key := range published {
+		if app.Settings.SigningKey == key.ID || app.Settings.SigningKey == "" && key.State == certs.Active {
+			return key.ID
+		}
+	}
+	return ""
+}
+
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	s, err := bolt.Open(filepath.Join(t.TempDir(), "gatehouse.db"), bolt.Options{})

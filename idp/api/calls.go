@@ -188,21 +188,6 @@ func (c *Client) SetSettings(ctx context.Context, change Change) (List[Setting],
 	return call[List[Setting]](ctx, c, http.MethodPatch, "/settings", nil, change)
 }
 
-// Keys lists the identity provider's signing keys.
-func (c *Client) Keys(ctx context.Context) (List[Key], error) {
-	return call[List[Key]](ctx, c, http.MethodGet, "/keys", nil, nil)
-}
-
-// StageKey makes the next key and publishes it beside the active one.
-func (c *Client) StageKey(ctx context.Context) (Key, error) {
-	return call[Key](ctx, c, http.MethodPost, "/keys", nil, nil)
-}
-
-// MoveKey activates or retires a key.
-func (c *Client) MoveKey(ctx context.Context, key, action string) (Key, error) {
-	return call[Key](ctx, c, http.MethodPost, path("keys", key, action), nil, nil)
-}
-
 // query makes values of pairs, leaving out the empty ones.
 func query(pairs ...string) url.Values {
 	values := url.Values{}

@@ -245,17 +245,6 @@ type AuditEntry struct {
 	Node    string            `json:"node,omitempty"`
 }
 
-// Key is a signing key of the identity provider.
-type Key struct {
-	ID          string    `json:"id"`
-	State       string    `json:"state"` // next, active, retiring, retired
-	Algorithm   string    `json:"algorithm"`
-	Created     time.Time `json:"created"`
-	Activated   time.Time `json:"activated,omitzero"`
-	NotAfter    time.Time `json:"not_after"`
-	Fingerprint string    `json:"sha256,omitempty"` // of the certificate
-}
-
 // Explanation tells whether a person would get into an app, and why.
 type Explanation struct {
 	User    Ref       `json:"user"`

@@ -3,7 +3,6 @@ package directory
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,6 +23,10 @@ type Settings struct {
 	SAMLEntityID       string        `json:"saml_entity_id,omitempty"` // empty: base URL + /saml/metadata
 	WantSignedRequests bool          `json:"want_signed_requests,omitempty"`
 	MetadataFor        time.Duration `json:"metadata_for,omitempty"`
+	Scopes             []string      `json:"scopes,omitempty"`
+	InformationURL     string        `json:"information_url,omitempty"`
+	PrivacyURL         string        `json:"privacy_url,omitempty"`
+	SecurityContact    string        `json:"security_contact,omitempty"` // empty: SupportContact
 	SessionIdle        time.Duration `json:"session_idle,omitempty"`
 	SessionMax         time.Duration `json:"session_max,omitempty"`
 	ThrottleAccount    int           `json:"throttle_account,omitempty"`
@@ -119,6 +122,10 @@ func keys() []key[Settings] {
 		text("saml.entity_id", "", 1024, func(s *Settings) *string { return &s.SAMLEntityID }, checkEntityID),
 		flag("saml.want_signed_requests", func(s *Settings) *bool { return &s.WantSignedRequests }),
 		duration("saml.metadata_lifetime", "14d", time.Hour, 366*day, func(s *Settings) *time.Duration { return &s.MetadataFor }),
+		scopes("saml.scope", func(s *Settings) *[]string { return &s.Scopes }),
+		text("saml.information_url", "", 1024, func(s *Settings) *string { return &s.InformationURL }, checkHTTPS("saml.information_url")),
+		text("saml.privacy_url", "", 1024, func(s *Settings) *string { return &s.PrivacyURL }, checkHTTPS("saml.privacy_url")),
+		text("saml.security_contact", "", 200, func(s *Settings) *string { return &s.SecurityContact }, checkAddress("saml.security_contact")),
 		duration("session.idle", "8h", time.Minute, 366*day, func(s *Settings) *time.Duration { return &s.SessionIdle }),
 		duration("session.max", "24h", time.Minute, 366*day, func(s *Settings) *time.Duration { return &s.SessionMax }),
 		number("throttle.account", "10", 3, 1000, func(s *Settings) *int { return &s.ThrottleAccount }),
@@ -267,30 +274,4 @@ func formatDuration(d time.Duration) string {
 		return fmt.Sprintf("%dm", d/time.Minute)
 	}
 	return d.String()
-}
-
-var colorForm = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
-
-func checkColor(value string) error {
-	if !colorForm.MatchString(value) {
-		return refuse("color is written like #1a2b3c, not %.40q", value)
-	}
-	return nil
-}
-
-// checkEntityID holds an entity id to an absolute URI (saml-core-2.0-os, 8.3.6); it is compared octet by octet everywhere.
-func checkEntityID(value string) error {
-	parsed, err := url.Parse(value)
-	if err != nil || !parsed.IsAbs() || strings.ContainsAny(value, " \"<>") {
-		return refuse("saml.entity_id is an absolute URI such as https://idp.example.com/saml/metadata, not %.80q", value)
-	}
-	return nil
-}
-
-func setLogoKey(s *Settings, value string) error {
-	if value != "" {
-		return refuse("logo is set from a picture file: logo=@FILE")
-	}
-	s.Logo = ""
-	return nil
 }

@@ -245,7 +245,7 @@ func (w *logoutWorld) byAdministrator(t *testing.T) {
 
 // encryptedNames: a name may be encrypted to the key that signs and to the one that comes next.
 func (w *logoutWorld) encryptedNames(t *testing.T) {
-	key, err := w.API.StageKey(t.Context())
+	key, err := w.API.StageKey(t.Context(), api.NewKey{})
 	if err != nil {
 		t.Fatal(err)
 	}

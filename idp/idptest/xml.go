@@ -132,7 +132,7 @@ func (x *XML) Verify(document, certificate []byte) ([]string, error) {
 func (x *XML) verifyOne(file, cert string, parent *etree.Element) error {
 	id := parent.SelectAttrValue("ID", "")
 	path := fmt.Sprintf("//*[@ID='%s']/*[local-name()='Signature' and namespace-uri()='%s']", id, signatureSpace)
-	cmd := exec.Command("xmlsec1", "--verify", "--pubkey-cert-pem", cert, "--enabled-key-data", "rsa", "--enabled-reference-uris", "same-doc",
+	cmd := exec.Command("xmlsec1", "--verify", "--pubkey-cert-pem", cert, "--enabled-key-data", "rsa,ecdsa", "--enabled-reference-uris", "same-doc",
 		"--id-attr:ID", parent.NamespaceURI()+":"+parent.Tag, "--node-xpath", path, file)
 	out, err := runFor(cmd, xmlToolTimeout)
 	if err != nil || !strings.Contains(out, "OK") {

@@ -62,6 +62,7 @@ func (h *Handlers) Routes() []web.Route {
 		{Method: http.MethodGet, Path: "/saml/metadata", Permission: web.Public, Handle: h.ownMetadata},
 		{Method: http.MethodGet, Path: "/saml/metadata/{app}", Permission: web.Public, Handle: h.ownMetadata},
 		{Method: http.MethodGet, Path: "/saml/certificate.pem", Permission: web.Public, Handle: h.certificate},
+		{Method: http.MethodGet, Path: errorPath, Permission: web.Public, Handle: h.errorPage},
 	}
 }
 

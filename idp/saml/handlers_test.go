@@ -1,8 +1,11 @@
 package saml
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"image"
+	"image/png"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -241,6 +244,23 @@ func TestPublish(t *testing.T) {
 	s.signIn("standard", "password")
 	if w := s.get(s.query("_a", "", "")); w.Code != http.StatusBadRequest {
 		t.Errorf("the setting is not enforced: %d", w.Code)
+	}
+}
+
+// The organisation's picture is told with its true size, where that can be read (MDP-13).
+func TestMetadataLogo(t *testing.T) {
+	s := newServer(t)
+	var picture bytes.Buffer
+	s.check(png.Encode(&picture, image.NewGray(image.Rect(0, 0, 120, 40))))
+	s.update(func(tx store.Tx) error { return directory.SaveLogo(tx, picture.Bytes()) })
+	doc := s.get("/saml/metadata").Body.Bytes()
+	validateSchema(t, doc)
+	if !strings.Contains(string(doc), `<mdui:Logo height="40" width="120">https://idp.example/logo/`) {
+		t.Errorf("%s", doc)
+	}
+	s.update(func(tx store.Tx) error { return directory.SaveLogo(tx, []byte("RIFF....WEBPVP8 ")) })
+	if doc := s.get("/saml/metadata").Body.String(); strings.Contains(doc, "mdui:Logo") {
+		t.Error("a picture of unknown size is told")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"strconv"
 	"time"
 
 	"gatehouse/sp"
@@ -20,17 +21,29 @@ type Description struct {
 	Lifetime    time.Duration // of the document: saml.metadata_lifetime
 	Name        string        // of the organisation
 	URL         string        // of the organisation
-	Logo        string        // https URL, may be empty
+	Logo        Picture       // may be empty
 	Contact     string        // e-mail address for support, may be empty
+	Security    string        // e-mail address for security incidents, may be empty
+	Scopes      []string      // domains that the organisation's scoped attributes may name
+	Information string        // URL of a page about this service, may be empty
+	Privacy     string        // URL of the privacy statement, may be empty
+	Error       string        // errorURL, may be empty
 	Credentials []*Credential // what signs: active, next and retiring, the active first
 	Sign        *Signing      // signs the document itself
 	Now         time.Time
 }
 
+// Picture is an image at an https URL with its size in pixels; the zero Picture is none.
+type Picture struct {
+	URL           string
+	Width, Height int
+}
+
 // Metadata writes the signed EntityDescriptor. Polls within a twelfth of the lifetime (about a day of two weeks) get the
 // same dates and id, so that a document changes only when something in it does.
 func Metadata(d *Description) ([]byte, error) {
-	for _, s := range []string{d.EntityID, d.SSO, d.Name, d.URL, d.Logo, d.Contact} {
+	said := append([]string{d.EntityID, d.SSO, d.Name, d.URL, d.Logo.URL, d.Contact, d.Security, d.Information, d.Privacy, d.Error}, d.Scopes...)
+	for _, s := range said {
 		if !writable(s) {
 			return nil, errUnwritable
 		}
@@ -59,7 +72,11 @@ func (d *Description) appendBody(doc []byte) []byte {
 	} else {
 		doc = append(doc, "false"...)
 	}
-	doc = append(doc, `" protocolSupportEnumeration="`+nsProtocol+`">`...)
+	doc = append(doc, '"')
+	if d.Error != "" {
+		doc = appendAttr(doc, "errorURL", d.Error)
+	}
+	doc = append(doc, ` protocolSupportEnumeration="`+nsProtocol+`">`...)
 	doc = d.appendUI(doc)
 	for _, key := range d.Credentials {
 		doc = append(doc, `<md:KeyDescriptor use="signing"><ds:KeyInfo xmlns:ds="`+nsDSig+`"><ds:X509Data><ds:X509Certificate>`...)
@@ -121,29 +138,62 @@ func (d *Description) appendAlgorithms(doc []byte) []byte {
 	return append(doc, `</md:Extensions>`...)
 }
 
+// appendUI writes the extensions of the role: the scopes that we may name (shibmd), and how to show us to people (MDUI).
 func (d *Description) appendUI(doc []byte) []byte {
-	if d.Name == "" {
+	if d.Name == "" && len(d.Scopes) == 0 {
 		return doc
 	}
-	doc = append(doc, `<md:Extensions><mdui:UIInfo xmlns:mdui="urn:oasis:names:tc:SAML:metadata:ui"><mdui:DisplayName xml:lang="en">`...)
-	doc = append(appendText(doc, d.Name), `</mdui:DisplayName>`...)
-	if d.Logo != "" {
-		doc = append(appendText(append(doc, `<mdui:Logo height="64" width="64">`...), d.Logo), `</mdui:Logo>`...)
+	doc = append(doc, `<md:Extensions>`...)
+	for _, scope := range d.Scopes {
+		doc = append(doc, `<shibmd:Scope xmlns:shibmd="urn:mace:shibboleth:metadata:1.0" regexp="false">`...)
+		doc = append(appendText(doc, scope), `</shibmd:Scope>`...)
 	}
-	return append(doc, `</mdui:UIInfo></md:Extensions>`...)
+	if d.Name != "" {
+		doc = append(doc, `<mdui:UIInfo xmlns:mdui="urn:oasis:names:tc:SAML:metadata:ui">`...)
+		doc = appendEnglish(doc, "mdui:DisplayName", d.Name)
+		doc = appendEnglish(doc, "mdui:InformationURL", d.Information)
+		doc = appendEnglish(doc, "mdui:PrivacyStatementURL", d.Privacy)
+		doc = append(d.Logo.append(doc), `</mdui:UIInfo>`...)
+	}
+	return append(doc, `</md:Extensions>`...)
 }
+
+func (p *Picture) append(doc []byte) []byte {
+	if p.URL == "" {
+		return doc
+	}
+	doc = append(doc, `<mdui:Logo height="`+strconv.Itoa(p.Height)+`" width="`+strconv.Itoa(p.Width)+`">`...)
+	return append(appendText(doc, p.URL), `</mdui:Logo>`...)
+}
+
+// appendEnglish writes a localised element in English, nothing for an empty text.
+func appendEnglish(doc []byte, name, text string) []byte {
+	if text == "" {
+		return doc
+	}
+	doc = append(doc, `<`+name+` xml:lang="en">`...)
+	return append(appendText(doc, text), `</`+name+`>`...)
+}
+
+// securityOpen begins a security contact as REFEDS defines it, to which a given name belongs.
+const securityOpen = `<md:ContactPerson xmlns:remd="http://refeds.org/metadata" contactType="other" remd:contactType="http://refeds.org/metadata/contactType/security"><md:GivenName>Security</md:GivenName>`
 
 func (d *Description) appendPeople(doc []byte) []byte {
 	if d.Name != "" && d.URL != "" {
-		doc = append(appendText(append(doc, `<md:Organization><md:OrganizationName xml:lang="en">`...), d.Name), `</md:OrganizationName>`...)
-		doc = append(appendText(append(doc, `<md:OrganizationDisplayName xml:lang="en">`...), d.Name), `</md:OrganizationDisplayName>`...)
-		doc = append(appendText(append(doc, `<md:OrganizationURL xml:lang="en">`...), d.URL), `</md:OrganizationURL></md:Organization>`...)
+		doc = appendEnglish(append(doc, `<md:Organization>`...), "md:OrganizationName", d.Name)
+		doc = appendEnglish(doc, "md:OrganizationDisplayName", d.Name)
+		doc = append(appendEnglish(doc, "md:OrganizationURL", d.URL), `</md:Organization>`...)
 	}
-	if isAddress(d.Contact) {
-		for _, kind := range []string{"technical", "support"} {
-			doc = append(append(append(doc, `<md:ContactPerson contactType="`...), kind...), `"><md:EmailAddress>mailto:`...)
-			doc = append(appendText(doc, d.Contact), `</md:EmailAddress></md:ContactPerson>`...)
-		}
+	doc = appendContact(doc, `<md:ContactPerson contactType="technical">`, d.Contact)
+	doc = appendContact(doc, `<md:ContactPerson contactType="support">`, d.Contact)
+	return appendContact(doc, securityOpen, d.Security)
+}
+
+// appendContact writes a contact, nothing for what is no e-mail address.
+func appendContact(doc []byte, open, address string) []byte {
+	if !isAddress(address) {
+		return doc
 	}
-	return doc
+	doc = append(append(doc, open...), `<md:EmailAddress>mailto:`...)
+	return append(appendText(doc, address), `</md:EmailAddress></md:ContactPerson>`...)
 }

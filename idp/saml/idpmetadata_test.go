@@ -14,9 +14,10 @@ import (
 
 func testDescription(now time.Time) *Description {
 	return &Description{
-		EntityID: testEnv.EntityID, SSO: testEnv.Endpoint, SLO: "https://idp.example/saml/slo", SOAP: "https://idp.example/saml/soap", Lifetime: 14 * 24 * time.Hour, Name: `Ana & <Sons>`, URL: "https://example.org/", Logo: "https://example.org/logo.png",
-		Contact: "help@example.org", Credentials: []*Credential{rsaPair().credential(), otherPair().credential(), ecPair().credential()},
-		Sign: signing(rsaPair(), "rsa-sha256", true, false), Now: now,
+		EntityID: testEnv.EntityID, SSO: testEnv.Endpoint, SLO: "https://idp.example/saml/slo", SOAP: "https://idp.example/saml/soap", Lifetime: 14 * 24 * time.Hour, Name: `Ana & <Sons>`, URL: "https://example.org/", Logo: Picture{"https://example.org/logo.png", 120, 40},
+		Contact: "help@example.org", Security: "cert@example.org", Scopes: []string{"example.org", "example.com"}, Information: "https://example.org/about", Privacy: "https://example.org/privacy?a&b", Error: "https://idp.example/saml/error?code=ERRORURL_CODE&ts=ERRORURL_TS",
+		Credentials: []*Credential{rsaPair().credential(), otherPair().credential(), ecPair().credential()},
+		Sign:        signing(rsaPair(), "rsa-sha256", true, false), Now: now,
 	}
 }
 
@@ -30,6 +31,7 @@ func TestMetadata(t *testing.T) {
 	for text, count := range map[string]int{
 		`<md:KeyDescriptor use="signing">`: 3, `<md:KeyDescriptor use="encryption">`: 2, "<md:SingleLogoutService": 3, "<md:SingleSignOnService": 2, "<md:NameIDFormat>": 4, `WantAuthnRequestsSigned="false"`: 1, "rsa-sha1": 0,
 		`entityID="https://idp.example/saml/metadata"`: 1, "Ana &amp; &lt;Sons&gt;": 3, "mailto:help@example.org": 2, "<alg:SigningMethod": 7,
+		`regexp="false">example.com<`: 1, "mailto:cert@example.org": 1, `height="40" width="120"`: 1, "privacy?a&amp;b<": 1, `errorURL="https://idp.example/saml/error?code=ERRORURL_CODE&amp;ts=ERRORURL_TS"`: 1,
 	} {
 		if n := bytes.Count(doc, []byte(text)); n != count {
 			t.Errorf("%s: %d, want %d", text, n, count)
@@ -59,7 +61,7 @@ func TestMetadataStable(t *testing.T) {
 
 func TestMetadataBare(t *testing.T) {
 	d := testDescription(testNow)
-	d.Name, d.URL, d.Logo, d.Contact = "", "", "", "not an address"
+	d.Name, d.URL, d.Logo, d.Contact, d.Security, d.Scopes, d.Error = "", "", Picture{}, "not an address", "", nil, ""
 	doc, err := Metadata(d)
 	if err != nil {
 		t.Fatal(err)
