@@ -89,6 +89,7 @@ func rank(k *certs.Key) int {
 // person is what attribute sources may look at; names of groups and sets are read only when a source asks.
 func (h *Handlers) person(ctx context.Context, pass *flow.Pass) *claims.Person {
 	person := personOf(pass.User)
+	person.Made = h.made(pass)
 	person.Held = func() (held claims.Held, err error) {
 		if pass.Profile != nil {
 			held.Profile = pass.Profile.Name
