@@ -135,7 +135,7 @@ func (s *Server) wire(ctx context.Context) error {
 	s.signin = &signin.Handlers{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
 	}
-	s.saml.Result = s.signin.Result
+	s.saml.Result, s.saml.Basic = s.signin.Result, s.signin.Basic
 	s.portal = &portal.Handlers{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
 		SAML: s.saml, IsAdmin: admin.IsAdmin,

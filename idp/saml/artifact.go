@@ -161,7 +161,10 @@ func artifactResponse(issuer, inResponseTo string, message []byte, now time.Time
 
 // binding is the one that the answer goes by.
 func (a *Accepted) binding() string {
-	if a.Artifact {
+	switch {
+	case a.ECP:
+		return sp.BindingPAOS
+	case a.Artifact:
 		return sp.BindingArtifact
 	}
 	return sp.BindingPOST

@@ -25,7 +25,9 @@ type Env struct {
 type Accepted struct {
 	ID            string        `json:"id,omitempty"` // empty: unsolicited
 	ACS           string        `json:"acs"`
-	Artifact      bool          `json:"artifact,omitempty"` // ACS gets an artifact instead of the answer
+	Artifact      bool          `json:"artifact,omitempty"`  // ACS gets an artifact instead of the answer
+	ECP           bool          `json:"ecp,omitempty"`       // the client takes the answer to ACS
+	Authentic     bool          `json:"authentic,omitempty"` // the app signed the request
 	RelayState    string        `json:"relay_state,omitempty"`
 	HasRelayState bool          `json:"has_relay_state,omitempty"`
 	ForceAuthn    bool          `json:"force_authn,omitempty"`
@@ -58,10 +60,16 @@ func unknownIssuer(issuer string) *Problem {
 func check(m *Message, app *sp.SAML, env Env) (Accepted, *Problem) {
 	r := m.Request
 	acs, problem := chooseACS(r, &app.Metadata)
+	if m.Binding == sp.BindingSOAP {
+		acs, problem = choosePAOS(r, app)
+	}
 	if acs.Location == "" {
 		return Accepted{}, problem
 	}
 	a := Accepted{ID: r.ID, ACS: acs.Location, Artifact: acs.Binding == sp.BindingArtifact, RelayState: m.RelayState, HasRelayState: m.HasRelayState, ForceAuthn: r.ForceAuthn, Passive: r.IsPassive, Subject: r.Subject}
+	a.ECP, a.Authentic = m.Binding == sp.BindingSOAP, m.Signed
+	a.Passive = a.Passive || a.ECP
+	a.ForceAuthn = a.ForceAuthn && !a.ECP // such a client has just signed in
 	if len(m.RelayState) > app.RelayStateLimit() {
 		a.RelayState, a.HasRelayState = "", false // what is too long to accept is too long to echo
 		return a, requester(ReasonRelayState, "", "The app sent a RelayState that is longer than it may be. Ask the app's administrator to shorten it; saml.relay_state_limit sets the limit.")

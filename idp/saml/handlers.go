@@ -33,6 +33,8 @@ type Handlers struct {
 	Claims    *claims.Evaluator
 	NameIDKey []byte // of persistent NameIDs; whoever has it can link people across apps
 	SOAP      SOAPClient
+	// Basic signs in a client by HTTP Basic and returns the secret of its session; its errors are *web.Error where the client erred.
+	Basic func(r *http.Request) (string, error)
 	// Result shows a person how a sign-out went, where no app waits to be told.
 	Result func(w http.ResponseWriter, r *http.Request, logout *flow.Logout) error
 
@@ -59,6 +61,7 @@ func (h *Handlers) Routes() []web.Route {
 		{Method: http.MethodPost, Path: sloPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: h.logoutPOST},
 		{Method: http.MethodPost, Path: soapPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.soap},
 		{Method: http.MethodPost, Path: artifactPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.resolve},
+		{Method: http.MethodPost, Path: ecpPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.ecp},
 		{Method: http.MethodGet, Path: "/saml/metadata", Permission: web.Public, Handle: h.ownMetadata},
 		{Method: http.MethodGet, Path: "/saml/metadata/{app}", Permission: web.Public, Handle: h.ownMetadata},
 		{Method: http.MethodGet, Path: "/saml/certificate.pem", Permission: web.Public, Handle: h.certificate},
@@ -104,7 +107,11 @@ func (h *Handlers) begin(w http.ResponseWriter, r *http.Request, m *Message, pro
 	if err != nil {
 		return err
 	}
-	env := Env{EntityID: h.entityID(settings), Endpoint: h.BaseURL + ssoPath, Now: h.Now(), WantSigned: settings.WantSignedRequests}
+	endpoint := h.BaseURL + ssoPath
+	if m.Binding == sp.BindingSOAP {
+		endpoint = h.BaseURL + ecpPath
+	}
+	env := Env{EntityID: h.entityID(settings), Endpoint: endpoint, Now: h.Now(), WantSigned: settings.WantSignedRequests}
 	accepted, problem := CheckMessage(m, app, env)
 	if problem != nil && problem.Local {
 		return h.halt(r, app.ID, problem)

@@ -156,7 +156,7 @@ func (h *Handlers) Refuse(ctx context.Context, pass *flow.Pass, reason flow.Reas
 	if err != nil {
 		return flow.Answer{}, err
 	}
-	status, sub := statusOf(reason)
+	status, sub := statusOf(notByPage(asked, reason))
 	if status == "" || asked.ID == "" || stillRegistered(pass.App, asked) != nil || staysHere(pass, asked, reason) {
 		return flow.Page(pass, reason), nil
 	}
@@ -256,7 +256,12 @@ func (h *Handlers) answer(pass *flow.Pass, asked *Accepted, xml []byte, revision
 			}
 			return nil
 		},
-		Write: func(w http.ResponseWriter, r *http.Request) error { return writeAutoPost(w, r, &page) },
+		Write: func(w http.ResponseWriter, r *http.Request) error {
+			if asked.ECP {
+				return writeECP(w, asked, xml)
+			}
+			return writeAutoPost(w, r, &page)
+		},
 	}
 }
 

@@ -115,9 +115,13 @@ func writeSOAP(w http.ResponseWriter, message []byte) error {
 
 // writeFault answers with a SOAP fault. Its status is 500 whoever is at fault: SOAP 1.1, section 6.2, demands that.
 func writeFault(w http.ResponseWriter, fault *soapFault) error {
+	return writeFaultAs(w, http.StatusInternalServerError, fault)
+}
+
+func writeFaultAs(w http.ResponseWriter, status int, fault *soapFault) error {
 	web.NoStore(w.Header())
 	w.Header().Set("Content-Type", "text/xml; charset=utf-8")
-	w.WriteHeader(http.StatusInternalServerError)
+	w.WriteHeader(status)
 	body := append([]byte(nil), soapOpen+`<soap11:Fault><faultcode>soap11:`+fault.code+`</faultcode><faultstring>`...)
 	body = appendText(body, strings.ToValidUTF8(fault.text, ""))
 	_, err := w.Write(append(body, `</faultstring></soap11:Fault>`+soapClose...))

@@ -50,11 +50,7 @@ func (h *Handlers) start(tx store.Tx, r *http.Request, result *directory.Result,
 
 // refuse counts the failed sign-in, writes it to the audit and shows the form again.
 func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, request *flow.Request, form attempt, result *directory.Result) error {
-	event := audit.Event{
-		Kind: "signin", Outcome: audit.Refused, Reason: string(result.Reason), User: result.Account,
-		Address: web.Of(r).AddressText(), Facts: map[string]string{"method": "password"},
-	}
-	if err := h.Engine.Note(r.Context(), event, result.Commit); err != nil {
+	if err := h.noteRefusal(r, result); err != nil {
 		return err
 	}
 	if result.Throttled() {
@@ -62,6 +58,14 @@ func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, request *flow.
 		return h.page(w, r, http.StatusTooManyRequests, request, form, "Too many tries. Wait a moment, then try again.")
 	}
 	return h.page(w, r, http.StatusForbidden, request, form, "The user name or the password is wrong. Check both and try again.")
+}
+
+func (h *Handlers) noteRefusal(r *http.Request, result *directory.Result) error {
+	event := audit.Event{
+		Kind: "signin", Outcome: audit.Refused, Reason: string(result.Reason), User: result.Account,
+		Address: web.Of(r).AddressText(), Facts: map[string]string{"method": "password"},
+	}
+	return h.Engine.Note(r.Context(), event, result.Commit)
 }
 
 // page shows the sign-in form with the name of the app that is being opened.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"time"
 
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
@@ -120,29 +119,29 @@ func (h *Handlers) try(w http.ResponseWriter, r *http.Request, request *flow.Req
 	return nil
 }
 
-// enter starts the session, or raises the one that this browser has of the same person, in one Update with its audit entry.
+// enter starts the session, or raises the one that this browser has of the same person, and sets its cookie.
 func (h *Handlers) enter(w http.ResponseWriter, r *http.Request, result *directory.Result) error {
-	var secret string
-	var ends time.Time
-	old := h.Kit.Cookies.Get(r, web.SessionCookie)
-	err := h.Store.Update(r.Context(), func(tx store.Tx) error {
+	secret, started, err := h.open(r, result, h.Kit.Cookies.Get(r, web.SessionCookie))
+	if err == nil {
+		h.Kit.Cookies.Set(w, web.SessionCookie, secret, started.Ends.Sub(h.Kit.Now()))
+	}
+	return err
+}
+
+// open starts or raises the session in one Update with its audit entry, and returns its secret.
+func (h *Handlers) open(r *http.Request, result *directory.Result, old string) (secret string, started session.Session, err error) {
+	err = h.Store.Update(r.Context(), func(tx store.Tx) error {
 		if err := result.Commit(tx); err != nil {
 			return err
 		}
-		fresh, started, err := h.start(tx, r, result, old)
-		if err != nil {
+		if secret, started, err = h.start(tx, r, result, old); err != nil {
 			return err
 		}
-		secret, ends = fresh, started.Ends
 		_, err = h.Audit.Append(tx, audit.Event{
 			Kind: "signin", Outcome: audit.OK, Actor: result.User.ID, User: result.User.ID,
 			Address: web.Of(r).AddressText(), Facts: map[string]string{"method": "password", "session": started.Handle},
 		})
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	h.Kit.Cookies.Set(w, web.SessionCookie, secret, ends.Sub(h.Kit.Now()))
-	return nil
+	return secret, started, err
 }

@@ -46,3 +46,9 @@ func (c Cookies) Clear(w http.ResponseWriter, base string) {
 		Name: c.name(base), Path: "/", MaxAge: -1, HttpOnly: true, Secure: c.Secure, SameSite: http.SameSiteLaxMode,
 	})
 }
+
+// Only makes the request carry this one cookie, for a client that proved itself otherwise.
+func (c Cookies) Only(r *http.Request, base, value string) {
+	r.Header.Del("Cookie")
+	r.AddCookie(&http.Cookie{Name: c.name(base), Value: value})
+}

@@ -1,0 +1,100 @@
+package saml
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"gatehouse/idp/flow"
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+)
+
+// ecpPath takes AuthnRequests of clients that are not browsers (profiles 4.2; saml-ecp-v2.0).
+const ecpPath = "/saml/ecp"
+
+const nsECP = "urn:oasis:names:tc:SAML:2.0:profiles:SSO:ecp"
+
+// ecp answers a client that carries an app's request by SOAP and signs in by HTTP Basic: POST /saml/ecp. It takes the same road as a
+// browser, with a request that forbids every page. Whatever goes wrong before there is an app to answer is a SOAP fault, never HTML.
+func (h *Handlers) ecp(w http.ResponseWriter, r *http.Request) error {
+	err := h.tryECP(w, r)
+	var refused *web.Error
+	if !errors.As(err, &refused) || refused.Status >= http.StatusInternalServerError && refused.Status != http.StatusServiceUnavailable {
+		return err
+	}
+	if refused.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Basic realm="Gatehouse", charset="UTF-8"`)
+	}
+	if refused.Code == "" && refused.Status != http.StatusUnauthorized && refused.Status != http.StatusTooManyRequests {
+		refused.Code = h.Engine.Record(r, refused)
+	}
+	return writeFaultAs(w, refused.Status, &soapFault{"Client", refused.Text})
+}
+
+func (h *Handlers) tryECP(w http.ResponseWriter, r *http.Request) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return web.Public500(err)
+	}
+	m, fault, problem := decodeSOAP(string(body), inRequest)
+	if fault != nil {
+		return writeFault(w, fault)
+	}
+	if problem == nil && m.Request == nil {
+		problem = wrongMessage("another message than AuthnRequest")
+	}
+	if problem != nil {
+		return h.halt(r, "", problem)
+	}
+	secret, err := h.Basic(r)
+	if err != nil {
+		return err
+	}
+	alone := r.Clone(r.Context())
+	h.Kit.Cookies.Only(alone, web.SessionCookie, secret)
+	return h.begin(w, alone, m, nil)
+}
+
+// choosePAOS finds the address that the client will carry the answer to: only ever one that the metadata lists for PAOS.
+func choosePAOS(r *AuthnRequest, app *sp.SAML) (sp.Endpoint, *Problem) {
+	if !app.ECPEnabled() {
+		return sp.Endpoint{}, local(ReasonBinding, "This app may not be opened by clients that are not browsers. Ask your administrator to set saml.ecp.")
+	}
+	acs, found := app.Metadata.DefaultACS(sp.BindingPAOS)
+	switch {
+	case r.ACSURL != "":
+		acs, found = app.Metadata.ACSByURL(r.ACSURL, sp.BindingPAOS)
+	case r.ACSIndex != nil:
+		acs, found = app.Metadata.ACSByIndex(*r.ACSIndex)
+		found = found && acs.Binding == sp.BindingPAOS
+	}
+	if !found || sp.CheckLocation(acs.Location, true) != nil {
+		return sp.Endpoint{}, local(ReasonACS, "The app's metadata lists no such address for clients that are not browsers (PAOS). Import the app's current metadata.")
+	}
+	return acs, nil
+}
+
+// writeECP answers with the message and the headers that the client checks (profiles 4.2.4.2): where to take it, and whether the
+// request was known to be the app's.
+func writeECP(w http.ResponseWriter, asked *Accepted, message []byte) error {
+	const attributes = ` xmlns:ecp="` + nsECP + `" soap11:actor="http://schemas.xmlsoap.org/soap/actor/next" soap11:mustUnderstand="1"`
+	out := append([]byte(nil), `<soap11:Envelope xmlns:soap11="`+nsSOAP+`"><soap11:Header><ecp:Response`+attributes...)
+	out = append(appendAttr(out, "AssertionConsumerServiceURL", asked.ACS), `></ecp:Response>`...)
+	if asked.Authentic {
+		out = append(out, `<ecp:RequestAuthenticated`+attributes+`></ecp:RequestAuthenticated>`...)
+	}
+	out = append(append(append(out, `</soap11:Header><soap11:Body>`...), message...), soapClose...)
+	web.NoStore(w.Header())
+	w.Header().Set("Content-Type", "text/xml; charset=utf-8")
+	_, err := w.Write(out)
+	return err
+}
+
+// notByPage: what a page would have been needed for is, to a client without pages, a sign-in that is not strong enough.
+func notByPage(asked *Accepted, reason flow.Reason) flow.Reason {
+	if asked.ECP && reason.Type == flow.ReasonNoPassive {
+		reason.Status = StatusResponder + " " + StatusNoAuthnContext
+	}
+	return reason
+}
