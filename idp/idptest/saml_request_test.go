@@ -228,6 +228,7 @@ func (w *world) subjectRows(plain *SP) []row {
 		{name: "REQ-46 the person who is signed in", sp: plain, ask: mine, want: issued()},
 		{name: "REQ-46 another person", sp: plain, ask: theirs, want: wrong},
 		{name: "REQ-46 a value that nobody has", sp: plain, ask: subject(`<saml:NameID>nobody</saml:NameID>`), want: wrong},
+		{name: "BND-17 a comment in the Subject's NameID", sp: plain, ask: subject(`<saml:NameID Format="` + formatEmail + `">ana<!-- -->@example.org</saml:NameID>`), want: here("malformed_message")},
 		{name: "REQ-47 a SubjectConfirmation", sp: plain, ask: confirmed, want: invalid},
 		{name: "REQ-48 CRY-25 an EncryptedID", sp: plain, ask: encrypted, want: invalid},
 		{name: "REQ-48 CRY-25 another EncryptedID, the same answer", sp: plain, ask: longer, want: invalid},

@@ -164,6 +164,7 @@ func (w *world) assertion(t *testing.T, sp *SP) {
 			t.Errorf("SessionNotOnOrAfter %q", got)
 		}
 	})
+	assertionContext(t, r)
 	t.Run("RSP-36 the assertion verifies alone", func(t *testing.T) {
 		doc := etree.NewDocument()
 		doc.SetRoot(r.Root.FindElement("./Assertion").Copy())
@@ -172,6 +173,26 @@ func (w *world) assertion(t *testing.T, sp *SP) {
 			t.Fatal(err)
 		}
 		w.xmlsec(t, alone, "Assertion")
+	})
+}
+
+// assertionContext: what is said of the sign-in, and that values are plain.
+func assertionContext(t *testing.T, r *Response) {
+	t.Run("RSP-26 one class, and no authority but ourselves", func(t *testing.T) {
+		classes, context := r.Root.FindElements(pathClass), r.Root.FindElement(pathAuthn+"/AuthnContext")
+		if len(classes) != 1 || classes[0].Text() != classPPT || len(context.ChildElements()) != 1 {
+			t.Errorf("the context is %v", context.ChildElements())
+		}
+	})
+	t.Run("RSP-37 no xsi:type, so that no prefix in a value must be declared", func(t *testing.T) {
+		for _, e := range r.Root.FindElements(".//*") {
+			if e.Tag == "InclusiveNamespaces" || e.SelectAttr("xsi:type") != nil || e.Tag == "AttributeValue" && len(e.Attr) > 0 {
+				t.Errorf("%s with %v", e.Tag, e.Attr)
+			}
+		}
+		if r.Root.FindElement(".//AttributeValue") == nil {
+			t.Error("no value to look at")
+		}
 	})
 }
 
