@@ -2,9 +2,11 @@ package idptest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/token"
+	"go/types"
 	"maps"
 	"regexp"
 	"slices"
@@ -44,44 +46,58 @@ func idsOf(name string) []string {
 // declared is a function or variable at the top of a file: the cases in it, and what of its package it uses.
 type declared struct {
 	cases [][]string
-	uses  []string
+	uses  []types.Object
 }
 
-// proofsIn collects what the test files of one package prove. Lost are names of cases that no test reaches.
-func proofsIn(pkg string, files []*ast.File) (found proofs, lost []string) {
+// noImports lets a package be read alone: what others declare is no case.
+type noImports struct{}
+
+func (noImports) Import(string) (*types.Package, error) { return nil, errors.New("not read") }
+
+// proofsIn collects what the tests of one package prove, of which files are all files. Lost are cases that no test reaches.
+func proofsIn(pkg string, fset *token.FileSet, files []*ast.File) (found proofs, lost []string) {
 	found = proofs{}
-	all := declarations(files)
-	reached := map[string]bool{}
-	for _, test := range slices.Sorted(maps.Keys(all)) {
-		if !strings.HasPrefix(test, "Test") {
+	all := declarations(fset, files)
+	reached := map[types.Object]bool{}
+	for test := range all {
+		if !isTest(fset, test) {
 			continue
 		}
-		for name := range closure(all, test) {
-			reached[name] = true
-			for _, ids := range all[name].cases {
+		for used := range closure(all, test) {
+			reached[used] = true
+			for _, ids := range all[used].cases {
 				for i, id := range ids {
-					found[id] = append(found[id], proof{pkg, test, i == 0})
+					found[id] = append(found[id], proof{pkg, test.Name(), i == 0})
 				}
 			}
 		}
 	}
-	for name, d := range all {
+	for object, d := range all {
 		for _, ids := range d.cases {
-			if !reached[name] {
-				lost = append(lost, fmt.Sprintf("%s: %s in %s, which no test uses", pkg, strings.Join(ids, " "), name))
+			if !reached[object] {
+				lost = append(lost, fmt.Sprintf("%s: %s in %s, which no test uses", pkg, strings.Join(ids, " "), object.Name()))
 			}
 		}
 	}
 	return found, lost
 }
 
+func isTest(fset *token.FileSet, object types.Object) bool {
+	f, ok := object.(*types.Func)
+	return ok && f.Signature().Recv() == nil && strings.HasPrefix(f.Name(), "Test") && inTestFile(fset, f.Pos())
+}
+
+func inTestFile(fset *token.FileSet, at token.Pos) bool {
+	return strings.HasSuffix(fset.Position(at).Filename, "_test.go")
+}
+
 // closure is everything that a declaration uses, itself included.
-func closure(all map[string]*declared, from string) map[string]bool {
-	seen, next := map[string]bool{from: true}, []string{from}
+func closure(all map[types.Object]*declared, from types.Object) map[types.Object]bool {
+	seen, next := map[types.Object]bool{from: true}, []types.Object{from}
 	for len(next) > 0 {
-		name := next[0]
+		object := next[0]
 		next = next[1:]
-		for _, used := range all[name].uses {
+		for _, used := range all[object].uses {
 			if all[used] != nil && !seen[used] {
 				seen[used] = true
 				next = append(next, used)
@@ -91,22 +107,24 @@ func closure(all map[string]*declared, from string) map[string]bool {
 	return seen
 }
 
-// declarations of files by name; a method is ".name", whatever its receiver.
-func declarations(files []*ast.File) map[string]*declared {
-	all := map[string]*declared{}
-	add := func(name string, node ast.Node) {
-		d := all[name]
-		if d == nil {
-			d = &declared{}
-			all[name] = d
+// declarations of a package, with the cases in its test files. What needs other packages to be understood stays unknown.
+func declarations(fset *token.FileSet, files []*ast.File) map[types.Object]*declared {
+	info := &types.Info{Defs: map[*ast.Ident]types.Object{}, Uses: map[*ast.Ident]types.Object{}}
+	config := types.Config{Importer: noImports{}, Error: func(error) {}}
+	_, _ = config.Check("p", fset, files, info) // imports are missing, so there always is an error
+	all := map[types.Object]*declared{}
+	add := func(name *ast.Ident, node ast.Node) {
+		if object := info.Defs[name]; object != nil {
+			d := &declared{}
+			d.read(node, info.Uses, inTestFile(fset, name.Pos()))
+			all[object] = d
 		}
-		d.read(node)
 	}
 	for _, file := range files {
 		for _, decl := range file.Decls {
 			switch decl := decl.(type) {
 			case *ast.FuncDecl:
-				add(functionName(decl), decl)
+				add(decl.Name, decl)
 			case *ast.GenDecl:
 				eachVariable(decl, add)
 			}
@@ -115,35 +133,26 @@ func declarations(files []*ast.File) map[string]*declared {
 	return all
 }
 
-func functionName(f *ast.FuncDecl) string {
-	if f.Recv != nil {
-		return "." + f.Name.Name
-	}
-	return f.Name.Name
-}
-
-func eachVariable(decl *ast.GenDecl, add func(string, ast.Node)) {
+func eachVariable(decl *ast.GenDecl, add func(*ast.Ident, ast.Node)) {
 	for _, spec := range decl.Specs {
 		if value, ok := spec.(*ast.ValueSpec); ok {
 			for _, name := range value.Names {
-				add(name.Name, value)
+				add(name, value)
 			}
 		}
 	}
 }
 
-// read notes the cases in a declaration and the names that it uses.
-func (d *declared) read(node ast.Node) {
+// read notes the objects that a declaration uses, and in tests its cases.
+func (d *declared) read(node ast.Node, uses map[*ast.Ident]types.Object, test bool) {
 	ast.Inspect(node, func(n ast.Node) bool {
+		if ident, ok := n.(*ast.Ident); ok && uses[ident] != nil {
+			d.uses = append(d.uses, uses[ident])
+		}
+		if !test {
+			return true
+		}
 		switch n := n.(type) {
-		case *ast.SelectorExpr:
-			d.uses = append(d.uses, "."+n.Sel.Name)
-			d.read(n.X)
-			return false
-		case *ast.Ident:
-			if n.Obj == nil || isTopLevel(n.Obj) {
-				d.uses = append(d.uses, n.Name)
-			}
 		case *ast.CallExpr:
 			if run, ok := n.Fun.(*ast.SelectorExpr); ok && run.Sel.Name == "Run" && len(n.Args) == 2 {
 				d.note(n.Args[0])
@@ -153,13 +162,6 @@ func (d *declared) read(node ast.Node) {
 		}
 		return true
 	})
-}
-
-// isTopLevel tells whether a name that the parser resolved is one of the file and not of a function.
-func isTopLevel(obj *ast.Object) bool {
-	_, isFunc := obj.Decl.(*ast.FuncDecl)
-	value, isVar := obj.Decl.(*ast.ValueSpec)
-	return isFunc || isVar && slices.ContainsFunc(value.Names, func(n *ast.Ident) bool { return n.Obj == obj })
 }
 
 // noteCases notes the keys of a map, fields called name, and the first of fields without names.

@@ -37,15 +37,18 @@ func TestConformance(t *testing.T) {
 
 func allProofs(t *testing.T) (proofs, []string) {
 	t.Helper()
-	packages := map[string][]*ast.File{}
+	fset, packages := token.NewFileSet(), map[[2]string][]*ast.File{}
 	for _, s := range sources(t) {
-		if s.test {
-			packages[s.pkg] = append(packages[s.pkg], s.file)
+		file, err := parser.ParseFile(fset, filepath.Join(repositoryRoot(t), s.path), nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
 		}
+		key := [2]string{s.pkg, file.Name.Name} // a folder may hold a second package of tests
+		packages[key] = append(packages[key], file)
 	}
 	all, lost := proofs{}, []string(nil)
-	for _, pkg := range slices.Sorted(maps.Keys(packages)) {
-		found, unreached := proofsIn(pkg, packages[pkg])
+	for key, files := range packages {
+		found, unreached := proofsIn(key[0], fset, files)
 		all.merge(found)
 		lost = append(lost, unreached...)
 	}
@@ -109,21 +112,27 @@ func TestDirect(t *testing.T) {
 	table = 1
 }
 func TestTable(t *testing.T) { for range table { w.deep(t) } }
-func TestShadow(t *testing.T) { table := 1; _ = table }
+func TestShadow(t *testing.T) { table := 1; _ = table; _ = row{}.deep; other{}.deep() }
+var w world
 func (w *world) deep(t *testing.T) { for name := range map[string]int{"AAA-02 key": 1, "AAA-03": 2} {} }
+func (o other) deep() {}
+type world struct{}
+type other struct{}
+type row struct { name, text string; deep int }
 var table = []row{{name: "AAA-04 field"}, {"AAA-05 unnamed", "CCC-02 second"}, {text: "CCC-03"}}
 func unused() { t.Run("DDD-01 reached by nobody", nil) }
 `
-	file, err := parser.ParseFile(token.NewFileSet(), "p_test.go", source, 0)
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, "p_test.go", source, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, lost := proofsIn("p", []*ast.File{file})
+	found, lost := proofsIn("p", fset, []*ast.File{file})
 	const want = "AAA-01 TestDirect\nAAA-02 TestTable\nAAA-03 TestTable\nAAA-04 TestDirect TestTable\nAAA-05 TestDirect TestTable\nBBB-02 TestDirect\nBBB-03 TestDirect\n"
 	got := ""
 	for _, id := range slices.Sorted(maps.Keys(found)) {
 		got += id
-		for _, p := range found[id] {
+		for _, p := range sorted(found[id]) {
 			got += " " + p.test
 		}
 		got += "\n"
@@ -134,6 +143,10 @@ func unused() { t.Run("DDD-01 reached by nobody", nil) }
 	if found["BBB-02"][0].first || !found["AAA-01"][0].first {
 		t.Error("the case of AAA-01 counts as BBB-02's own")
 	}
+}
+
+func sorted(list []proof) []proof {
+	return slices.SortedFunc(slices.Values(list), func(a, b proof) int { return strings.Compare(a.test, b.test) })
 }
 
 // TestConformanceRefuses proves that each rule about rows, tests and what is left out bites.
