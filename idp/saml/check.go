@@ -31,8 +31,9 @@ type Accepted struct {
 	ForceAuthn    bool          `json:"force_authn,omitempty"`
 	Passive       bool          `json:"passive,omitempty"`
 	NameIDFormat  string        `json:"nameid_format"`
-	Qualified     bool          `json:"qualified,omitempty"` // the request named the SPNameQualifier
-	NoCreate      bool          `json:"no_create,omitempty"` // no persistent name may be made for this request
+	Qualified     bool          `json:"qualified,omitempty"`    // the request named the SPNameQualifier
+	EncryptName   bool          `json:"encrypt_name,omitempty"` // the request wants an EncryptedID
+	NoCreate      bool          `json:"no_create,omitempty"`    // no persistent name may be made for this request
 	Context       ContextDemand `json:"context,omitzero"`
 	Subject       *SubjectID    `json:"subject,omitempty"`
 	Attributes    *int          `json:"attributes,omitempty"` // AttributeConsumingServiceIndex that the metadata knows
@@ -203,7 +204,11 @@ func (a *Accepted) checkNameID(policy *NameIDPolicy, app *sp.SAML) *Problem {
 	if policy == nil {
 		policy = &NameIDPolicy{}
 	}
-	format, known := app.NameIDFormatFor(policy.Format)
+	asked := policy.Format
+	if a.EncryptName = asked == formatEncrypted && NameRecipient(app) != nil; a.EncryptName {
+		asked = "" // the format within is ours to choose
+	}
+	format, known := app.NameIDFormatFor(asked)
 	if !known {
 		return requester(ReasonNameID, StatusInvalidNameIDPolicy, "The app asked for a kind of name that is not supported. Let it ask for persistent, transient or emailAddress, or for none.").because(strings.Join(sp.KnownNameIDFormats(), " "), policy.Format)
 	}
