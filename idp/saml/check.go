@@ -205,7 +205,7 @@ func (a *Accepted) checkNameID(policy *NameIDPolicy, app *sp.SAML) *Problem {
 		policy = &NameIDPolicy{}
 	}
 	asked := policy.Format
-	if a.EncryptName = asked == formatEncrypted && NameRecipient(app) != nil; a.EncryptName {
+	if a.EncryptName = asked == formatEncrypted && app.NameIDFormat() != sp.NameIDNone && NameRecipient(app) != nil; a.EncryptName {
 		asked = "" // the format within is ours to choose
 	}
 	format, known := app.NameIDFormatFor(asked)
