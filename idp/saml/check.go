@@ -1,6 +1,8 @@
 package saml
 
 import (
+	"crypto"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +19,8 @@ type Env struct {
 	EntityID   string // ours
 	Endpoint   string // the URL that the message was sent to, from the configured base URL and never from Host
 	Now        time.Time
-	WantSigned bool // the organisation setting saml.want_signed_requests
+	WantSigned bool               // the organisation setting saml.want_signed_requests
+	Keys       []crypto.Decrypter // ours, for a Subject that is encrypted
 }
 
 // Accepted is a checked request: all that flow and answer need, and nothing that was not checked. It is kept while the
@@ -36,7 +39,8 @@ type Accepted struct {
 	NoCreate      bool          `json:"no_create,omitempty"`    // no persistent name may be made for this request
 	Context       ContextDemand `json:"context,omitzero"`
 	Subject       *SubjectID    `json:"subject,omitempty"`
-	Attributes    *int          `json:"attributes,omitempty"` // AttributeConsumingServiceIndex that the metadata knows
+	SealedSubject bool          `json:"sealed_subject,omitempty"` // it came encrypted and is shown to nobody
+	Attributes    *int          `json:"attributes,omitempty"`     // AttributeConsumingServiceIndex that the metadata knows
 }
 
 // CheckMessage verifies and checks a decoded message for its app. ACS and RelayState of the result are set whenever the
@@ -73,6 +77,7 @@ func check(m *Message, app *sp.SAML, env Env) (Accepted, *Problem) {
 		func() *Problem { return problem },
 		func() *Problem { return checkDestination(m, env.Endpoint) },
 		func() *Problem { return checkAge(r.IssueInstant, env.Now) },
+		func() *Problem { return a.openSubject(m, env.Keys) },
 		func() *Problem { return checkScoping(r.Scoping, env.EntityID) },
 		func() *Problem { return a.checkNameID(r.NameIDPolicy, app) },
 		func() *Problem { return a.checkContext(r.AuthnContext, app) },
@@ -188,6 +193,24 @@ func checkAge(issued, now time.Time) *Problem {
 	if age := now.Sub(issued); age > Skew || age < -Skew {
 		return requester(ReasonStale, "", "The app's request is too old, or the clocks differ. Open the app again; if it happens again, ask the administrators to set the clocks.").because(now.UTC().Format(time.RFC3339), issued.UTC().Format(time.RFC3339))
 	}
+	return nil
+}
+
+// openSubject decrypts the name of the person whom the request is about. Only of a signed request, and with one answer to
+// whatever is wrong: anybody can send what he has seen encrypted.
+func (a *Accepted) openSubject(m *Message, keys []crypto.Decrypter) *Problem {
+	if m.Request.encrypted == nil {
+		return nil
+	}
+	err := errors.New("the request is not signed")
+	if m.Signed {
+		a.Subject, err = m.Request.encrypted.openNameID(keys)
+	}
+	if err != nil {
+		a.Subject = nil
+		return requester(ReasonInvalid, "", "The app named a person in a way that cannot be read here. Let it sign its requests, and import this identity provider's current metadata in the app.").caused(err)
+	}
+	a.SealedSubject = true
 	return nil
 }
 
