@@ -114,7 +114,9 @@ func TestSAMLRelease(t *testing.T) {
 }
 
 func (w *world) categories(t *testing.T, gus *Client, federated map[string]string) {
-	category := func(uri string) map[string]string { return map[string]string{"http://macedir.org/entity-category": uri} }
+	category := func(uri string) map[string]string {
+		return map[string]string{"http://macedir.org/entity-category": uri}
+	}
 	if _, names := w.released(t, gus, w.tagged(t, "untagged", nil, "", federated)); len(names) != 0 {
 		t.Errorf("without a category: %v", names)
 	}
