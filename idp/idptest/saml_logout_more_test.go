@@ -103,6 +103,16 @@ func (w *logoutWorld) whichSessions(t *testing.T) {
 		}
 		a.Get("/")
 	})
+	for _, reason := range []string{"urn:oasis:names:tc:SAML:2.0:logout:user", "urn:oasis:names:tc:SAML:2.0:logout:admin", "urn:example:tired"} {
+		t.Run("SLO-12 Reason "+reason, func(t *testing.T) {
+			c, leave, cookie := in()
+			leave.Reason = reason
+			if answer := carried(t, w.byRedirect(t, c, sp, leave)); answer.status() != "Success" || !w.over(t, cookie) {
+				t.Errorf("%s, over %t", answer.status(), w.over(t, cookie))
+			}
+		})
+	}
+	t.Run("SLO-27 the name is plain where assertions are encrypted", func(t *testing.T) { w.plainNames(t) })
 	t.Run("NID-05 a transient name", func(t *testing.T) {
 		w.set(t, sp, "saml.nameid_format", "transient")
 		c, leave, cookie := in()
@@ -123,4 +133,19 @@ func (w *logoutWorld) endedCookie(t *testing.T) {
 	kept.AddCookie(old)
 	ask := Ask{ID: newRequestID()}
 	w.check(t, w.send(t, kept, sp, ask, false), sp, ask, signIn())
+}
+
+// plainNames: saml2int wants no encrypted names in our LogoutRequests, whatever the app's keys.
+func (w *logoutWorld) plainNames(t *testing.T) {
+	sp := w.newSP(t, "federated")
+	sp.Encrypt, sp.SLO = true, front("federated")
+	app := w.AddApp(t, sp.Metadata(), map[string]string{"saml.defaults": "saml2int"})
+	c := w.signedIn(t, "ana")
+	told := w.decrypt(t, w.enter(t, c, sp, app), sp)
+	request := w.next(t, c, c.Post("/logout", nil))
+	w.toSP(t, request, "LogoutRequest", "https://federated.example.org/slo")
+	name := request.FindElement("./NameID")
+	if name == nil || name.SelectAttrValue("Format", "") != formatTransient || !strings.Contains(string(told), ">"+name.Text()+"</saml:NameID>") {
+		t.Errorf("%s\nwas told\n%s", request.raw, told)
+	}
 }
