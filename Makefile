@@ -4,7 +4,7 @@ SHELL := /bin/bash
 GO ?= go
 RACE ?= $(if $(CI),-race,)
 
-.PHONY: help demo build test tools lint fuzz bench
+.PHONY: help demo build test tools lint fuzz bench conformance
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ fuzz: ## each fuzz target for 20 seconds
 	@set -e; grep -rlE '^func Fuzz' --include=*_test.go . | while read -r file; do \
 	  for target in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' $$file | cut -c6-); do \
 	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime 20s ./$$(dirname $$file); done; done
+
+conformance: ## write docs/conformance.md: which test proves which requirement
+	$(GO) test ./idp/idptest -count=1 -run '^TestConformance$$' -write
 
 bench: ## sign-ons per second as a fraction of the RSA limit, start-up, memory, password sign-ins
 	$(GO) test -run '^$$' -bench '^BenchmarkServer' -benchtime 1x -timeout 20m -v ./idp/idptest

@@ -35,6 +35,9 @@ const (
 	NameIDTransient   = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
 )
 
+// NameIDNone is the setting for answers without a NameID; no format on the wire.
+const NameIDNone = "none"
+
 // KnownNameIDFormats lists the formats that Gatehouse issues.
 func KnownNameIDFormats() []string {
 	return []string{NameIDPersistent, NameIDTransient, NameIDEmail, NameIDUnspecified}
@@ -125,7 +128,7 @@ func (s *SAML) NameIDSource(format string) string {
 }
 
 func longNameIDFormat(short string) string {
-	for _, format := range KnownNameIDFormats() {
+	for _, format := range append(KnownNameIDFormats(), NameIDNone) {
 		if short != "" && shortNameIDFormat(format) == short {
 			return format
 		}

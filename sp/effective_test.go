@@ -61,6 +61,9 @@ func TestNameIDFormats(t *testing.T) {
 		{"", "unspecified", nil, "", NameIDUnspecified, true},
 		{"", "", nil, "urn:oasis:names:tc:SAML:2.0:nameid-format:unspecified", "", false},
 		{"", "", nil, "urn:x", "", false},
+		{"", "none", []string{NameIDEmail}, "", NameIDNone, true},
+		{"", "none", nil, NameIDEmail, NameIDEmail, true},
+		{"", "", nil, "none", "", false},
 	} {
 		s := SAML{Settings: SAMLSettings{Defaults: tt.defaults, NameIDFormat: tt.set}, Metadata: Metadata{NameIDFormats: tt.metadata}}
 		got, ok := s.NameIDFormatFor(tt.asked)

@@ -15,7 +15,7 @@ const (
 // LogoutWay is the best way that the app offers: from server to server needs no browser and no cookies.
 func (a *App) LogoutWay() LogoutWay {
 	settings := a.Definition.SAML
-	if settings == nil {
+	if settings == nil || settings.Settings.NameIDFormat == NameIDNone { // it would not know whose session ends
 		return LogoutNone
 	}
 	if _, ok := settings.LogoutEndpoint(BindingSOAP); ok {

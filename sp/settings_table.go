@@ -87,8 +87,8 @@ func samlSettings() []Setting {
 			func(a *App) *string { return &local(a).EncryptionAlgorithm }),
 		choice("saml.key_transport", "Key transport", "How the content key is wrapped. Unset: what the metadata declares.",
 			[]string{"rsa-oaep-mgf1p", "rsa-oaep"}, func(a *App) *string { return &local(a).KeyTransport }),
-		choice("saml.nameid_format", "NameID format", "Unset: as the request or the metadata asks.",
-			[]string{"emailAddress", "transient", "unspecified", "persistent"},
+		choice("saml.nameid_format", "NameID format", "Unset: as the request or the metadata asks. none leaves it out unless the request asks for a format.",
+			[]string{"emailAddress", "transient", "unspecified", "persistent", NameIDNone},
 			func(a *App) *string { return &local(a).NameIDFormat }).
 			or(func(a *App) string { return shortNameIDFormat(a.Definition.SAML.NameIDFormat()) }),
 		nameIDSource(),

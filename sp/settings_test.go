@@ -64,7 +64,7 @@ func settingCases() map[string]settingCase {
 		"saml.encrypt":                 choices("auto", "always", "never"),
 		"saml.encryption_algorithm":    choices("aes256-gcm", "aes128-gcm", "aes256-cbc", "aes128-cbc"),
 		"saml.key_transport":           choices("rsa-oaep-mgf1p", "rsa-oaep"),
-		"saml.nameid_format":           choices("persistent", "emailAddress", "transient", "unspecified"),
+		"saml.nameid_format":           choices("persistent", "emailAddress", "transient", "unspecified", "none"),
 		"saml.nameid_source": {"opaque for persistent, email for emailAddress, username for unspecified",
 			good("opaque", "email", "username", "attribute:employee_no"), []string{"attribute:", "attribute:a b", "phone", "EMAIL"}},
 		"saml.attributes": {formatAttributes(defaultAttributes()), map[string]string{

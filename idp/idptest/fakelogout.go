@@ -32,7 +32,7 @@ func (s sloService) xml() string {
 // Leave is a LogoutRequest; zero fields are left out of it, save ID, Issuer, IssueInstant and Destination.
 type Leave struct {
 	ID, Issuer, Instant, Destination string
-	NotOnOrAfter                     string
+	NotOnOrAfter, Reason             string
 	Name                             string // the NameID element, or what stands in its place
 	Indexes                          []string
 	Extensions                       string
@@ -74,6 +74,9 @@ func (sp *SP) Logout(endpoint string, l Leave) string {
 		or(l.ID, "_"+rand.Text()), or(l.Instant, sp.instant()), or(l.Destination, endpoint))
 	if l.NotOnOrAfter != "" {
 		fmt.Fprintf(&b, ` NotOnOrAfter="%s"`, l.NotOnOrAfter)
+	}
+	if l.Reason != "" {
+		fmt.Fprintf(&b, ` Reason="%s"`, l.Reason)
 	}
 	b.WriteString("><saml:Issuer>" + or(l.Issuer, sp.EntityID) + "</saml:Issuer>" + l.Extensions + l.Name)
 	for _, index := range l.Indexes {

@@ -74,6 +74,8 @@ func (sp *SP) Metadata() []byte {
 	return []byte(b.String())
 }
 
+func newRequestID() string { return "_" + rand.Text() }
+
 // Ask is an AuthnRequest; zero fields are left out of it, save ID, Issuer, IssueInstant and Destination, which "-" leaves out.
 type Ask struct {
 	ID, Issuer, Instant, Destination string
@@ -86,7 +88,7 @@ type Ask struct {
 func (sp *SP) Request(endpoint string, ask Ask) string {
 	id := ask.ID
 	if id == "" {
-		id = "_" + rand.Text()
+		id = newRequestID()
 	}
 	var b strings.Builder
 	b.WriteString(`<samlp:AuthnRequest xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" Version="2.0"`)

@@ -18,7 +18,7 @@ func TestPolicyRules(t *testing.T) {
 		t.Run(rule.reason, func(t *testing.T) { w.rule(t, rule) })
 	}
 	t.Run("freshness", func(t *testing.T) { w.freshness(t) })
-	t.Run("consent", func(t *testing.T) { w.consent(t) })
+	t.Run("ATT-17 consent is asked for and kept", func(t *testing.T) { w.consent(t) })
 	t.Run("session timeout", func(t *testing.T) { w.sessionTimeouts(t) })
 	w.everything(t)
 }
@@ -138,9 +138,8 @@ func (w *world) freshness(t *testing.T) {
 	w.check(t, c.Get("/flow/"+form.Field("flow")), sp, ask, signIn())
 	w.check(t, c.SignIn(form, "ana", Password), sp, ask, issued())
 	w.check(t, c.Get("/launch/"+app.ID), sp, Ask{}, issued())
-	passive := Ask{ID: newRequestID(), Attributes: `IsPassive="true"`}
 	w.clock.advance(31 * time.Minute)
-	w.check(t, w.send(t, c, sp, passive, false), sp, passive, there("no_passive", "Responder", "NoPassive"))
+	t.Run("REQ-23 IsPassive while a fresh sign-in is due", func(t *testing.T) { w.passively(t, c, sp) })
 	w.person = w.signedIn(t, "ana")
 }
 
@@ -156,10 +155,9 @@ func (w *world) consent(t *testing.T) {
 	}
 	app := w.AddApp(t, sp.Metadata(), map[string]string{"policy.consent": "always", "saml.attributes": release("email", "surname"), "policy.attributes": "email,username"})
 	c := w.signedIn(t, "ana")
-	ask := Ask{ID: newRequestID(), Attributes: `IsPassive="true"`}
-	w.check(t, w.send(t, c, sp, ask, false), sp, ask, there("no_passive", "Responder", "NoPassive"))
+	t.Run("REQ-23 IsPassive while consent is due", func(t *testing.T) { w.passively(t, c, sp) })
 
-	ask = Ask{ID: newRequestID()}
+	ask := Ask{ID: newRequestID()}
 	page := w.send(t, c, sp, ask, false)
 	w.asks(t, page, "Your e-mail address", "An identifier for your account")
 	if strings.Contains(page.Body, "surname") {
@@ -190,6 +188,14 @@ func (w *world) consent(t *testing.T) {
 	w.set(t, sp, "saml.attributes", release("email"))
 	ask = Ask{ID: newRequestID()}
 	w.check(t, w.send(t, c, sp, ask, false), sp, ask, issued())
+}
+
+// passively: what would need a page is refused where the app forbids pages, with or without the POST bounce.
+func (w *world) passively(t *testing.T, c *Client, sp *SP) {
+	for _, post := range []bool{false, true} {
+		ask := Ask{ID: newRequestID(), Attributes: `IsPassive="true"`}
+		w.check(t, w.send(t, c, sp, ask, post), sp, ask, there("no_passive", "Responder", "NoPassive"))
+	}
 }
 
 func (w *world) asks(t *testing.T, page *Page, texts ...string) {

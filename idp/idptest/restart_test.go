@@ -52,6 +52,37 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestLogoutAfterRestart: what apps were told of a session outlives the process, so that logout still reaches them all.
+func TestLogoutAfterRestart(t *testing.T) {
+	t.Parallel()
+	t.Run("SES-03 logout is complete after a restart", func(t *testing.T) {
+		dir := t.TempDir()
+		p := StartBinary(t, dir)
+		p.AddPerson(t, "ana", "Employees")
+		apps, told, browser := []*SP{NewSP(t, "asks"), NewSP(t, "hears")}, []*Response(nil), p.SignedIn(t, "ana")
+		for i, sp := range apps {
+			sp.SLO = front([]string{"asks", "hears"}[i])
+			told = append(told, browser.Get("/launch/"+p.AddApp(t, sp.Metadata(), nil).ID).Response(t))
+		}
+		if err := p.Terminate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p = StartBinary(t, dir, "--base-url", p.URL, "--listen", p.URL[len("http://"):])
+		slo, leave := p.URL+"/saml/slo", leaveOf(told[0])
+		hub := browser.Get(apps[0].redirectTo(slo, "SAMLRequest", apps[0].Logout(slo, leave), nil, true))
+		link := nextLink.FindStringSubmatch(hub.Body)
+		if link == nil {
+			t.Fatalf("the other app is not told (%d):\n%s", hub.Status, hub.Body)
+		}
+		request := carried(t, browser.Get(link[1]))
+		isFor(t, request.Element, told[1])
+		end := carried(t, browser.Get(apps[1].redirectTo(slo, "SAMLResponse", apps[1].LogoutAnswer(slo, request.SelectAttrValue("ID", ""), ""), nil, true)))
+		if end.status() != "Success" || end.SelectAttrValue("InResponseTo", "") != leave.ID || browser.Get("/account").URL.Path != "/login" {
+			t.Errorf("the app that asked is told %s", end.status())
+		}
+	})
+}
+
 // everything is what an administrator can see, as text.
 func everything(t *testing.T, s *Server) string {
 	t.Helper()

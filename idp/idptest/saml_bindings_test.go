@@ -277,6 +277,11 @@ func (w *world) hostsAndMethods(t *testing.T, sp *SP) {
 			if page.Status != http.StatusMethodNotAllowed {
 				t.Errorf("%s answers %d, want 405", method, page.Status)
 			}
+			for _, path := range []string{"/saml/slo", "/saml/soap"} {
+				if page := w.ana(t).Do(w.ana(t).request(method, w.URL+path, nil)); page.Status != http.StatusMethodNotAllowed {
+					t.Errorf("%s at %s answers %d, want 405", method, path, page.Status)
+				}
+			}
 		})
 	}
 	if after := len(w.Audit(t)); before < 50 && after != before {

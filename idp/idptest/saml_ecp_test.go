@@ -76,12 +76,12 @@ func TestSAMLECP(t *testing.T) {
 	describe := func(sp *SP, attributes string) []byte {
 		return metadataWith(sp, attributes, keyDescriptor("signing", sp.DER, "")+acsAt(bindingPost, sp.ACS[0], 0, "")+acsAt(bindingPAOS, paos, 1, ""))
 	}
-	w.AddApp(t, describe(sp, ""), map[string]string{"saml.ecp": "on"})
+	app := w.AddApp(t, describe(sp, ""), map[string]string{"saml.ecp": "on"})
 	signed := w.newSP(t, "ecp-signed")
 	signed.Signed = true
 	w.AddApp(t, describe(signed, `AuthnRequestsSigned="true"`), map[string]string{"saml.ecp": "on"})
 	off := w.newSP(t, "ecp-off")
-	w.AddApp(t, describe(off, ""), nil)
+	offApp := w.AddApp(t, describe(off, ""), nil)
 	in := func(sp *SP, ask Ask) *ecpAnswer { return w.ecp(t, sp, ask, "ana", Password, "198.51.100.1") }
 
 	t.Run("ECP-01 ECP-02 ECP-03 a SOAP answer for the PAOS address", func(t *testing.T) {
@@ -118,10 +118,21 @@ func TestSAMLECP(t *testing.T) {
 		}
 	})
 	t.Run("ECP-10 off by default", func(t *testing.T) {
+		const listed = `bindings:SOAP" Location="%s/saml/ecp"`
+		for path, want := range map[string]bool{"/saml/metadata": false, "/saml/metadata/" + offApp.ID: false, "/saml/metadata/" + app.ID: true} {
+			if got := strings.Contains(w.ana(t).Get(path).Body, fmt.Sprintf(listed, w.URL)); got != want {
+				t.Errorf("%s lists it: %t", path, got)
+			}
+		}
 		if answer := in(off, Ask{}); answer.status != 400 || answer.response(t) != nil || answer.envelope.FindElement("./Body/Fault") == nil {
 			t.Errorf("%d: %s", answer.status, answer.body)
 		}
 	})
+	w.ecpRefusals(t, sp, in)
+	w.everything(t)
+}
+
+func (w *world) ecpRefusals(t *testing.T, sp *SP, in func(*SP, Ask) *ecpAnswer) {
 	t.Run("ECP-04 errors are SAML or SOAP", func(t *testing.T) {
 		if answer := w.ecp(t, sp, Ask{}, "ana", "wrong", "198.51.100.2"); answer.status != 401 || answer.envelope.FindElement("./Body/Fault") == nil {
 			t.Errorf("a wrong password: %d %s", answer.status, answer.body)
@@ -177,5 +188,4 @@ func TestSAMLECP(t *testing.T) {
 			t.Errorf("the page lets tom in: %d", page.Status)
 		}
 	})
-	w.everything(t)
 }

@@ -1,10 +1,13 @@
 package idptest
 
 import (
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/beevik/etree"
 
 	"gatehouse/idp/api"
 )
@@ -80,6 +83,50 @@ func (w *world) encryption(t *testing.T) {
 			t.Errorf("warnings %+v, %v", app.Warnings, err)
 		}
 	})
+}
+
+// encryptedNames: a request for an EncryptedID gets one, of the format that the app is set to, within or without an encrypted assertion.
+func (w *world) encryptedNames(t *testing.T) {
+	ask := policy(`Format="urn:oasis:names:tc:SAML:2.0:nameid-format:encrypted" AllowCreate="true"`)
+	for _, mode := range []string{"never", "always"} {
+		t.Run("REQ-30 CRY-15 an EncryptedID, assertions encrypted "+mode, func(t *testing.T) {
+			sp := w.encryptsTo(t, "names-"+mode, "", map[string]string{"saml.encrypt": mode})
+			sp.Encrypt = mode == "always"
+			r := w.issue(t, w.ana(t), sp, ask)
+			assertion := r.XML
+			if sp.Encrypt {
+				assertion = w.decrypt(t, r, sp)
+			}
+			der, err := x509.MarshalPKCS8PrivateKey(sp.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name, err := w.xml.Decrypt(assertion, keyPEM(der))
+			if err != nil {
+				t.Fatal(err)
+			}
+			doc := etree.NewDocument()
+			if err := doc.ReadFromBytes(name); err != nil {
+				t.Fatal(err)
+			}
+			sp.Encrypt = false
+			w.set(t, sp, "saml.encrypt", "never")
+			clear := w.issue(t, w.ana(t), sp, Ask{}).Root.FindElement(pathNameID)
+			if id := doc.Root(); id.Tag != "NameID" || id.Text() != clear.Text() || id.SelectAttrValue("Format", "") != formatPersistent || id.SelectAttrValue("SPNameQualifier", "") != sp.EntityID {
+				t.Errorf("decrypted:\n%s\nwant the name %s", name, clear.Text())
+			}
+			if strings.Contains(string(assertion), clear.Text()) || strings.Contains(string(assertion), "<saml:NameID") {
+				t.Error("the name is in clear too")
+			}
+			if mode == "never" {
+				w.xmlsec(t, r.XML, "Response", "Assertion")
+			} else {
+				w.xmlsec(t, assertion, "Assertion")
+			}
+		})
+	}
+	cbc := w.encryptsTo(t, "names-cbc", method(encCBC128, ""), map[string]string{"saml.encrypt": "never"})
+	w.rows(t, []row{{name: "REQ-30 a key that cannot be used", sp: cbc, ask: ask, want: there("invalid_nameid_policy", "Requester", "InvalidNameIDPolicy")}})
 }
 
 // encryptionRefused: never clear text where encryption was due, and never an algorithm that is refused.

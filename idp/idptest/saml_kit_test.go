@@ -3,7 +3,6 @@ package idptest
 import (
 	"bytes"
 	"compress/flate"
-	"crypto/rand"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -191,8 +190,6 @@ func redirectQuery(t *testing.T, message string) string {
 func postOf(message string) url.Values {
 	return url.Values{"SAMLRequest": {base64.StdEncoding.EncodeToString([]byte(message))}}
 }
-
-func newRequestID() string { return "_" + rand.Text() }
 
 // set changes settings of an app.
 func (w *world) set(t *testing.T, sp *SP, pairs ...string) {

@@ -23,6 +23,30 @@ func (w *logoutWorld) otherMessages(t *testing.T, c *Client, sp *SP, good Leave,
 			t.Errorf("%d", status)
 		}
 	})
+	t.Run("SLO-30 no redirect and no logout for strangers", func(t *testing.T) {
+		sp.t, c.t = t, t
+		evil := relay("https://evil.example.org/")
+		for reason, target := range map[string]string{
+			"unsigned_request": sp.redirectTo(w.slo, "SAMLRequest", sp.Logout(w.slo, Leave{Name: good.Name}), evil, false),
+			"unknown_issuer":   sp.redirectTo(w.slo, "SAMLRequest", sp.Logout(w.slo, Leave{Name: good.Name, Issuer: *evil}), evil, true),
+			"invalid_request":  sp.redirectTo(w.slo, "SAMLResponse", sp.LogoutAnswer(w.slo, "_nobody", ""), evil, true),
+		} {
+			page := c.Get(target)
+			w.checkHere(t, page, reason)
+			if strings.Contains(page.Body, *evil) || w.over(t, cookie) {
+				t.Errorf("%s: over %t, or a way to the stranger:\n%s", reason, w.over(t, cookie), page.Body)
+			}
+		}
+	})
+	t.Run("BND-17 a comment behind the name cuts nothing off", func(t *testing.T) {
+		leave := good
+		leave.ID, leave.Name = newRequestID(), strings.Replace(good.Name, "</", "<!-- -->x</", 1)
+		w.checkHere(t, w.byRedirect(t, c, sp, leave), "malformed_message")
+		// what the signature covers has no comments, so that the whole name is read, which nobody has
+		if answer := carried(t, w.byPost(t, c, sp, leave)); answer.status() != "Success" || w.over(t, cookie) {
+			t.Errorf("%s, over %t", answer.status(), w.over(t, cookie))
+		}
+	})
 	t.Run("REQ-66 BND-06 the wrong kind of message", func(t *testing.T) {
 		sp.t, c.t = t, t
 		w.checkHere(t, c.Get(sp.redirectTo(w.sso, "SAMLRequest", sp.Logout(w.sso, good), nil, true)), "wrong_message")
@@ -79,6 +103,16 @@ func (w *logoutWorld) whichSessions(t *testing.T) {
 		}
 		a.Get("/")
 	})
+	for _, reason := range []string{"urn:oasis:names:tc:SAML:2.0:logout:user", "urn:oasis:names:tc:SAML:2.0:logout:admin", "urn:example:tired"} {
+		t.Run("SLO-12 Reason "+reason, func(t *testing.T) {
+			c, leave, cookie := in()
+			leave.Reason = reason
+			if answer := carried(t, w.byRedirect(t, c, sp, leave)); answer.status() != "Success" || !w.over(t, cookie) {
+				t.Errorf("%s, over %t", answer.status(), w.over(t, cookie))
+			}
+		})
+	}
+	t.Run("SLO-27 the name is plain where assertions are encrypted", func(t *testing.T) { w.plainNames(t) })
 	t.Run("NID-05 a transient name", func(t *testing.T) {
 		w.set(t, sp, "saml.nameid_format", "transient")
 		c, leave, cookie := in()
@@ -86,4 +120,32 @@ func (w *logoutWorld) whichSessions(t *testing.T) {
 			t.Errorf("%s %s", answer.status(), leave.Name)
 		}
 	})
+}
+
+func (w *logoutWorld) endedCookie(t *testing.T) {
+	sp, app := w.leaver(t, "ended", front("ended")...)
+	c := w.signedIn(t, "ana")
+	leave, old := leaveOf(w.enter(t, c, sp, app)), c.SessionCookie()
+	if answer := carried(t, w.byRedirect(t, c, sp, leave)); answer.status() != "Success" {
+		t.Errorf("%s", answer.status())
+	}
+	kept := w.browser(t)
+	kept.AddCookie(old)
+	ask := Ask{ID: newRequestID()}
+	w.check(t, w.send(t, kept, sp, ask, false), sp, ask, signIn())
+}
+
+// plainNames: saml2int wants no encrypted names in our LogoutRequests, whatever the app's keys.
+func (w *logoutWorld) plainNames(t *testing.T) {
+	sp := w.newSP(t, "federated")
+	sp.Encrypt, sp.SLO = true, front("federated")
+	app := w.AddApp(t, sp.Metadata(), map[string]string{"saml.defaults": "saml2int"})
+	c := w.signedIn(t, "ana")
+	told := w.decrypt(t, w.enter(t, c, sp, app), sp)
+	request := w.next(t, c, c.Post("/logout", nil))
+	w.toSP(t, request, "LogoutRequest", "https://federated.example.org/slo")
+	name := request.FindElement("./NameID")
+	if name == nil || name.SelectAttrValue("Format", "") != formatTransient || !strings.Contains(string(told), ">"+name.Text()+"</saml:NameID>") {
+		t.Errorf("%s\nwas told\n%s", request.raw, told)
+	}
 }

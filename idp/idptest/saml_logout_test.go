@@ -245,6 +245,7 @@ func TestSAMLLogout(t *testing.T) {
 			}
 		})
 	})
+	t.Run("SLO-13 the cookie of an ended session opens nothing", func(t *testing.T) { w.endedCookie(t) })
 	t.Run("SLO-02 by POST", func(t *testing.T) {
 		sp, app := w.leaver(t, "two", front("two")...)
 		c := w.signedIn(t, "ana")
@@ -314,7 +315,7 @@ func (w *logoutWorld) refusedLogouts(t *testing.T) {
 		{"SLO-06 another SPNameQualifier", func(l *Leave) {
 			l.Name = renamed("SPNameQualifier=\"https://careful", "SPNameQualifier=\"https://other")
 		}, "", "Requester/UnknownPrincipal"},
-		{"SLO-10 expired", func(l *Leave) { l.NotOnOrAfter = w.clock.now().Add(-10 * time.Minute).UTC().Format(time.RFC3339) }, "", "Requester"},
+		{"SLO-10 SLO-26 expired", func(l *Leave) { l.NotOnOrAfter = w.clock.now().Add(-10 * time.Minute).UTC().Format(time.RFC3339) }, "", "Requester"},
 		{"SLO-11 another Destination", func(l *Leave) { l.Destination = w.sso }, "", "Requester"},
 		{"SLO-11 an hour old", func(l *Leave) { l.Instant = w.clock.now().Add(-time.Hour).UTC().Format(time.RFC3339) }, "", "Requester"},
 		{"SLO-06 nobody", func(l *Leave) { l.Name = "" }, "", "Requester"},
@@ -339,6 +340,7 @@ func (w *logoutWorld) refusedLogouts(t *testing.T) {
 		})
 	}
 	w.otherMessages(t, c, sp, good, cookie)
+	w.wrappedLogouts(t, c, sp, good, cookie)
 	t.Run("SLO-11 the same message twice", func(t *testing.T) {
 		if page := w.byRedirect(t, c, sp, good); !w.over(t, cookie) || !strings.HasPrefix(page.URL.Path, "/logout/") {
 			t.Errorf("the good one did not end the session: %s", page.URL)

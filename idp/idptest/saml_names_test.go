@@ -34,6 +34,17 @@ func TestSAMLNames(t *testing.T) {
 	t.Run("attributes", func(t *testing.T) { w.attributes(t) })
 	t.Run("attribute formats", func(t *testing.T) { w.attributeFormats(t) })
 	t.Run("attribute settings that are refused", func(t *testing.T) { w.badAttributes(t) })
+	t.Run("ATT-11 only the values that are asked for", func(t *testing.T) { w.requestedValues(t) })
+	t.Run("ATT-14 no attribute profile is claimed", func(t *testing.T) {
+		for _, claim := range []string{"AttributeProfile", "AttributeAuthorityDescriptor", "PDPDescriptor", "profiles:attribute"} {
+			if strings.Contains(string(w.idp), claim) {
+				t.Errorf("the metadata holds %s", claim)
+			}
+		}
+		if !strings.Contains(string(w.idp), "IDPSSODescriptor") {
+			t.Error("no metadata to look at")
+		}
+	})
 	t.Run("ATT-16 values are inert", func(t *testing.T) { w.hostileValues(t) })
 	w.everything(t)
 }
@@ -228,6 +239,28 @@ func (w *world) badAttributes(t *testing.T) {
 				t.Errorf("%s was taken", setting)
 			}
 		})
+	}
+}
+
+// requestedValues: of a group list, an app that names values gets those that the person has, and never one that was not released.
+func (w *world) requestedValues(t *testing.T) {
+	sp := w.newSP(t, "values")
+	asks := func(index, values string) string {
+		return `<AttributeConsumingService index="` + index + `"><ServiceName xml:lang="en">s</ServiceName><RequestedAttribute Name="badge" NameFormat="urn:oasis:names:tc:SAML:2.0:attrname-format:basic">` + values +
+			`</RequestedAttribute><RequestedAttribute Name="secret" NameFormat="urn:oasis:names:tc:SAML:2.0:attrname-format:basic"/></AttributeConsumingService>`
+	}
+	value := func(s string) string {
+		return `<a:AttributeValue xmlns:a="urn:oasis:names:tc:SAML:2.0:assertion">` + s + `</a:AttributeValue>`
+	}
+	w.AddApp(t, metadataWith(sp, "", acsAt(bindingPost, sp.ACS[0], 0, "")+asks("1", value("blue")+value("green"))+asks("2", value("none"))+asks("3", "")),
+		map[string]string{"saml.attributes": `[{"name":"badge","format":"basic","source":"badge"}]`})
+	w.AddPerson(t, "val", "Employees", func(n *api.NewUser) { n.Attributes = map[string][]string{"badge": {"red", "blue"}, "secret": {"x"}} })
+	val := w.signedIn(t, "val")
+	for index, want := range map[string][]string{"1": {"blue"}, "2": nil, "3": {"red", "blue"}} {
+		r := w.issue(t, val, sp, Ask{Attributes: `AttributeConsumingServiceIndex="` + index + `"`})
+		if got := r.Attribute("badge"); !slices.Equal(got, want) || r.Attribute("secret") != nil {
+			t.Errorf("set %s: %v with %q, want %q", index, attributeNames(r), got, want)
+		}
 	}
 }
 

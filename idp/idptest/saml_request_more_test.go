@@ -40,6 +40,7 @@ func (w *world) repeats(t *testing.T, plain *SP) {
 			t.Errorf("Format %s, want %s", got, formatPersistent)
 		}
 	})
+	w.metadataFormats(t)
 	for _, c := range []struct {
 		name string
 		ask  Ask
@@ -64,6 +65,29 @@ func (w *world) repeats(t *testing.T, plain *SP) {
 			w.check(t, page, plain, ask, there("wrong_version", "VersionMismatch", nested))
 		}
 	})
+}
+
+// metadataFormats: a request that leaves the format open gets the app's setting, else the first of its metadata that is known.
+func (w *world) metadataFormats(t *testing.T) {
+	const formats = `<NameIDFormat>urn:example:unknown</NameIDFormat><NameIDFormat>` + formatEmail + `</NameIDFormat><NameIDFormat>` + formatTransient + `</NameIDFormat>`
+	for _, c := range []struct {
+		name     string
+		settings map[string]string
+		want     string
+	}{
+		{"REQ-28 the first known format of the metadata", nil, formatEmail},
+		{"REQ-28 the app's setting before its metadata", map[string]string{"saml.nameid_format": "transient"}, formatTransient},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sp := w.newSP(t, fmt.Sprintf("formats-%d", len(c.settings)))
+			w.AddApp(t, metadataWith(sp, "", formats+acsAt(bindingPost, sp.ACS[0], 0, "")), c.settings)
+			for _, ask := range []Ask{{}, policy(`Format="` + formatUnspecified + `"`)} {
+				if got := w.issue(t, w.ana(t), sp, ask).Attr(pathNameID, "Format"); got != c.want {
+					t.Errorf("Format %s, want %s", got, c.want)
+				}
+			}
+		})
+	}
 }
 
 // signingKeys: every key that the metadata lists for signing may sign, whatever its certificate says; no other.

@@ -164,6 +164,7 @@ func (w *world) assertion(t *testing.T, sp *SP) {
 			t.Errorf("SessionNotOnOrAfter %q", got)
 		}
 	})
+	assertionContext(t, r)
 	t.Run("RSP-36 the assertion verifies alone", func(t *testing.T) {
 		doc := etree.NewDocument()
 		doc.SetRoot(r.Root.FindElement("./Assertion").Copy())
@@ -172,6 +173,26 @@ func (w *world) assertion(t *testing.T, sp *SP) {
 			t.Fatal(err)
 		}
 		w.xmlsec(t, alone, "Assertion")
+	})
+}
+
+// assertionContext: what is said of the sign-in, and that values are plain.
+func assertionContext(t *testing.T, r *Response) {
+	t.Run("RSP-26 one class, and no authority but ourselves", func(t *testing.T) {
+		classes, context := r.Root.FindElements(pathClass), r.Root.FindElement(pathAuthn+"/AuthnContext")
+		if len(classes) != 1 || classes[0].Text() != classPPT || len(context.ChildElements()) != 1 {
+			t.Errorf("the context is %v", context.ChildElements())
+		}
+	})
+	t.Run("RSP-37 no xsi:type, so that no prefix in a value must be declared", func(t *testing.T) {
+		for _, e := range r.Root.FindElements(".//*") {
+			if e.Tag == "InclusiveNamespaces" || e.SelectAttr("xsi:type") != nil || e.Tag == "AttributeValue" && len(e.Attr) > 0 {
+				t.Errorf("%s with %v", e.Tag, e.Attr)
+			}
+		}
+		if r.Root.FindElement(".//AttributeValue") == nil {
+			t.Error("no value to look at")
+		}
 	})
 }
 
@@ -252,6 +273,7 @@ func (w *world) responseSettings(t *testing.T) {
 			t.Errorf("%d OneTimeUse", n)
 		}
 	})
+	t.Run("RSP-29 no NameID", func(t *testing.T) { w.withoutName(t) })
 	t.Run("RSP-28 no attributes, no statement", func(t *testing.T) {
 		sp := w.sp(t, "silent", map[string]string{"saml.attributes": "[]"})
 		if w.issue(t, w.ana(t), sp, Ask{}).Root.FindElement(".//AttributeStatement") != nil {
@@ -264,6 +286,30 @@ func (w *world) responseSettings(t *testing.T) {
 			t.Errorf("good for %v", left)
 		}
 	})
+}
+
+// withoutName: an app may be told nobody's name; a request that asks for a format gets that all the same.
+func (w *world) withoutName(t *testing.T) {
+	sp := w.encryptsTo(t, "nameless", "", map[string]string{"saml.nameid_format": "none", "saml.encrypt": "never", "policy.consent": "always"})
+	sp.Encrypt = false
+	c, ask := w.signedIn(t, "ana"), Ask{ID: newRequestID()}
+	page := w.send(t, c, sp, ask, false)
+	w.asks(t, page, "Your e-mail address")
+	if strings.Contains(page.Body, "identifier for your account") {
+		t.Error("consent is asked for a name that is not told")
+	}
+	r := w.check(t, c.Post("/consent", agreed(page)), sp, ask, issued())
+	if r.Root.FindElement(".//NameID") != nil || r.Root.FindElement(".//EncryptedID") != nil || r.Attr(pathConfirm, "Method") != "urn:oasis:names:tc:SAML:2.0:cm:bearer" {
+		t.Errorf("the subject is %v", r.Root.FindElement("./Assertion/Subject").ChildElements())
+	}
+	w.xmlsec(t, r.XML, "Response", "Assertion")
+	w.set(t, sp, "policy.consent", "never")
+	if r := w.issue(t, c, sp, policy(`Format="`+formatEmail+`"`)); r.Text(pathNameID) != "ana@example.org" {
+		t.Errorf("asked for an address: %q", r.Text(pathNameID))
+	}
+	ask = policy(`Format="urn:oasis:names:tc:SAML:2.0:nameid-format:encrypted"`)
+	ask.ID = newRequestID()
+	w.check(t, w.send(t, c, sp, ask, false), sp, ask, there("invalid_nameid_policy", "Requester", "InvalidNameIDPolicy"))
 }
 
 func (w *world) manyGroups(t *testing.T, sp *SP) {

@@ -1,10 +1,12 @@
 package idptest
 
 import (
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/beevik/etree"
 	dsig "github.com/russellhaering/goxmldsig"
@@ -96,6 +98,31 @@ func (w *world) wrapping(t *testing.T, sp *SP) {
 	}
 }
 
+// wrappedLogouts: the same with LogoutRequests, where the forged one would end a person's session.
+func (w *logoutWorld) wrappedLogouts(t *testing.T, c *Client, sp *SP, good Leave, cookie *http.Cookie) {
+	for name, layout := range layouts {
+		t.Run(name, func(t *testing.T) {
+			sp.t, c.t = t, t
+			harmless, forged := good, good
+			harmless.ID, forged.ID, harmless.Name = newRequestID(), newRequestID(), "<saml:NameID>nobody</saml:NameID>"
+			bare, evil := sp.Logout(w.slo, harmless), sp.Logout(w.slo, forged)
+			signed := sp.SignXML(bare)
+			message := layout(parts{
+				original: signed, bare: bare, evil: evil, signature: cutOut(signed, "<ds:Signature ", "</ds:Signature>"),
+				originalID: harmless.ID, evilID: forged.ID,
+			})
+			if err := etree.NewDocument().ReadFromString(message); err != nil || message == signed || message == evil {
+				t.Fatalf("the layout is no forgery: %v\n%s", err, message)
+			}
+			w.refusedSignature(t, c.CrossPost(w.slo, postOf(message)))
+			if w.over(t, cookie) {
+				t.Fatal("the session has ended")
+			}
+		})
+	}
+	w.clock.advance(time.Minute)
+}
+
 // parts are what a wrapped message is made of.
 type parts struct{ original, bare, evil, signature, originalID, evilID string }
 
@@ -104,7 +131,8 @@ func afterIssuer(message, insert string) string {
 }
 
 func atEnd(message, insert string) string {
-	return strings.TrimSuffix(message, "</samlp:AuthnRequest>") + insert + "</samlp:AuthnRequest>"
+	end := strings.LastIndex(message, "</samlp:")
+	return message[:end] + insert + message[end:]
 }
 
 func extensions(inner string) string { return "<samlp:Extensions>" + inner + "</samlp:Extensions>" }

@@ -164,7 +164,7 @@ func signatures(root *etree.Element) []*etree.Element {
 	return found
 }
 
-// Decrypt decrypts the EncryptedAssertion of document with xmlsec1 and the key (PEM), and returns what was in it.
+// Decrypt decrypts the first EncryptedAssertion or EncryptedID of document with xmlsec1 and the key (PEM), and returns what was in it.
 func (x *XML) Decrypt(document, key []byte) ([]byte, error) {
 	encrypted, err := encryptedData(document)
 	if err != nil {
@@ -189,16 +189,16 @@ func (x *XML) Decrypt(document, key []byte) ([]byte, error) {
 	return os.ReadFile(plain)
 }
 
-// encryptedData cuts the EncryptedData of an assertion out of document, with the namespaces it stands in. On its own,
+// encryptedData cuts the EncryptedData of an assertion or name out of document, with the namespaces it stands in. On its own,
 // because xmlsec1 would otherwise parse the plain text inside the response and drop namespaces that both declare.
 func encryptedData(document []byte) ([]byte, error) {
 	doc := etree.NewDocument()
 	if err := doc.ReadFromBytes(document); err != nil {
 		return nil, err
 	}
-	element := doc.FindElement("//EncryptedAssertion/EncryptedData")
+	element := doc.FindElement("//EncryptedData")
 	if element == nil {
-		return nil, errors.New("there is no EncryptedAssertion")
+		return nil, errors.New("there is no EncryptedData")
 	}
 	space, err := etreeutils.NSBuildParentContext(element)
 	if err != nil {

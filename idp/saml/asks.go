@@ -20,7 +20,7 @@ func (h *Handlers) Asks(facts *flow.Facts) []string {
 	for _, a := range app.Released() {
 		names = append(names, told(&a))
 	}
-	if name := toldByName(facts); !slices.Contains(names, name) {
+	if name := toldByName(facts); name != "" && !slices.Contains(names, name) {
 		names = append(names, name)
 	}
 	return names
@@ -32,6 +32,9 @@ func toldByName(facts *flow.Facts) string {
 	asked := new(Accepted)
 	if err := json.Unmarshal(facts.Request.Payload, asked); err != nil || asked.NameIDFormat == "" {
 		asked.NameIDFormat = settings.NameIDFormat() // of a request that is only supposed
+	}
+	if asked.NameIDFormat == sp.NameIDNone {
+		return ""
 	}
 	source := settings.NameIDSource(asked.NameIDFormat)
 	if source == sp.SourceOpaque {

@@ -28,6 +28,7 @@ type Statement struct {
 	Recipient    string // the address that it is posted to
 	InResponseTo string // empty: unsolicited
 	NameID       NameID
+	NameTo       *Recipient // not nil: the name is sent as EncryptedID
 	Now          time.Time
 	Lifetime     time.Duration
 	AuthnInstant time.Time
@@ -56,8 +57,11 @@ func Build(st *Statement, signing *Signing, to *Recipient) (Response, error) {
 	signatureAt := len(doc)
 	doc = append(doc, `<samlp:Status><samlp:StatusCode Value="`+StatusSuccess+`"></samlp:StatusCode></samlp:Status>`...)
 	from := len(doc)
-	doc, afterIssuer := st.appendAssertion(doc, out.AssertionID)
-	var err error
+	name, err := st.name()
+	if err != nil {
+		return Response{}, err
+	}
+	doc, afterIssuer := st.appendAssertion(doc, out.AssertionID, name)
 	if signing.Assertion {
 		if doc, err = signing.signInto(doc, from, afterIssuer, out.AssertionID); err != nil {
 			return Response{}, err
@@ -156,29 +160,43 @@ func appendResponseHead(doc []byte, id, destination, inResponseTo, issuer string
 
 // appendAssertion appends the assertion with its own namespaces, so that it can be taken out and verified alone; afterIssuer
 // is where its signature goes.
-func (st *Statement) appendAssertion(doc []byte, id string) (_ []byte, afterIssuer int) {
+func (st *Statement) appendAssertion(doc []byte, id string, name []byte) (_ []byte, afterIssuer int) {
 	doc = append(doc, `<saml:Assertion xmlns:saml="`+nsAssertion+`"`...)
 	doc = appendTime(appendAttr(doc, "ID", id), "IssueInstant", st.Now)
 	doc = append(doc, ` Version="2.0"><saml:Issuer>`...)
 	doc = append(appendText(doc, st.Issuer), `</saml:Issuer>`...)
 	afterIssuer = len(doc)
-	doc = st.appendSubject(doc)
+	doc = st.appendSubject(doc, name)
 	doc = st.appendConditions(doc)
 	doc = st.appendAuthn(doc)
 	doc = st.appendAttributes(doc)
 	return append(doc, `</saml:Assertion>`...), afterIssuer
 }
 
-// appendSubject: a bearer confirmation with Recipient and NotOnOrAfter, without NotBefore and Address (profiles 4.1.4.2).
-func (st *Statement) appendSubject(doc []byte) []byte {
-	doc = append(doc, `<saml:Subject>`...)
-	if n := &st.NameID; n.Value != "" {
-		doc = append(doc, `<saml:NameID`...)
-		doc = appendOptional(doc, "Format", n.Format)
-		doc = appendOptional(doc, "NameQualifier", n.NameQualifier)
-		doc = appendOptional(doc, "SPNameQualifier", n.SPNameQualifier)
-		doc = append(appendText(append(doc, '>'), n.Value), `</saml:NameID>`...)
+// name is the NameID, or the EncryptedID that holds it; empty without a name.
+func (st *Statement) name() ([]byte, error) {
+	n := &st.NameID
+	if n.Value == "" {
+		return nil, nil
 	}
+	out := []byte(`<saml:NameID`)
+	if st.NameTo != nil {
+		out = append(out, ` xmlns:saml="`+nsAssertion+`"`...) // what is decrypted stands alone
+	}
+	out = appendOptional(out, "Format", n.Format)
+	out = appendOptional(out, "NameQualifier", n.NameQualifier)
+	out = appendOptional(out, "SPNameQualifier", n.SPNameQualifier)
+	out = append(appendText(append(out, '>'), n.Value), `</saml:NameID>`...)
+	if st.NameTo == nil {
+		return out, nil
+	}
+	sealed, err := st.NameTo.encrypted(out)
+	return append(append([]byte(`<saml:EncryptedID>`), sealed...), `</saml:EncryptedID>`...), err
+}
+
+// appendSubject: a bearer confirmation with Recipient and NotOnOrAfter, without NotBefore and Address (profiles 4.1.4.2).
+func (st *Statement) appendSubject(doc, name []byte) []byte {
+	doc = append(append(doc, `<saml:Subject>`...), name...)
 	doc = append(doc, `<saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer"><saml:SubjectConfirmationData`...)
 	doc = appendOptional(doc, "InResponseTo", st.InResponseTo)
 	doc = appendTime(doc, "NotOnOrAfter", st.Now.Add(st.Lifetime))

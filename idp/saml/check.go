@@ -1,6 +1,8 @@
 package saml
 
 import (
+	"crypto"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +19,8 @@ type Env struct {
 	EntityID   string // ours
 	Endpoint   string // the URL that the message was sent to, from the configured base URL and never from Host
 	Now        time.Time
-	WantSigned bool // the organisation setting saml.want_signed_requests
+	WantSigned bool               // the organisation setting saml.want_signed_requests
+	Keys       []crypto.Decrypter // ours, for a Subject that is encrypted
 }
 
 // Accepted is a checked request: all that flow and answer need, and nothing that was not checked. It is kept while the
@@ -33,11 +36,13 @@ type Accepted struct {
 	ForceAuthn    bool          `json:"force_authn,omitempty"`
 	Passive       bool          `json:"passive,omitempty"`
 	NameIDFormat  string        `json:"nameid_format"`
-	Qualified     bool          `json:"qualified,omitempty"` // the request named the SPNameQualifier
-	NoCreate      bool          `json:"no_create,omitempty"` // no persistent name may be made for this request
+	Qualified     bool          `json:"qualified,omitempty"`    // the request named the SPNameQualifier
+	EncryptName   bool          `json:"encrypt_name,omitempty"` // the request wants an EncryptedID
+	NoCreate      bool          `json:"no_create,omitempty"`    // no persistent name may be made for this request
 	Context       ContextDemand `json:"context,omitzero"`
 	Subject       *SubjectID    `json:"subject,omitempty"`
-	Attributes    *int          `json:"attributes,omitempty"` // AttributeConsumingServiceIndex that the metadata knows
+	SealedSubject bool          `json:"sealed_subject,omitempty"` // it came encrypted and is shown to nobody
+	Attributes    *int          `json:"attributes,omitempty"`     // AttributeConsumingServiceIndex that the metadata knows
 }
 
 // CheckMessage verifies and checks a decoded message for its app. ACS and RelayState of the result are set whenever the
@@ -80,6 +85,7 @@ func check(m *Message, app *sp.SAML, env Env) (Accepted, *Problem) {
 		func() *Problem { return problem },
 		func() *Problem { return checkDestination(m, env.Endpoint) },
 		func() *Problem { return checkAge(r.IssueInstant, env.Now) },
+		func() *Problem { return a.openSubject(m, env.Keys) },
 		func() *Problem { return checkScoping(r.Scoping, env.EntityID) },
 		func() *Problem { return a.checkNameID(r.NameIDPolicy, app) },
 		func() *Problem { return a.checkContext(r.AuthnContext, app) },
@@ -198,6 +204,24 @@ func checkAge(issued, now time.Time) *Problem {
 	return nil
 }
 
+// openSubject decrypts the name of the person whom the request is about. Only of a signed request, and with one answer to
+// whatever is wrong: anybody can send what he has seen encrypted.
+func (a *Accepted) openSubject(m *Message, keys []crypto.Decrypter) *Problem {
+	if m.Request.encrypted == nil {
+		return nil
+	}
+	err := errors.New("the request is not signed")
+	if m.Signed {
+		a.Subject, err = m.Request.encrypted.openNameID(keys)
+	}
+	if err != nil {
+		a.Subject = nil
+		return requester(ReasonInvalid, "", "The app named a person in a way that cannot be read here. Let it sign its requests, and import this identity provider's current metadata in the app.").caused(err)
+	}
+	a.SealedSubject = true
+	return nil
+}
+
 // checkScoping: an IDPList must name us; Gatehouse itself never proxies, so ProxyCount and RequesterID ask nothing more.
 func checkScoping(scoping *Scoping, entityID string) *Problem {
 	if scoping == nil || !scoping.HasIDPList || slices.Contains(scoping.IDPs, entityID) {
@@ -211,7 +235,11 @@ func (a *Accepted) checkNameID(policy *NameIDPolicy, app *sp.SAML) *Problem {
 	if policy == nil {
 		policy = &NameIDPolicy{}
 	}
-	format, known := app.NameIDFormatFor(policy.Format)
+	asked := policy.Format
+	if a.EncryptName = asked == formatEncrypted && app.NameIDFormat() != sp.NameIDNone && NameRecipient(app) != nil; a.EncryptName {
+		asked = "" // the format within is ours to choose
+	}
+	format, known := app.NameIDFormatFor(asked)
 	if !known {
 		return requester(ReasonNameID, StatusInvalidNameIDPolicy, "The app asked for a kind of name that is not supported. Let it ask for persistent, transient or emailAddress, or for none.").because(strings.Join(sp.KnownNameIDFormats(), " "), policy.Format)
 	}

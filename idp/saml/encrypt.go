@@ -79,6 +79,16 @@ func RecipientFor(app *sp.SAML) (*Recipient, *Problem) {
 	return nil, p.caused(err)
 }
 
+// NameRecipient is whom a name is encrypted to that a request wants as EncryptedID; nil: no key of the app can be used.
+func NameRecipient(app *sp.SAML) *Recipient {
+	for _, key := range app.Metadata.EncryptionKeys() {
+		if to, err := recipient(&key, &app.Settings); err == nil {
+			return to
+		}
+	}
+	return nil
+}
+
 func recipient(key *sp.Key, settings *sp.SAMLSettings) (*Recipient, error) {
 	public, err := key.Public()
 	if err != nil {
@@ -162,11 +172,21 @@ func newTransport(m sp.EncryptionMethod) (transport, error) {
 	return t, nil
 }
 
-// encryptTail replaces the element doc[from:] by an EncryptedAssertion that holds it (core 2.3.4).
+// encryptTail replaces the assertion doc[from:] by an EncryptedAssertion that holds it (core 2.3.4).
 func (to *Recipient) encryptTail(doc []byte, from int) ([]byte, error) {
+	sealed, err := to.encrypted(doc[from:])
+	if err != nil {
+		return nil, err
+	}
+	out := append(doc[:from], `<saml:EncryptedAssertion xmlns:saml="`+nsAssertion+`">`...)
+	return append(append(out, sealed...), `</saml:EncryptedAssertion>`...), nil
+}
+
+// encrypted is the EncryptedData of an element.
+func (to *Recipient) encrypted(element []byte) ([]byte, error) {
 	key := make([]byte, to.cipher.keySize)
 	rand.Read(key) // never fails
-	content, err := to.cipher.seal(key, doc[from:])
+	content, err := to.cipher.seal(key, element)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +195,7 @@ func (to *Recipient) encryptTail(doc []byte, from int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encrypt the content key: %w", err)
 	}
-	out := append(doc[:from], `<saml:EncryptedAssertion xmlns:saml="`+nsAssertion+`"><xenc:EncryptedData xmlns:xenc="http://www.w3.org/2001/04/xmlenc#" Type="http://www.w3.org/2001/04/xmlenc#Element"><xenc:EncryptionMethod`...)
+	out := append(make([]byte, 0, 2<<10+2*len(content)), `<xenc:EncryptedData xmlns:xenc="http://www.w3.org/2001/04/xmlenc#" Type="http://www.w3.org/2001/04/xmlenc#Element"><xenc:EncryptionMethod`...)
 	out = appendAttr(out, "Algorithm", to.cipher.uri)
 	out = append(out, `></xenc:EncryptionMethod><ds:KeyInfo xmlns:ds="`+nsDSig+`"><xenc:EncryptedKey><xenc:EncryptionMethod`...)
 	out = append(appendAttr(out, "Algorithm", t.uri), `><ds:DigestMethod`...)
@@ -187,7 +207,7 @@ func (to *Recipient) encryptTail(doc []byte, from int) ([]byte, error) {
 	out = base64.StdEncoding.AppendEncode(out, wrapped)
 	out = append(out, `</xenc:CipherValue></xenc:CipherData></xenc:EncryptedKey></ds:KeyInfo><xenc:CipherData><xenc:CipherValue>`...)
 	out = base64.StdEncoding.AppendEncode(out, content)
-	return append(out, `</xenc:CipherValue></xenc:CipherData></xenc:EncryptedData></saml:EncryptedAssertion>`...), nil
+	return append(out, `</xenc:CipherValue></xenc:CipherData></xenc:EncryptedData>`...), nil
 }
 
 // seal encrypts under a fresh key: the random IV first, as xmlenc 5.2 has it.

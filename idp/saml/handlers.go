@@ -112,6 +112,11 @@ func (h *Handlers) begin(w http.ResponseWriter, r *http.Request, m *Message, pro
 		endpoint = h.BaseURL + ecpPath
 	}
 	env := Env{EntityID: h.entityID(settings), Endpoint: endpoint, Now: h.Now(), WantSigned: settings.WantSignedRequests}
+	if m.Request.encrypted != nil {
+		if env.Keys, err = h.decrypters(r.Context()); err != nil {
+			return err
+		}
+	}
 	accepted, problem := CheckMessage(m, app, env)
 	if problem != nil && problem.Local {
 		return h.halt(r, app.ID, problem)
@@ -140,7 +145,7 @@ func (h *Handlers) request(app *sp.App, a *Accepted) (flow.Request, error) {
 	if a.ForceAuthn {
 		request.Demand.AuthAfter = now
 	}
-	if a.Subject != nil && len(a.Subject.Value) <= maxNameID && (a.Subject.Format == "" || a.Subject.Format == sp.NameIDEmail || a.Subject.Format == sp.NameIDUnspecified) {
+	if a.Subject != nil && !a.SealedSubject && len(a.Subject.Value) <= maxNameID && (a.Subject.Format == "" || a.Subject.Format == sp.NameIDEmail || a.Subject.Format == sp.NameIDUnspecified) {
 		request.LoginHint = a.Subject.Value
 	}
 	if a.ID != "" {

@@ -17,6 +17,7 @@ type Description struct {
 	SLO         string        // URL of single logout for both bindings of browsers
 	SOAP        string        // URL of single logout from server to server
 	Artifact    string        // URL of artifact resolution
+	ECP         string        // URL for clients that are not browsers, empty: not offered
 	WantSigned  bool          // WantAuthnRequestsSigned
 	Lifetime    time.Duration // of the document: saml.metadata_lifetime
 	Name        string        // of the organisation
@@ -93,9 +94,12 @@ func (d *Description) appendBody(doc []byte) []byte {
 	for _, format := range sp.KnownNameIDFormats() {
 		doc = append(append(append(doc, `<md:NameIDFormat>`...), format...), `</md:NameIDFormat>`...)
 	}
-	for _, binding := range []string{sp.BindingRedirect, sp.BindingPOST} {
-		doc = appendAttr(append(doc, `<md:SingleSignOnService`...), "Binding", binding)
-		doc = append(appendAttr(doc, "Location", d.SSO), `></md:SingleSignOnService>`...)
+	for _, service := range []struct{ binding, location string }{{sp.BindingRedirect, d.SSO}, {sp.BindingPOST, d.SSO}, {sp.BindingSOAP, d.ECP}} {
+		if service.location == "" {
+			continue
+		}
+		doc = appendAttr(append(doc, `<md:SingleSignOnService`...), "Binding", service.binding)
+		doc = append(appendAttr(doc, "Location", service.location), `></md:SingleSignOnService>`...)
 	}
 	doc = append(doc, `</md:IDPSSODescriptor>`...)
 	return d.appendPeople(doc)

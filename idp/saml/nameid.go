@@ -28,6 +28,9 @@ type Namer struct {
 // NameID makes the name of a user at an app in a format that Check accepted (core 8.3). A value that the user does not
 // have, or that the format does not allow, is InvalidNameIDPolicy.
 func (n *Namer) NameID(entityID string, app *sp.App, user *directory.User, asked *Accepted) (NameID, *Problem) {
+	if asked.NameIDFormat == sp.NameIDNone {
+		return NameID{}, nil
+	}
 	settings := app.Definition.SAML
 	id := NameID{Format: asked.NameIDFormat}
 	source := settings.NameIDSource(id.Format)

@@ -60,7 +60,7 @@ func (h *Handlers) document(ctx context.Context, appID string) (*document, error
 	if err != nil {
 		return nil, err
 	}
-	return h.cached(ctx, settings, signer, revision)
+	return h.cached(ctx, settings, signer, revision, app != nil && app.ECPEnabled())
 }
 
 // samlOf is the SAML part of an app that is not removed, nil for an empty id. ErrNotFound: there is none.
@@ -96,7 +96,7 @@ func (h *Handlers) signerFor(ctx context.Context, app *sp.SAML) (*certs.Key, sto
 	return keys[0], revision, nil
 }
 
-func (h *Handlers) cached(ctx context.Context, settings *directory.Settings, signer *certs.Key, revision store.Revision) (*document, error) {
+func (h *Handlers) cached(ctx context.Context, settings *directory.Settings, signer *certs.Key, revision store.Revision, ecp bool) (*document, error) {
 	c := &h.metadata
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,12 +104,16 @@ func (h *Handlers) cached(ctx context.Context, settings *directory.Settings, sig
 	if c.documents == nil || c.keys != revision || !step.Equal(c.step) || !sameOrganisation(&c.settings, settings) {
 		c.keys, c.settings, c.step, c.documents = revision, *settings, step, make(map[string]*document)
 	}
-	if doc := c.documents[signer.ID]; doc != nil {
+	name := signer.ID
+	if ecp {
+		name += " ecp"
+	}
+	if doc := c.documents[name]; doc != nil {
 		return doc, nil
 	}
-	doc, err := h.describeUs(ctx, settings, signer)
+	doc, err := h.describeUs(ctx, settings, signer, ecp)
 	if err == nil {
-		c.documents[signer.ID] = doc
+		c.documents[name] = doc
 	}
 	return doc, err
 }
@@ -122,7 +126,7 @@ func sameOrganisation(a, b *directory.Settings) bool {
 }
 
 // describeUs signs the metadata with the key that comes first in it; the other published keys follow.
-func (h *Handlers) describeUs(ctx context.Context, settings *directory.Settings, signer *certs.Key) (*document, error) {
+func (h *Handlers) describeUs(ctx context.Context, settings *directory.Settings, signer *certs.Key, ecp bool) (*document, error) {
 	var published []*certs.Key
 	var logo directory.Logo
 	err := h.Store.View(ctx, func(tx store.Tx) (err error) {
@@ -141,6 +145,9 @@ func (h *Handlers) describeUs(ctx context.Context, settings *directory.Settings,
 		return nil, problem
 	}
 	d := h.description(settings)
+	if ecp {
+		d.ECP = h.BaseURL + ecpPath
+	}
 	d.Credentials, d.Sign, d.Logo = credentials, &signing, h.logo(settings, &logo)
 	doc := &document{}
 	for _, key := range published {

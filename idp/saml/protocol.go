@@ -98,11 +98,17 @@ func (h *Handlers) statement(ctx context.Context, pass *flow.Pass, asked *Accept
 	if problem != nil {
 		return nil, problem
 	}
-	return &Statement{
+	st := &Statement{
 		Issuer: entityID, Audience: settings.Metadata.EntityID, Recipient: asked.ACS, InResponseTo: asked.ID, NameID: id,
 		Now: pass.Now, Lifetime: settings.AssertionLifetime(), AuthnInstant: pass.Session.AuthAt(), SessionIndex: sessionIndex(pass),
 		SessionEnds: sessionEnds(pass), Class: class, Attributes: attributes, OneTimeUse: settings.Settings.OneTimeUse,
-	}, nil
+	}
+	if asked.EncryptName {
+		if st.NameTo = NameRecipient(settings); st.NameTo == nil {
+			return nil, responder(ReasonEncryption, "", "The app's encryption key was taken away while you signed in. Open the app again.")
+		}
+	}
+	return st, nil
 }
 
 // nameID names the person, and refuses to answer about another one than the request demands. A transient name lasts as long

@@ -20,6 +20,7 @@ type AuthnRequest struct {
 	NameIDPolicy    *NameIDPolicy
 	AuthnContext    *RequestedContext
 	Subject         *SubjectID
+	encrypted       *encryptedData // the Subject, where it is an EncryptedID
 	Scoping         *Scoping
 }
 
@@ -208,10 +209,16 @@ func (r *AuthnRequest) readSubject(t *tree, at int32) error {
 		switch {
 		case t.is(child, nsAssertion, "SubjectConfirmation"):
 			return errors.New("its Subject has a SubjectConfirmation")
-		case !t.is(child, nsAssertion, "NameID"):
-			return errors.New("its Subject is not named by a plain NameID")
-		case r.Subject != nil:
+		case r.Subject != nil || r.encrypted != nil:
 			return errors.New("its Subject has two names")
+		case t.is(child, nsAssertion, "EncryptedID"):
+			var err error
+			if r.encrypted, err = readEncrypted(t, child); err != nil {
+				return err
+			}
+			continue
+		case !t.is(child, nsAssertion, "NameID"):
+			return errors.New("its Subject is not named by a NameID")
 		}
 		value, err := t.value(child)
 		if err != nil {
@@ -223,6 +230,9 @@ func (r *AuthnRequest) readSubject(t *tree, at int32) error {
 			NameQualifier:   t.attrOr(child, "NameQualifier"),
 			SPNameQualifier: t.attrOr(child, "SPNameQualifier"),
 		}
+	}
+	if r.encrypted != nil {
+		return nil
 	}
 	if r.Subject == nil || r.Subject.Value == "" || len(r.Subject.Value) > 4*maxTextLength {
 		return errors.New("its Subject has no name")

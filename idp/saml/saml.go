@@ -36,5 +36,8 @@ const (
 	StatusUnsupportedBinding  = "urn:oasis:names:tc:SAML:2.0:status:UnsupportedBinding"
 )
 
+// formatEncrypted asks for an EncryptedID and leaves open what it holds (core 3.4.1.1).
+const formatEncrypted = "urn:oasis:names:tc:SAML:2.0:nameid-format:encrypted"
+
 // formatEntity is the Format of an Issuer (core 8.3.6), the only one allowed there.
 const formatEntity = "urn:oasis:names:tc:SAML:2.0:nameid-format:entity"
