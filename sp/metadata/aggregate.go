@@ -168,8 +168,9 @@ func (s *splitter) group(t xml.StartElement) error {
 	if err != nil {
 		return err
 	}
-	if err := s.root(n, end); err != nil {
-		return err
+	if !s.rooted { // Document tells of the root's end, which changes with each copy, once for all entities
+		s.ends = append(s.ends, time.Time{})
+		return s.root(n, end)
 	}
 	if len(s.ends) > 0 {
 		end = earlier(end, s.ends[len(s.ends)-1])
