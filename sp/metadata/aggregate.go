@@ -52,7 +52,8 @@ const shownReasons = 20
 
 // Entities reads a document of any size as a stream and hands on every SAML 2.0 service provider in it, one after the other, in
 // groups or not. One that cannot be used is counted and left out; a document that is broken is an *Error, and then what was
-// handed on must not be kept. An error of take ends the reading and is returned as it is.
+// handed on must not be kept. The end of the root, which changes with each copy and holds for all, is told by the Document only.
+// An error of take ends the reading and is returned as it is.
 func Entities(in io.Reader, opts Options, take func(Result) error) (Document, error) {
 	d, bound := stream(in)
 	s := &splitter{decoder: d, bound: bound, opts: opts, take: take}
@@ -81,7 +82,7 @@ type splitter struct {
 	opts     Options
 	take     func(Result) error
 	document Document
-	ends     []time.Time // of the open groups: the earliest so far
+	ends     []time.Time // of the open groups inside the root: the earliest so far
 	rooted   bool
 	line     int
 	column   int

@@ -77,7 +77,7 @@ func (s *signer) sign(t testing.TB, source string, form dsig.Canonicalizer, meth
 const groupOfTwo = `<?xml version="1.0" encoding="UTF-8"?>
 <!-- a comment is not signed -->
 <md:EntitiesDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" xmlns:unused="urn:unused" xmlns:xs="http://www.w3.org/2001/XMLSchema" ID="_group" validUntil="2026-12-01T00:00:00Z" cacheDuration="PT6H">
- <md:EntitiesDescriptor Name="a&amp;b">
+ <md:EntitiesDescriptor Name="a&amp;b" validUntil="2026-11-30T00:00:00Z">
   <md:EntityDescriptor entityID="https://one.example/sp?a=1&amp;b=2"><md:SPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">
    <!-- nor is this one -->
    <md:AssertionConsumerService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST" Location="https://one.example/acs" index="0"></md:AssertionConsumerService>
@@ -196,7 +196,7 @@ func TestEntities(t *testing.T) {
 		ids = append(ids, r.Metadata.EntityID+" "+r.Metadata.ValidUntil.Format(time.DateOnly))
 		return nil
 	})
-	want := "[https://one.example/sp?a=1&b=2 2026-12-01 https://two.example/sp 2026-12-01]"
+	want := "[https://one.example/sp?a=1&b=2 2026-11-30 https://two.example/sp 0001-01-01]"
 	if err != nil || fmt.Sprint(ids) != want || document.Entities != 2 || document.Taken != 2 || document.CacheDuration != 6*time.Hour || document.Single {
 		t.Errorf("%v %v %+v", err, ids, document)
 	}
