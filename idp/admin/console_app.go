@@ -38,7 +38,7 @@ func (a *Admin) appPage(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if app.SAML != nil {
-		entityID, err := a.Actions.entityID(r.Context())
+		entityID, err := a.Actions.EntityID(r.Context())
 		if err != nil {
 			return err
 		}
