@@ -234,7 +234,7 @@ func (k *Keeper) note(ctx context.Context, name, by string, found Found, changed
 		quiet := by == System && changed == 0 && source.Found.Failures == 0
 		if failure == nil {
 			source.Found = found
-			source.Found.Good = k.Now()
+			source.Found.Good, source.Found.Failures, source.Found.Code, source.Found.Error = k.Now(), 0, "", ""
 			event.Facts["entities"], event.Facts["providers"], event.Facts["changed"] = strconv.Itoa(found.Entities), strconv.Itoa(found.Providers), strconv.Itoa(changed)
 		} else {
 			code, text := worded(failure)

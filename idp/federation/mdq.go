@@ -144,7 +144,6 @@ func (k *Keeper) refreshMDQ(ctx context.Context, source *Source, own, by string,
 	}
 	found := source.Found
 	found.Next, found.Entities, found.Providers = k.Now().Add(mdqTick), len(ids), len(ids)
-	found.Failures, found.Code, found.Error = 0, "", ""
 	return errors.Join(failure, k.note(ctx, source.Name, by, found, 0, failure))
 }
 
