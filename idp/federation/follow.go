@@ -85,6 +85,9 @@ func (k *Keeper) RefreshApp(ctx context.Context, id, by string) error {
 	if by == System && app.RefreshMode() == sp.RefreshOff {
 		return nil
 	}
+	if by != System { // who asks now wants to see what is there now
+		follow.ETag, follow.LastModified = "", ""
+	}
 	got, result, failure := k.fetchApp(ctx, &app, &follow)
 	return k.noteApp(ctx, id, follow.URL, func(tx store.Tx, app *sp.App, f *Follow) error {
 		f.Tried = k.Now()

@@ -21,6 +21,9 @@ func (k *Keeper) Refresh(ctx context.Context, name, by string) error {
 	if err != nil {
 		return err
 	}
+	if by != System { // who asks now wants to see what is there now
+		source.Found.ETag, source.Found.LastModified = "", ""
+	}
 	if source.Kind == MDQ {
 		return k.refreshMDQ(ctx, &source, own, by, by != System)
 	}

@@ -159,6 +159,9 @@ func (k *Keeper) refreshEntity(ctx context.Context, source *Source, own, id stri
 	if err != nil || !now && d.Next.After(k.Now()) {
 		return err
 	}
+	if now {
+		d.ETag, d.LastModified = "", ""
+	}
 	if err := k.askNow(ctx, source, own, entityID, d); err != nil {
 		failure := typed(err)
 		return k.noteApp(ctx, id, "", k.failure(failure), failure)
