@@ -166,6 +166,7 @@ type AppMetadataPage struct {
 	App AppHead
 	MetadataForm
 	Facts  []Fact // about the metadata in use
+	Follow FollowPart
 	Review bool
 	Diff   []DiffRow // empty with Review: nothing changes
 }
