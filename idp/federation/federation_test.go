@@ -2,7 +2,6 @@ package federation
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -51,24 +50,7 @@ func TestAggregate(t *testing.T) {
 		}))
 	})
 	one := w.connect("all", "one", sp.RefreshAutomatic)
-	changed := strings.Replace(entity("one", ""), "https://one.example/acs", "https://evil.example/acs", 1)
-	for _, c := range []struct{ name, text, code string }{
-		{"MDC-05 unsigned", group(until(14*days), changed), metadata.CodeUnsigned},
-		{"MDC-05 wrong key", other.sign(t, group(until(14*days), changed)), metadata.CodeWrongKey},
-		{"MDC-05 changed after signing", strings.Replace(good, "https://one.example/acs", "https://evil.example/acs", 1), metadata.CodeDigest},
-		{"MDC-06 only an entity inside is signed", group(until(14*days), key.sign(t, strings.Replace(changed, "entityID", `ID="_e" entityID`, 1))), metadata.CodeUnsigned},
-		{"MDC-06 wrapped", group(until(14*days), changed, good), metadata.CodeUnsigned},
-		{"MDC-06 wrapped with the signature moved up", strings.Replace(group(until(14*days), changed), ">", ">"+good[strings.Index(good, "<ds:Signature"):strings.Index(good, "</ds:Signature>")]+"</ds:Signature>", 1), metadata.CodeDigest},
-		{"MDC-05 SHA-1 digest", strings.Replace(good, "xmlenc#sha256", "xmldsig#sha1", 1), metadata.CodeAlgorithm},
-		{"MDC-07 no validUntil", key.sign(t, group("", changed)), metadata.CodeNoEnd},
-		{"MDC-07 expired", key.sign(t, group(until(-time.Hour), changed)), metadata.CodeExpired},
-		{"MDC-07 too far", key.sign(t, group(until(31*days), changed)), metadata.CodeTooLong},
-		{"MDC-11 DOCTYPE", `<!DOCTYPE x [<!ENTITY a "b">]>` + good, CodeMetadata},
-		{"MDC-11 entities that multiply", `<!DOCTYPE x [<!ENTITY a "b"><!ENTITY c "&a;&a;">]>` + good, CodeMetadata},
-		{"MDC-11 nested for ever", key.sign(t, group(until(14*days), strings.Repeat(`<EntitiesDescriptor>`, 40)+strings.Repeat(`</EntitiesDescriptor>`, 40))), CodeMetadata},
-		{"MDC-11 cut off", good[:len(good)/2], CodeMetadata},
-		{"no metadata", "<html/>", metadata.CodeUnsigned},
-	} {
+	for _, c := range refusedDocuments(t, key, other, good) {
 		t.Run(c.name, func(t *testing.T) {
 			w.web.set("/all", c.text)
 			if code := w.refresh("all"); code != c.code {
@@ -105,19 +87,35 @@ func TestAggregate(t *testing.T) {
 	})
 }
 
+type refusedDocument struct{ name, text, code string }
+
+func refusedDocuments(t *testing.T, key, other *signer, good string) []refusedDocument {
+	changed := strings.Replace(entity("one", ""), "https://one.example/acs", "https://evil.example/acs", 1)
+	return []refusedDocument{
+		{"MDC-05 unsigned", group(until(14*days), changed), metadata.CodeUnsigned},
+		{"MDC-05 wrong key", other.sign(t, group(until(14*days), changed)), metadata.CodeWrongKey},
+		{"MDC-05 changed after signing", strings.Replace(good, "https://one.example/acs", "https://evil.example/acs", 1), metadata.CodeDigest},
+		{"MDC-06 only an entity inside is signed", group(until(14*days), key.sign(t, strings.Replace(changed, "entityID", `ID="_e" entityID`, 1))), metadata.CodeUnsigned},
+		{"MDC-06 wrapped", group(until(14*days), changed, good), metadata.CodeUnsigned},
+		{"MDC-06 wrapped with the signature moved up", strings.Replace(group(until(14*days), changed), ">", ">"+good[strings.Index(good, "<ds:Signature"):strings.Index(good, "</ds:Signature>")]+"</ds:Signature>", 1), metadata.CodeDigest},
+		{"MDC-05 SHA-1 digest", strings.Replace(good, "xmlenc#sha256", "xmldsig#sha1", 1), metadata.CodeAlgorithm},
+		{"MDC-07 no validUntil", key.sign(t, group("", changed)), metadata.CodeNoEnd},
+		{"MDC-07 expired", key.sign(t, group(until(-time.Hour), changed)), metadata.CodeExpired},
+		{"MDC-07 too far", key.sign(t, group(until(31*days), changed)), metadata.CodeTooLong},
+		{"MDC-11 DOCTYPE", `<!DOCTYPE x [<!ENTITY a "b">]>` + good, CodeMetadata},
+		{"MDC-11 entities that multiply", `<!DOCTYPE x [<!ENTITY a "b"><!ENTITY c "&a;&a;">]>` + good, CodeMetadata},
+		{"MDC-11 nested for ever", key.sign(t, group(until(14*days), strings.Repeat(`<EntitiesDescriptor>`, 40)+strings.Repeat(`</EntitiesDescriptor>`, 40))), CodeMetadata},
+		{"MDC-11 cut off", good[:len(good)/2], CodeMetadata},
+		{"no metadata", "<html/>", metadata.CodeUnsigned},
+	}
+}
+
 // TestFollowing is what a source's refresh does to apps.
 func TestFollowing(t *testing.T) {
 	key, next := newSigner()
-	w := newWorld(t)
-	w.source("all", Aggregate, key, "apply", "automatic")
-	publish := func(name string, entities ...string) {
-		w.web.set("/all", key.sign(t, group(until(14*days)+` Name="`+name+`"`, entities...)))
-		if code := w.refresh("all"); code != "" {
-			t.Fatal(code)
-		}
-	}
-	publish("a", entity("auto", "", key), entity("slow", "", key), entity("off", "", key))
-	auto, slow, off := w.connect("all", "auto", sp.RefreshAutomatic), w.connect("all", "slow", sp.RefreshReview), w.connect("all", "off", sp.RefreshOff)
+	w, publish, auto, slow := followers(t)
+	publish("aa", entity("auto", "", key), entity("slow", "", key), entity("off", "", key))
+	off := w.connect("all", "off", sp.RefreshOff)
 	publish("b", entity("auto", "", key, next), entity("slow", "", key, next), entity("off", "", key, next))
 	t.Run("MDC-03 applied by itself, waiting for a yes, or left alone", func(t *testing.T) {
 		if w.keys(auto) != 2 || w.keys(slow) != 1 || w.keys(off) != 1 {
@@ -156,14 +154,36 @@ func TestFollowing(t *testing.T) {
 			t.Errorf("a second yes: %v", err)
 		}
 	})
+}
+
+// followers are a source and two apps of it, which take what is new, and wait for a yes.
+func followers(t *testing.T) (w *world, publish func(name string, entities ...string), auto, slow string) {
+	key, _ := newSigner()
+	w = newWorld(t)
+	w.source("all", Aggregate, key)
+	publish = func(name string, entities ...string) {
+		t.Helper()
+		w.web.set("/all", key.sign(t, group(until(14*days)+` Name="`+name+`"`, entities...)))
+		if code := w.refresh("all"); code != "" {
+			t.Fatal(code)
+		}
+	}
+	publish("a", entity("auto", "", key), entity("slow", "", key))
+	return w, publish, w.connect("all", "auto", sp.RefreshAutomatic), w.connect("all", "slow", sp.RefreshReview)
+}
+
+// TestFollowingKeeps is what a refresh must not do.
+func TestFollowingKeeps(t *testing.T) {
+	key, next := newSigner()
+	w, publish, auto, slow := followers(t)
 	t.Run("MDC-25 what was dismissed does not ask again until it changes", func(t *testing.T) {
-		publish("d", entity("auto", "", next), entity("slow", "", key), entity("off", "", next))
+		publish("d", entity("auto", "", next), entity("slow", "", next))
 		must(t, w.Store.Update(t.Context(), func(tx store.Tx) error { _, err := Take(tx, slow, true); return err }))
-		publish("dd", entity("auto", "", next), entity("slow", "", key), entity("off", "", next))
+		publish("dd", entity("auto", "", next), entity("slow", "", next))
 		if _, f := w.app(slow); f.Waiting != nil {
 			t.Error("asks again")
 		}
-		publish("ddd", entity("auto", "", next), entity("slow", "", key, next), entity("off", "", next))
+		publish("ddd", entity("auto", "", next), entity("slow", "", key, next))
 		if _, f := w.app(slow); f.Waiting == nil {
 			t.Error("asks no more")
 		}
@@ -192,7 +212,7 @@ func TestFollowing(t *testing.T) {
 			t.Errorf("ends %s", end)
 		}
 		w.clock = noon.Add(day)
-		w.web.set("/all", key.sign(t, group(until(20*days)+` Name="h"`, entity("auto", until(3*days)), entity("slow", "", key, next))))
+		w.web.set("/all", key.sign(t, group(until(20*days)+` Name="h"`, entity("auto", until(3*days)), entity("slow", "", key))))
 		if code := w.refresh("all"); code != "" {
 			t.Fatal(code)
 		}
@@ -349,40 +369,5 @@ func TestAddress(t *testing.T) {
 				t.Errorf("%q %+v", code, f)
 			}
 		})
-	}
-}
-
-func TestSourceSettings(t *testing.T) {
-	key, _ := newSigner()
-	good := map[string]string{"url": "https://md.example.org/all.xml", "keys": key.pem()}
-	if s, err := NewSource("edu-gain", Aggregate, good, "uid 0", noon); err != nil || s.Setting("apply") != "review" || s.Setting("max_validity") != "30d" || s.Setting("refresh") != "metadata" || s.mostValid() != 30*days {
-		t.Errorf("%v %+v", err, s)
-	}
-	with := func(key, value string) map[string]string {
-		m := map[string]string{}
-		for k, v := range good {
-			m[k] = v
-		}
-		if m[key] = value; value == "" {
-			delete(m, key)
-		}
-		return m
-	}
-	for i, values := range []map[string]string{
-		with("url", ""), with("url", "ftp://x"), with("url", "https://a:b@c/"), with("keys", ""), with("keys", "rubbish"), with("unsigned", "true"),
-		with("max_validity", "1h"), with("refresh", "1m"), with("apply", "off"), with("state", "gone"), with("colour", "red"),
-	} {
-		var refused *sp.SettingError
-		if _, err := NewSource("x", Aggregate, values, "", noon); !errors.As(err, &refused) {
-			t.Errorf("%d: %v", i, err)
-		}
-	}
-	for _, name := range []string{"", "a b", "A", "-a", strings.Repeat("a", 41), "a\x00"} {
-		if _, err := NewSource(name, Aggregate, good, "", noon); err == nil {
-			t.Errorf("%q is a name", name)
-		}
-	}
-	if fmt.Sprint(retry(1), retry(2), retry(99)) != "10m0s 20m0s 6h0m0s" {
-		t.Error(retry(1), retry(2), retry(99))
 	}
 }

@@ -12,14 +12,18 @@ import (
 	"gatehouse/sp/metadata"
 )
 
+const encoded = "/mdq/entities/https%3A%2F%2Fone.example%2Fsp"
+
+// one is an entity with an ID that a signature can name.
+func one(attributes string, keys ...*signer) string {
+	return strings.Replace(entity("one", attributes, keys...), "entityID", `ID="_e" entityID`, 1)
+}
+
+// TestMDQ asks a server for entities, and takes no answer that is not right.
 func TestMDQ(t *testing.T) {
 	key, other := newSigner()
 	w := newWorld(t)
 	w.source("mdq", MDQ, key, "apply", "automatic")
-	const encoded = "/mdq/entities/https%3A%2F%2Fone.example%2Fsp"
-	one := func(attributes string, keys ...*signer) string {
-		return strings.Replace(entity("one", attributes, keys...), "entityID", `ID="_e" entityID`, 1)
-	}
 	find := func(name string) string {
 		_, _, err := w.Find(t.Context(), "mdq", "https://"+name+".example/sp")
 		if err == nil {
@@ -77,6 +81,14 @@ func TestMDQ(t *testing.T) {
 		}
 		w.clock = noon
 	})
+}
+
+// TestMDQRefresh is what becomes of an app of an MDQ server.
+func TestMDQRefresh(t *testing.T) {
+	key, other := newSigner()
+	w := newWorld(t)
+	w.source("mdq", MDQ, key)
+	w.web.set(encoded, key.sign(t, one(until(14*days)+` cacheDuration="PT3H"`, key)))
 	id := w.connect("mdq", "one", sp.RefreshAutomatic)
 	t.Run("MDC-23 refreshed when due: the new key comes, the old one goes", func(t *testing.T) {
 		must(t, w.RefreshDue(t.Context()))
