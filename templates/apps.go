@@ -51,6 +51,7 @@ type AttemptRow struct {
 	Last       time.Time
 	Who        string
 	WhoHref    string
+	Sources    []Link // metadata sources that know it
 }
 
 // AppRow is one app in a list.

@@ -29,7 +29,7 @@ func sourceSamples() []sample {
 		}},
 		{"source_mdq", func(w io.Writer) error {
 			mdq := form
-			mdq.Kind = "mdq"
+			mdq.Kind, mdq.OnDemand, mdq.OnDemands = "mdq", "true", []Option{{Value: "false", Label: "No"}, {Value: "true", Label: "Yes"}}
 			return Source(w, SourcePage{Shell: one, Name: "edugain", Facts: follow.Facts, Form: mdq, InUse: true, Query: "zz", ConnectAction: "/c"})
 		}},
 		{"source_read_only", func(w io.Writer) error {

@@ -29,6 +29,8 @@ type SourceForm struct {
 	Applies     string
 	MaxValidity string
 	Refresh     string
+	OnDemand    string   // "true" or "false"
+	OnDemands   []Option // empty: not of this kind
 	States      []Option
 	State       string
 	Errors      Errors

@@ -98,9 +98,9 @@ func (c *cli) appAttempts() *cobra.Command {
 			return c.show(list, func() error {
 				var rows [][]string
 				for _, a := range list.Items {
-					rows = append(rows, []string{stamp(a.Last), strconv.Itoa(a.Count), a.User.Name, a.Protocol, plain(a.Identifier)})
+					rows = append(rows, []string{stamp(a.Last), strconv.Itoa(a.Count), a.User.Name, a.Protocol, strings.Join(a.Sources, ","), plain(a.Identifier)})
 				}
-				return c.table([]string{"LAST", "TIMES", "BY", "PROTOCOL", "IDENTIFIER"}, rows)
+				return c.table([]string{"LAST", "TIMES", "BY", "PROTOCOL", "SOURCES", "IDENTIFIER"}, rows)
 			})
 		}),
 	}

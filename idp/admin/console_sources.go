@@ -163,10 +163,15 @@ func offerSource(r *http.Request, page *templates.SourcePage) {
 }
 
 func sourceForm(s *api.MetadataSource) templates.SourceForm {
-	return templates.SourceForm{
+	form := templates.SourceForm{
 		Name: s.Name, Kind: s.Kind, URL: settingOf(s, "url"), Apply: applyOptions(), Applies: settingOf(s, "apply"), MaxValidity: settingOf(s, "max_validity"),
 		Refresh: settingOf(s, "refresh"), State: settingOf(s, "state"), States: []templates.Option{{Value: "active", Label: "Active"}, {Value: "paused", Label: "Paused"}},
+		OnDemand: settingOf(s, "on_demand"),
 	}
+	if s.Kind == federation.MDQ {
+		form.OnDemands = []templates.Option{{Value: "false", Label: "Do not ask about them"}, {Value: "true", Label: "Ask this server whether it knows them"}}
+	}
+	return form
 }
 
 func sourceFacts(s *api.MetadataSource) []templates.Fact {

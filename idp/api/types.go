@@ -143,7 +143,8 @@ type Attempt struct {
 	Count      int       `json:"count"`
 	First      time.Time `json:"first"`
 	Last       time.Time `json:"last"`
-	User       Ref       `json:"user"` // the last one
+	User       Ref       `json:"user"`              // the last one
+	Sources    []string  `json:"sources,omitempty"` // metadata sources that know it
 }
 
 // User is a person.

@@ -22,6 +22,9 @@ func (k *Keeper) RefreshDue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := k.askMissed(ctx); err != nil {
+		return err
+	}
 	apps, err := k.dueApps(ctx)
 	for _, id := range apps {
 		if err == nil {

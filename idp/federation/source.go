@@ -31,6 +31,7 @@ type Source struct {
 	MaxValidity time.Duration `json:"max_validity,omitempty"` // 0: 30 days; negative: any, or none
 	Refresh     time.Duration `json:"refresh,omitempty"`      // 0: as the metadata says
 	Apply       string        `json:"apply,omitempty"`        // what an app that is added from here gets as saml.metadata_refresh
+	OnDemand    bool          `json:"on_demand,omitempty"`    // ask the MDQ server about apps that people came from and that are not connected
 	Paused      bool          `json:"paused,omitempty"`
 	Created     time.Time     `json:"created"`
 	CreatedBy   string        `json:"created_by"`
@@ -77,7 +78,7 @@ func NewSource(name, kind string, values map[string]string, by string, now time.
 
 // SettingKeys are the keys of a source's settings, in order.
 func SettingKeys() []string {
-	return []string{"url", "keys", "unsigned", "max_validity", "refresh", "apply", "state"}
+	return []string{"url", "keys", "unsigned", "max_validity", "refresh", "apply", "on_demand", "state"}
 }
 
 // Setting is a value in the form that Set takes; of the keys, their fingerprints.
@@ -105,6 +106,8 @@ func (s *Source) Setting(key string) string {
 		return sp.FormatDuration(s.Refresh)
 	case "apply":
 		return s.applies()
+	case "on_demand":
+		return strconv.FormatBool(s.OnDemand)
 	case "state":
 		if s.Paused {
 			return "paused"
@@ -116,7 +119,7 @@ func (s *Source) Setting(key string) string {
 
 func (s *Source) set(key, value string) (err error) {
 	if value == sp.Undo {
-		value = map[string]string{"unsigned": "false", "max_validity": "30d", "refresh": "metadata", "apply": sp.RefreshReview, "state": "active"}[key]
+		value = map[string]string{"unsigned": "false", "on_demand": "false", "max_validity": "30d", "refresh": "metadata", "apply": sp.RefreshReview, "state": "active"}[key]
 	}
 	switch key {
 	case "url":
@@ -126,10 +129,9 @@ func (s *Source) set(key, value string) (err error) {
 		s.Keys, err = metadata.PinnedKeys([]byte(value))
 		s.Found.ETag, s.Found.LastModified, s.Found.Next = "", "", time.Time{} // what is kept was believed for other keys
 	case "unsigned":
-		s.Unsigned, err = strconv.ParseBool(value)
-		if err != nil {
-			err = errors.New("must be true or false")
-		}
+		s.Unsigned, err = value == "true", oneOf(value, "false", "true")
+	case "on_demand":
+		s.OnDemand, err = value == "true", oneOf(value, "false", "true")
 	case "max_validity":
 		s.MaxValidity, err = span(value, "none", -1, 24*time.Hour, 3650*24*time.Hour)
 	case "refresh":
@@ -159,6 +161,9 @@ func (s *Source) Change(values map[string]string) error {
 		return &sp.SettingError{Key: "keys", Reason: "is missing: give the certificate that the source signs with, or say unsigned=true if it does not sign"}
 	case len(next.Keys) > 0 && next.Unsigned:
 		return &sp.SettingError{Key: "unsigned", Reason: "cannot be true while keys are pinned"}
+	}
+	if next.OnDemand && next.Kind != MDQ {
+		return &sp.SettingError{Key: "on_demand", Reason: "is for MDQ servers: an aggregate is known as a whole"}
 	}
 	*s = next
 	return nil
