@@ -13,6 +13,7 @@ import (
 	"gatehouse/certs"
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/federation"
 	"gatehouse/idp/flow"
 	"gatehouse/idp/grants"
 	"gatehouse/idp/saml"
@@ -45,6 +46,7 @@ func (s *Server) Run(ctx context.Context) error {
 	jobs.Go(func() { s.every(ctx, rollUpEvery, s.rollUp) })
 	jobs.Go(func() { s.every(ctx, time.Second, s.outbox.SendDue) })
 	jobs.Go(func() { s.every(ctx, time.Hour, s.daily(s.admin.Actions.AnnounceExpiring)) })
+	jobs.Go(func() { s.every(ctx, time.Minute, s.metadata.RefreshDue) })
 	var err error
 	select {
 	case <-ctx.Done():
@@ -177,7 +179,7 @@ func (s *Server) sweep(ctx context.Context) error {
 		return err
 	}
 	sweeps := []func(store.Tx, time.Time, int) (int, error){
-		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep, flow.Logouts.Sweep, saml.Artifacts.Sweep, audit.UsageDays.Sweep, audit.PersonUses.Sweep, grants.Requests.Sweep, sp.Attempts.Sweep, certs.Notices.Sweep,
+		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep, flow.Logouts.Sweep, saml.Artifacts.Sweep, audit.UsageDays.Sweep, audit.PersonUses.Sweep, grants.Requests.Sweep, sp.Attempts.Sweep, certs.Notices.Sweep, federation.Documents.Sweep,
 	}
 	for _, sweep := range sweeps {
 		for n := sweepBatch; n == sweepBatch; {

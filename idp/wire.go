@@ -11,6 +11,7 @@ import (
 	"gatehouse/idp/audit"
 	"gatehouse/idp/claims"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/federation"
 	"gatehouse/idp/flow"
 	"gatehouse/idp/grants"
 	"gatehouse/idp/outbound"
@@ -38,6 +39,7 @@ type Server struct {
 	saml      *saml.Handlers
 	admin     *admin.Admin
 	outbox    *outbound.Outbox
+	metadata  *federation.Keeper
 	settings  store.Cache[directory.Settings]
 }
 
@@ -46,7 +48,7 @@ func tables() []store.Check {
 	return []store.Check{
 		sp.Apps, session.Table, flow.Requests, flow.AnsweredOnce, flow.Logouts, outbound.Rows, directory.Users, directory.Profiles, directory.PermissionSets,
 		directory.Groups, directory.Credentials, directory.Activities, directory.SettingsTable, directory.Logos, sp.Attempts, grants.Consents, grants.Accesses, grants.Requests, grants.AllGone, saml.Links, saml.Artifacts, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets, certs.Notices, sp.Fetches,
-		audit.AppUses, audit.UsageDays, audit.PersonUses, audit.Counted,
+		federation.Sources, federation.Entities, federation.Documents, federation.Follows, audit.AppUses, audit.UsageDays, audit.PersonUses, audit.Counted,
 	}
 }
 
@@ -140,11 +142,17 @@ func (s *Server) wire(ctx context.Context) error {
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
 		SAML: s.saml, IsAdmin: admin.IsAdmin,
 	}
+	s.metadata = &federation.Keeper{Store: c.Store, Audit: s.audit, Fetch: client, Own: s.ownEntityID, Now: c.Now}
 	s.admin = admin.New(admin.Deps{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
-		Keys: s.keys, Fetcher: client, IdP: s.saml, CheckSource: sources.Validate, BaseURL: c.BaseURL, Now: c.Now,
+		Keys: s.keys, Fetcher: client, Sources: s.metadata, IdP: s.saml, CheckSource: sources.Validate, BaseURL: c.BaseURL, Now: c.Now,
 	})
 	return s.engine.Recount(ctx)
+}
+
+// ownEntityID is what no app may be called.
+func (s *Server) ownEntityID(ctx context.Context) (string, error) {
+	return s.admin.Actions.EntityID(ctx)
 }
 
 // brand is how the organisation looks, from its settings.

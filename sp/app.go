@@ -83,6 +83,7 @@ type Metadata struct {
 	LogoURL              string             `json:"logo_url,omitempty"`
 	Contact              string             `json:"contact,omitempty"`
 	SourceURL            string             `json:"source_url,omitempty"` // where it was fetched, empty for an upload
+	Source               string             `json:"source,omitempty"`     // the metadata source it came from, and follows
 }
 
 // Endpoint is an assertion consumer or logout service. Location is compared octet by octet and never normalised.
@@ -161,6 +162,7 @@ type SAMLSettings struct {
 	AssertionLifetime     time.Duration `json:"assertion_lifetime,omitempty"` // 0: 5 minutes
 	SessionLifetime       time.Duration `json:"session_lifetime,omitempty"`   // 0: no SessionNotOnOrAfter
 	OneTimeUse            bool          `json:"one_time_use,omitempty"`
+	MetadataRefresh       string        `json:"metadata_refresh,omitempty"` // review, automatic, off; empty: review
 }
 
 // Attribute is one released attribute. Source is the name of a user attribute or a CEL expression over `user`.
@@ -211,6 +213,7 @@ func appsTable() *store.Table[App] {
 			"approver":    (*App).approvers,
 			"askable":     (*App).askable,
 			"signing_key": (*App).signingKeys,
+			"origin":      (*App).origin,
 		},
 	}
 }

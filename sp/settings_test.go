@@ -75,6 +75,7 @@ func settingCases() map[string]settingCase {
 			`[{"name":"a","source":"b","format":"nonsense"}]`, `[{"name":"1 a","source":"b","format":"basic"}]`, `[{"name":"a b","source":"b"}]`,
 			"[" + strings.Repeat(`{"name":"a","source":"b"},`, 128) + `{"name":"a","source":"b"}]`}},
 		"saml.release": choices("all", "requested", "required"), "saml.slo": choices("auto", "off"), "saml.ecp": choices("off", "on"),
+		"saml.metadata_refresh":    {"review", good("review", "automatic", "off"), []string{"", "auto"}},
 		"saml.allow_idp_initiated": flags("true"), "saml.one_time_use": {"false", map[string]string{"true": "true", "false": "false"}, []string{"", "yes"}},
 		"saml.allowed_relay_states":   idLists,
 		"saml.relay_state_limit":      choices("lenient", "80"),

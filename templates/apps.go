@@ -51,6 +51,7 @@ type AttemptRow struct {
 	Last       time.Time
 	Who        string
 	WhoHref    string
+	Sources    []Link // metadata sources that know it
 }
 
 // AppRow is one app in a list.
@@ -166,6 +167,7 @@ type AppMetadataPage struct {
 	App AppHead
 	MetadataForm
 	Facts  []Fact // about the metadata in use
+	Follow FollowPart
 	Review bool
 	Diff   []DiffRow // empty with Review: nothing changes
 }

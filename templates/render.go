@@ -58,6 +58,8 @@ var declared = map[string]page{
 	"settings":     {"console", SettingsPage{}},
 	"keys":         {"console", KeysPage{}},
 	"key":          {"console", KeyPage{}},
+	"sources":      {"console", SourcesPage{}},
+	"source":       {"console", SourcePage{}},
 }
 
 // compiled parses all templates once, at the first page or at Check.

@@ -29,7 +29,7 @@ func shell(title, section string) Shell {
 func outside(title string) Shell { return Shell{Title: title, Nonce: "bm9uY2U", Org: acme} }
 
 func samples() []sample {
-	return append(append(append(cardSamples(), portalSamples()...), consoleSamples()...), requestSamples()...)
+	return append(append(append(cardSamples(), portalSamples()...), consoleSamples()...), append(requestSamples(), sourceSamples()...)...)
 }
 
 func cardSamples() []sample {

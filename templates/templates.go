@@ -36,6 +36,7 @@ const (
 	SectionExplain        = "explain"
 	SectionSettings       = "settings"
 	SectionKeys           = "keys"
+	SectionSources        = "sources"
 )
 
 // Brand is how the organisation looks. Color is #rgb or #rrggbb; anything else is ignored.

@@ -17,20 +17,20 @@ func (c *cli) appCommand() *cobra.Command {
 		c.appMove("block", "shut an app and end its place in every session"),
 		c.appMove("unblock", "open a blocked app again"),
 		c.appMove("approve", "let a pending app be used"),
-		c.appRemove(), c.appExport(), c.appInstall(), c.appAttempts())
+		c.appRemove(), c.appMetadata(), c.appExport(), c.appInstall(), c.appAttempts())
 }
 
 // newApp are the flags of `app add`.
 type newApp struct {
-	metadata, entityID, acs, name string
-	set                           []string
-	replace                       bool
+	metadata, entityID, acs, source, name string
+	set                                   []string
+	replace                               bool
 }
 
 func (c *cli) appAdd() *cobra.Command {
 	var n newApp
 	command := &cobra.Command{
-		Use:   "add --metadata FILE|URL|- | --entity-id E --acs URL",
+		Use:   "add --metadata FILE|URL|- | --entity-id E --source NAME | --entity-id E --acs URL",
 		Short: "connect an app; prints its id alone",
 		Args:  exactly(0),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
@@ -49,7 +49,8 @@ func (c *cli) appAdd() *cobra.Command {
 	}
 	f := command.Flags()
 	f.StringVar(&n.metadata, "metadata", "", "the app's SAML metadata: a file, an address that the server fetches, or - for stdin")
-	f.StringVar(&n.entityID, "entity-id", "", "for an app without metadata: its entity id")
+	f.StringVar(&n.entityID, "entity-id", "", "for an app of a metadata source, or without metadata: its entity id")
+	f.StringVar(&n.source, "source", "", "the metadata source that has the entity id; the app follows it from then on")
 	f.StringVar(&n.acs, "acs", "", "for an app without metadata: the address that takes answers by HTTP-POST")
 	f.StringVar(&n.name, "name", "", "as people see it; default: as the metadata says")
 	f.StringArrayVar(&n.set, "set", nil, "KEY=VALUE of a setting; may be repeated")
@@ -97,9 +98,9 @@ func (c *cli) appAttempts() *cobra.Command {
 			return c.show(list, func() error {
 				var rows [][]string
 				for _, a := range list.Items {
-					rows = append(rows, []string{stamp(a.Last), strconv.Itoa(a.Count), a.User.Name, a.Protocol, plain(a.Identifier)})
+					rows = append(rows, []string{stamp(a.Last), strconv.Itoa(a.Count), a.User.Name, a.Protocol, strings.Join(a.Sources, ","), plain(a.Identifier)})
 				}
-				return c.table([]string{"LAST", "TIMES", "BY", "PROTOCOL", "IDENTIFIER"}, rows)
+				return c.table([]string{"LAST", "TIMES", "BY", "PROTOCOL", "SOURCES", "IDENTIFIER"}, rows)
 			})
 		}),
 	}
@@ -123,15 +124,15 @@ func (c *cli) appExport() *cobra.Command {
 
 // ask turns the flags into the request, reading the file if one is named.
 func (c *cli) ask(n newApp) (api.NewApp, error) {
-	ask := api.NewApp{EntityID: n.entityID, ACS: n.acs, Name: n.name, Replace: n.replace}
+	ask := api.NewApp{EntityID: n.entityID, ACS: n.acs, Source: n.source, Name: n.name, Replace: n.replace}
 	var err error
 	if ask.Set, err = keyValues(n.set); err != nil {
 		return ask, err
 	}
 	switch {
-	case n.metadata == "" && (n.entityID == "" || n.acs == ""):
-		return ask, usagef("give the app's metadata with --metadata FILE, URL or -, or both --entity-id and --acs")
-	case n.metadata != "" && n.entityID+n.acs != "":
+	case n.metadata == "" && (n.entityID == "" || (n.acs == "") == (n.source == "")):
+		return ask, usagef("give the app's metadata with --metadata FILE, URL or -, or --entity-id with --source or --acs")
+	case n.metadata != "" && n.entityID+n.acs+n.source != "":
 		return ask, usagef("--metadata says the entity id and the ACS already: leave out --entity-id and --acs")
 	case n.metadata == "":
 		return ask, nil
@@ -235,7 +236,7 @@ func (c *cli) appText(app *api.App) error {
 		for _, k := range m.Certificates {
 			pairs = append(pairs, "certificate", strings.TrimSpace(k.Use+" "+k.Subject+" sha256:"+k.Fingerprint+" "+stamp(k.NotAfter)))
 		}
-		pairs = append(pairs, "metadata from", m.SourceURL)
+		pairs = append(pairs, "metadata from", m.SourceURL+m.Source, "valid until", stamp(m.ValidUntil))
 	}
 	if err := c.facts(pairs...); err != nil {
 		return err

@@ -50,7 +50,9 @@ func startServer(env *testscript.Env) error {
 	})
 	env.Setenv("GATEHOUSE_DATA", dir)
 	env.Setenv("METADATA_URL", files.URL)
-	return nil
+	fixtures, err := filepath.Abs(filepath.Join("..", "..", "testdata"))
+	env.Setenv("TESTDATA", fixtures)
+	return err
 }
 
 // command runs the program in this process.

@@ -12,6 +12,7 @@ import (
 	"gatehouse/certs"
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/federation"
 	"gatehouse/idp/flow"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
@@ -42,6 +43,7 @@ type Actions struct {
 	Audit       *audit.Log
 	Keyring     *certs.Keyring
 	Fetcher     Fetcher
+	Sources     *federation.Keeper
 	Metadata    IDPMetadata
 	CheckSource func(source string) error // of a released attribute: is it a name or a sound expression?
 	BaseURL     string                    // public origin
@@ -148,6 +150,7 @@ func worded(err error) error {
 	var state *sp.StateError
 	var parse *metadata.Error
 	var taken *store.ConflictError
+	var fetched *federation.Error
 	var input *directory.InputError
 	var missing *directory.MissingError
 	var held *directory.HeldError
@@ -173,6 +176,8 @@ func worded(err error) error {
 		public := badValue("metadata", "The metadata cannot be used: %s", ended(parse.Error()))
 		public.Err = parse // pages show the line
 		return public
+	case errors.As(err, &fetched):
+		return wordedSource(fetched)
 	case errors.As(err, &taken):
 		return refused(http.StatusConflict, "exists", taken.Index, "The %s %q is taken: choose another.", strings.ReplaceAll(taken.Index, "_", " "), taken.Value)
 	case errors.Is(err, certs.ErrNoKey):

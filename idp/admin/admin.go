@@ -17,6 +17,7 @@ import (
 	"gatehouse/idp/api"
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/federation"
 	"gatehouse/idp/flow"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
@@ -33,6 +34,7 @@ type Deps struct {
 	Audit       *audit.Log
 	Keys        *certs.Keyring
 	Fetcher     Fetcher
+	Sources     *federation.Keeper
 	IdP         IDPMetadata
 	CheckSource func(source string) error // of a released attribute: is it a name or a sound expression?
 	BaseURL     string                    // public origin
@@ -48,7 +50,7 @@ type Admin struct {
 // New builds the package.
 func New(d Deps) *Admin {
 	return &Admin{kit: d.Kit, Actions: &Actions{
-		Store: d.Store, Directory: d.Directory, Keeper: d.Sessions, Audit: d.Audit, Keyring: d.Keys, Fetcher: d.Fetcher,
+		Store: d.Store, Directory: d.Directory, Keeper: d.Sessions, Audit: d.Audit, Keyring: d.Keys, Fetcher: d.Fetcher, Sources: d.Sources,
 		Metadata: d.IdP, CheckSource: d.CheckSource, BaseURL: d.BaseURL, Engine: d.Engine, Now: d.Now,
 	}}
 }

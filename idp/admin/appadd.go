@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/audit"
+	"gatehouse/idp/federation"
 	"gatehouse/sp"
 	"gatehouse/sp/metadata"
 	"gatehouse/store"
@@ -18,7 +19,7 @@ import (
 // maxMetadata bounds one app's metadata, in bytes.
 const maxMetadata = 1 << 20
 
-// AddApp adds an app from metadata or a package, from an address, or from an entity id and an ACS. One that has the entity id already is
+// AddApp adds an app from metadata or a package, from an address, from a metadata source, or from an entity id and an ACS. One that has the entity id already is
 // refused, or with Replace upgraded: its policy stays, and its local settings too, unless a package brings a definition of its own;
 // nothing that protects it is lowered by itself. Unless Set says otherwise everybody may use it. What a
 // developer adds waits for approval, and nobody may use it until an administrator says who.
@@ -41,6 +42,9 @@ func (a *Actions) store(ctx context.Context, by By, n api.NewApp, in incoming) (
 			return audit.Event{}, err
 		}
 		added = outcome
+		if err := federation.Track(tx, &app, in.CacheDuration, a.Now()); err != nil {
+			return audit.Event{}, err
+		}
 		return addEvent(&app, n, outcome), nil
 	})
 	return added, err
@@ -107,9 +111,12 @@ func (a *Actions) parse(ctx context.Context, n *api.NewApp) (incoming, error) {
 	if given != 1 {
 		return incoming{}, badValue("metadata", "Give the app's metadata as a file or an address, or its entity id and ACS address: one of the three.")
 	}
-	own, err := a.entityID(ctx)
+	own, err := a.EntityID(ctx)
 	if err != nil {
 		return incoming{}, err
+	}
+	if n.Source != "" {
+		return a.fromSource(ctx, n)
 	}
 	opts := metadata.Options{Now: a.Now(), OwnEntityID: own}
 	if n.EntityID != "" || n.ACS != "" {
@@ -214,8 +221,8 @@ func warnOfSameName(tx store.Tx, app *sp.App, outcome *api.AddedApp) error {
 func addEvent(app *sp.App, n api.NewApp, outcome api.AddedApp) audit.Event {
 	facts := describe(n.Set)
 	facts["entity_id"] = app.EntityID()
-	if n.URL != "" {
-		facts["source"] = n.URL
+	if from := n.URL + n.Source; from != "" {
+		facts["source"] = from
 	}
 	if !outcome.Replaced {
 		return audit.Event{Kind: "app.add", App: app.ID, Facts: facts}

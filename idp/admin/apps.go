@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/audit"
+	"gatehouse/idp/federation"
 	"gatehouse/idp/flow"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -135,7 +136,7 @@ func (a *Actions) endApp(ctx context.Context, by By, ref, kind, word string, mov
 		}
 		left, err := flow.Withdraw(tx, flow.Scope{App: app.ID})
 		if err == nil && app.State == sp.Removed {
-			err = errors.Join(flow.Forget(tx, flow.Scope{App: app.ID}), sp.Fetches.Delete(tx, app.ID))
+			err = errors.Join(flow.Forget(tx, flow.Scope{App: app.ID}), sp.Fetches.Delete(tx, app.ID), federation.Track(tx, app, 0, a.Now()))
 		}
 		return map[string]string{"sessions": strconv.Itoa(len(left))}, err
 	})

@@ -1,6 +1,9 @@
 package admin
 
 import (
+	"fmt"
+	"time"
+
 	"crypto/x509"
 
 	"gatehouse/idp/api"
@@ -31,7 +34,7 @@ func (a *Actions) show(tx store.Tx, app *sp.App) (api.App, error) {
 	if saml := app.Definition.SAML; saml != nil {
 		shown.SAML = wireSAML(&saml.Metadata)
 	}
-	shown.Warnings = append(appWarnings(app), a.endingCertificates(app)...)
+	shown.Warnings = append(append(appWarnings(app), a.endingMetadata(app)...), a.endingCertificates(app)...)
 	unsigned, err := a.cannotSign(tx, app)
 	shown.Warnings = append(shown.Warnings, unsigned...)
 	return shown, err
@@ -39,7 +42,7 @@ func (a *Actions) show(tx store.Tx, app *sp.App) (api.App, error) {
 
 func wireSAML(m *sp.Metadata) *api.SAML {
 	wire := &api.SAML{
-		EntityID: m.EntityID, SourceURL: m.SourceURL, ValidUntil: m.ValidUntil, NameIDFormats: m.NameIDFormats,
+		EntityID: m.EntityID, SourceURL: m.SourceURL, Source: m.Source, ValidUntil: m.ValidUntil, NameIDFormats: m.NameIDFormats,
 		RequestsSigned: m.AuthnRequestsSigned, DisplayName: m.DisplayName, LogoURL: m.LogoURL,
 		ACS: wireEndpoints(m.ACS), SLO: wireEndpoints(m.SLO),
 	}
@@ -82,6 +85,24 @@ func appWarnings(app *sp.App) []api.Warning {
 		}
 	}
 	return list
+}
+
+// endingMetadata tells that sign-on has ended with the app's metadata, or ends within days.
+func (a *Actions) endingMetadata(app *sp.App) []api.Warning {
+	if app.Definition.SAML == nil {
+		return nil
+	}
+	m := &app.Definition.SAML.Metadata
+	warn := func(format string) []api.Warning {
+		return []api.Warning{{Code: "metadata_ends", Severity: string(metadata.Caution), Text: fmt.Sprintf(format, m.ValidUntil.UTC().Format("2 January 2006, 15:04"))}}
+	}
+	switch {
+	case m.Expired(a.Now()):
+		return warn("The app's metadata was valid until %s UTC, so nobody can sign on: give it newer metadata.")
+	case !m.ValidUntil.IsZero() && m.ValidUntil.Before(a.Now().Add(3*24*time.Hour)):
+		return warn("The app's metadata is valid only until %s UTC; sign-on ends then unless it is renewed.")
+	}
+	return nil
 }
 
 func wireWarnings(list []metadata.Warning) []api.Warning {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"gatehouse/idp/api"
+	"gatehouse/idp/federation"
 	"gatehouse/sp"
 	"gatehouse/store"
 )
@@ -15,8 +16,12 @@ func (a *Actions) Attempts(ctx context.Context) (api.List[api.Attempt], error) {
 		list.Items = []api.Attempt{}
 		return sp.Attempts.Each(tx, store.Page{Index: "last", Reverse: true}, func(_ string, one *sp.Attempt) error {
 			user, err := userRef(tx, one.User)
+			if err != nil {
+				return err
+			}
+			known, err := federation.KnownIn(tx, one.Identifier)
 			list.Items = append(list.Items, api.Attempt{
-				Identifier: one.Identifier, Protocol: one.Protocol, Count: one.Count, First: one.First, Last: one.Last, User: user,
+				Identifier: one.Identifier, Protocol: one.Protocol, Count: one.Count, First: one.First, Last: one.Last, User: user, Sources: known,
 			})
 			return err
 		})

@@ -67,6 +67,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 	}
 	routes = append(routes, a.requestPages()...)
 	routes = append(routes, a.keyPages()...)
+	routes = append(routes, a.sourcePages()...)
 	for _, list := range a.namedLists() {
 		routes = append(routes,
 			get(list.path, UsersRead, list.page),
@@ -87,6 +88,10 @@ var done = map[string]string{
 	"added":     "Added.",
 	"saved":     "Saved. It holds from now on.",
 	"replaced":  "The metadata is replaced. Access rules and settings are as they were.",
+	"connected": "Connected. Choose who may use it.",
+	"fetched":   "Fetched. Apps that follow it are up to date.",
+	"looked":    "Looked. What is newer is below, or in use.",
+	"dismissed": "Left as it is. It is asked about again when it changes.",
 	"blocked":   "Blocked. Nobody can enter, and its tile is gone.",
 	"unblocked": "Unblocked. The people whom its policy permits can enter again.",
 	"approved":  "Approved. The people whom its policy permits can enter.",

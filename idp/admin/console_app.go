@@ -38,7 +38,7 @@ func (a *Admin) appPage(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if app.SAML != nil {
-		entityID, err := a.Actions.entityID(r.Context())
+		entityID, err := a.Actions.EntityID(r.Context())
 		if err != nil {
 			return err
 		}
@@ -115,6 +115,10 @@ func samlFacts(m *api.SAML) []templates.Fact {
 	if len(m.Requested) > 0 {
 		facts = append(facts, templates.Fact{Label: "Asks for", Tags: m.Requested})
 	}
+	if m.Source != "" {
+		facts = append(facts, templates.Fact{Label: "Metadata source", Text: m.Source, Href: sourceHref(m.Source)})
+	}
+	facts = append(facts, timeFacts("Metadata valid until", m.ValidUntil)...)
 	if m.SourceURL != "" {
 		facts = append(facts, templates.Fact{Label: "Fetched from", Text: m.SourceURL, Kind: "code"})
 	}

@@ -63,9 +63,13 @@ func (a *Admin) attemptRows(ctx context.Context) ([]templates.AttemptRow, error)
 	list, err := a.Actions.Attempts(ctx)
 	var rows []templates.AttemptRow
 	for _, one := range list.Items {
-		rows = append(rows, templates.AttemptRow{
+		row := templates.AttemptRow{
 			Identifier: one.Identifier, Count: one.Count, Last: one.Last, Who: one.User.Name, WhoHref: "/admin/users/" + one.User.ID,
-		})
+		}
+		for _, name := range one.Sources {
+			row.Sources = append(row.Sources, templates.Link{Label: name, Href: link(sourceHref(name), "q", one.Identifier)})
+		}
+		rows = append(rows, row)
 	}
 	return rows, err
 }

@@ -31,7 +31,7 @@ func (a *Admin) keyList(w http.ResponseWriter, r *http.Request, errs templates.E
 	if err != nil {
 		return err
 	}
-	entityID, err := a.Actions.entityID(r.Context())
+	entityID, err := a.Actions.EntityID(r.Context())
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,12 @@ func (a *Admin) appMetadataPage(w http.ResponseWriter, r *http.Request, app *api
 	page.Action = page.App.Base + "/metadata"
 	if app.SAML != nil {
 		page.Facts = samlFacts(app.SAML)
+		if !page.Review {
+			var err error
+			if page.Follow, err = a.followPart(r, app); err != nil {
+				return err
+			}
+		}
 	}
 	status := statusOf(page.Errors)
 	if page.Problem != nil {

@@ -54,7 +54,8 @@ func TestEveryPageRenders(t *testing.T) {
 	code := w.entries("app.set")[0].Code
 	w.actor = ada.Actor
 	server := w.server()
-	paths := strings.NewReplacer("{app}", id, "{user}", ada.ID, "{code}", code, "{key}", key.ID)
+	paths := strings.NewReplacer("{app}", id, "{user}", ada.ID, "{code}", code, "{key}", key.ID, "{source}", "edu")
+	w.unsignedSource("edu")(metadataOf("https://s.example/&lt;script>alert(1)&lt;/script>", "https://s.example/acs"))
 	for _, route := range w.admin.consoleRoutes() {
 		if route.Method != http.MethodGet || route.Path == "/admin" || strings.HasSuffix(route.Path, "/export") { // a file
 			continue

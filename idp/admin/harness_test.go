@@ -15,6 +15,7 @@ import (
 	"gatehouse/idp/api"
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/federation"
 	"gatehouse/idp/flow"
 	"gatehouse/idp/outbound"
 	"gatehouse/idp/session"
@@ -70,6 +71,7 @@ func newWorld(t testing.TB) *world {
 		BaseURL: "https://id.example.org", Now: now,
 	})
 	w.Actions = w.admin.Actions
+	w.Sources = &federation.Keeper{Store: s, Audit: w.Audit, Fetch: outbound.NewFetcher([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}), Own: w.EntityID, Now: now}
 	must(t, s.Update(t.Context(), func(tx store.Tx) error {
 		for _, app := range flow.BuiltinApps() {
 			if err := sp.Apps.Put(tx, &app); err != nil {

@@ -196,8 +196,8 @@ func (a *Actions) changeKey(ctx context.Context, by By, kind string, fn func(sto
 	return a.Key(ctx, id)
 }
 
-// entityID is the identity provider's own: as set, else the address of its metadata.
-func (a *Actions) entityID(ctx context.Context) (string, error) {
+// EntityID is the identity provider's own: as set, else the address of its metadata.
+func (a *Actions) EntityID(ctx context.Context) (string, error) {
 	id := a.BaseURL + "/saml/metadata"
 	err := a.view(ctx, func(tx store.Tx) error {
 		settings, _, err := directory.LoadSettings(tx)

@@ -24,7 +24,9 @@ const (
 )
 
 // travels tells whether a setting is the developer's: not the policy, and not what names something of this organisation.
-func travels(key string) bool { return !strings.HasPrefix(key, "policy.") && key != "saml.signing_key" }
+func travels(key string) bool {
+	return !strings.HasPrefix(key, "policy.") && key != "saml.signing_key" && key != "saml.metadata_refresh"
+}
 
 // ExportApp makes the package of an app: its definition without policy, credentials and ids.
 func (a *Actions) ExportApp(ctx context.Context, ref string) (api.Package, error) {
@@ -99,29 +101,11 @@ func unpack(n *api.NewApp) (string, error) {
 	return p.Metadata, nil
 }
 
-// keepStricter puts back what a newer definition must not lower by itself: the demand for signed requests, and encryption. It says
-// so in warnings. What was asked for beside the definition is the administrator's word.
+// keepStricter puts back what a newer definition must not lower by itself, and says so in warnings. What was asked for beside the
+// definition is the administrator's word.
 func keepStricter(before, after *sp.App, asked map[string]string) []api.Warning {
-	was, is := before.Definition.SAML, *after.Definition.SAML
-	var kept []string
-	if _, word := asked["saml.require_signed_requests"]; !word && was.RequireSigned() && !is.RequireSigned() {
-		is.Settings.RequireSignedRequests = was.Settings.RequireSignedRequests
-		if !is.RequireSigned() {
-			is.Settings.RequireSignedRequests = new(true)
-		}
-		kept = append(kept, "saml.require_signed_requests")
-	}
-	if _, word := asked["saml.encrypt"]; !word && was.EncryptMode() == sp.EncryptAlways && is.EncryptMode() != sp.EncryptAlways {
-		is.Settings.Encrypt = sp.EncryptAlways
-		kept = append(kept, "saml.encrypt")
-	}
-	if _, word := asked["saml.signature_algorithm"]; !word && was.SignatureAlgorithm() != sp.AlgorithmSHA1 && is.SignatureAlgorithm() == sp.AlgorithmSHA1 {
-		is.Settings.SignatureAlgorithm = was.Settings.SignatureAlgorithm
-		kept = append(kept, "saml.signature_algorithm")
-	}
-	after.Definition.SAML = &is
 	var warnings []api.Warning
-	for _, key := range kept {
+	for _, key := range after.KeepStricter(before, asked) {
 		warnings = append(warnings, api.Warning{Code: "kept_stricter", Severity: string(metadata.Caution),
 			Text: "The newer definition would lower security, so " + key + " stays as it was; set it by hand if that is meant."})
 	}

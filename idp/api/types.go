@@ -78,6 +78,7 @@ type App struct {
 type SAML struct {
 	EntityID       string        `json:"entity_id"`
 	SourceURL      string        `json:"source_url,omitempty"`
+	Source         string        `json:"source,omitempty"` // the metadata source that it follows
 	ValidUntil     time.Time     `json:"valid_until,omitzero"`
 	ACS            []Endpoint    `json:"acs"`
 	SLO            []Endpoint    `json:"slo,omitempty"`
@@ -114,13 +115,14 @@ type Package struct {
 	Metadata string            `json:"metadata"`
 }
 
-// NewApp asks for a new app in one of three forms: Metadata (XML, or a Package as JSON), URL (fetched by the server), or
-// EntityID and ACS. Replace upgrades the app that has the entity id already.
+// NewApp asks for a new app in one of four forms: Metadata (XML, or a Package as JSON), URL (fetched by the server), EntityID and
+// Source (a metadata source), or EntityID and ACS. Replace upgrades the app that has the entity id already.
 type NewApp struct {
 	Metadata string            `json:"metadata,omitempty"`
 	URL      string            `json:"url,omitempty"`
 	EntityID string            `json:"entity_id,omitempty"`
 	ACS      string            `json:"acs,omitempty"`
+	Source   string            `json:"source,omitempty"`
 	Name     string            `json:"name,omitempty"`
 	Set      map[string]string `json:"set,omitempty"`
 	Replace  bool              `json:"replace,omitempty"`
@@ -141,7 +143,8 @@ type Attempt struct {
 	Count      int       `json:"count"`
 	First      time.Time `json:"first"`
 	Last       time.Time `json:"last"`
-	User       Ref       `json:"user"` // the last one
+	User       Ref       `json:"user"`              // the last one
+	Sources    []string  `json:"sources,omitempty"` // metadata sources that know it
 }
 
 // User is a person.

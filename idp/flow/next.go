@@ -1,6 +1,8 @@
 package flow
 
 import (
+	"time"
+
 	"gatehouse/idp/directory"
 	"gatehouse/sp"
 )
@@ -27,7 +29,7 @@ type Step struct {
 
 // Next decides. It is the only decision of the product, pure, and asked again whenever a fact changes.
 func Next(f *Facts) Step {
-	if step, ends := appStep(f.App); ends {
+	if step, ends := appStep(f.App, f.Now); ends {
 		return step
 	}
 	if f.Session == nil || f.User == nil || !f.Session.Live(f.Now) {
@@ -51,7 +53,7 @@ func Next(f *Facts) Step {
 }
 
 // appStep ends the road for an app that nobody may enter, before anybody is asked to sign in.
-func appStep(app *sp.App) (Step, bool) {
+func appStep(app *sp.App, now time.Time) (Step, bool) {
 	switch {
 	case app == nil || app.State == sp.Removed:
 		return refuse(ReasonUnknownApp, "This app is not connected here. Ask your administrator to add it."), true
@@ -59,6 +61,10 @@ func appStep(app *sp.App) (Step, bool) {
 		return refuse(ReasonAppBlocked, "This app is blocked by your administrator. Ask them if you need it."), true
 	case app.State != sp.Active:
 		return refuse(ReasonAppPending, "This app waits for your administrator's approval. Try again later."), true
+	case app.Definition.SAML != nil && app.Definition.SAML.Metadata.Expired(now):
+		step := refuse(ReasonMetadataExpired, "What Gatehouse knows about this app is out of date, so it cannot be opened safely. Ask your administrator to renew the app's metadata.")
+		step.Reason.Detail = "the app's metadata was valid until " + app.Definition.SAML.Metadata.ValidUntil.UTC().Format(time.RFC3339)
+		return step, true
 	}
 	return Step{}, false
 }

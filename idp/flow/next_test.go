@@ -42,6 +42,8 @@ func hours(text string) *directory.Hours {
 	return h
 }
 
+func validUntil(end time.Time) *sp.SAML { return &sp.SAML{Metadata: sp.Metadata{ValidUntil: end}} }
+
 func TestNext(t *testing.T) {
 	cases := []struct {
 		name   string
@@ -55,6 +57,11 @@ func TestNext(t *testing.T) {
 		{"pending app", func(f *Facts) { f.App.State = sp.Pending }, StepRefuse, ReasonAppPending},
 		{"blocked app", func(f *Facts) { f.App.State = sp.Blocked }, StepRefuse, ReasonAppBlocked},
 		{"blocked app, nobody signed in", func(f *Facts) { f.App.State, f.Session = sp.Blocked, nil }, StepRefuse, ReasonAppBlocked},
+		{"metadata past its end and the skew", func(f *Facts) { f.App.Definition.SAML = validUntil(noon.Add(-3 * time.Minute)) }, StepRefuse, ReasonMetadataExpired},
+		{"metadata past its end, nobody signed in", func(f *Facts) {
+			f.App.Definition.SAML, f.Session = validUntil(noon.Add(-time.Hour)), nil
+		}, StepRefuse, ReasonMetadataExpired},
+		{"metadata past its end within the skew", func(f *Facts) { f.App.Definition.SAML = validUntil(noon.Add(-179 * time.Second)) }, StepIssue, ""},
 		{"a state nobody knows", func(f *Facts) { f.App.State = "odd" }, StepRefuse, ReasonAppPending},
 		{"no session", func(f *Facts) { f.Session = nil }, StepSignIn, ""},
 		{"no session, passive", func(f *Facts) { f.Session, f.Request.Passive = nil, true }, StepRefuse, ReasonNoPassive},

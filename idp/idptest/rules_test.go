@@ -41,7 +41,7 @@ var layers = map[string][]string{
 
 var (
 	upToOne   = []string{"store", "templates", "idp/api", "certs", "sp", "sp/metadata", "sp/catalog", "idp/audit", "idp/directory", "idp/session", "idp/grants", "idp/claims", "idp/outbound", "idp/web"}
-	upToTwo   = append(slices.Clone(upToOne), "idp/flow")
+	upToTwo   = append(slices.Clone(upToOne), "idp/flow", "idp/federation")
 	features  = []string{"idp/signin", "idp/saml", "idp/oauth", "idp/scim", "idp/portal", "idp/admin"}
 	upToThree = append(slices.Clone(upToTwo), features...)
 	commands  = []string{"idp", "idp/api", "store", "store/bolt", "store/postgres", "certs", "cmd/sampleapps"}
@@ -51,7 +51,7 @@ func allowedImports(pkg string) ([]string, bool) {
 	switch {
 	case pkg == "idp/idptest":
 		return nil, false // tests: anything
-	case pkg == "idp/flow":
+	case pkg == "idp/flow", pkg == "idp/federation":
 		return upToOne, true
 	case slices.Contains(features, pkg):
 		return upToTwo, true

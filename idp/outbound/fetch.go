@@ -2,7 +2,8 @@
 // metadata brought, and the outbox of what must be sent once a change is committed.
 //
 // Nobody else makes requests to addresses from outside. A name is resolved first and judged by what it resolves to, so that
-// nothing inside the network can be reached unless an operator allowed it. Read fetch.go and outbox.go.
+// nothing inside the network can be reached unless an operator allowed it. Read fetch.go, get.go
+// for copies that are kept up to date, and outbox.go.
 package outbound
 
 import (
@@ -28,8 +29,9 @@ const (
 
 // Error says why something could not be fetched, in a sentence for the person who gave the address.
 type Error struct {
-	Text string
-	Err  error
+	Text   string
+	Err    error
+	Status int // what the server answered, 0 when it did not answer
 }
 
 func (e *Error) Error() string { return e.Text }
@@ -65,7 +67,7 @@ func (c *Client) Fetch(ctx context.Context, address string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Accept", "application/samlmetadata+xml, application/xml;q=0.9, */*;q=0.5")
+	request.Header.Set("Accept", acceptMetadata)
 	return c.do(request)
 }
 
@@ -80,6 +82,8 @@ func (c *Client) PostSOAP(ctx context.Context, address string, envelope []byte) 
 	request.Header.Set("SOAPAction", `"http://www.oasis-open.org/committees/security"`)
 	return c.do(request)
 }
+
+const acceptMetadata = "application/samlmetadata+xml, application/xml;q=0.9, */*;q=0.5"
 
 func newRequest(ctx context.Context, method, address string, body io.Reader) (*http.Request, error) {
 	u, err := url.Parse(address)
@@ -105,7 +109,7 @@ func (c *Client) do(request *http.Request) ([]byte, error) {
 
 func read(u *url.URL, response *http.Response) ([]byte, error) {
 	if response.StatusCode != http.StatusOK {
-		return nil, &Error{Text: fmt.Sprintf("%s answered with status %d instead of what was asked for: check the address, or upload the file.", u.Host, response.StatusCode)}
+		return nil, badStatus(u, response.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, MaxBytes+1))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/idp/flow"
 	"gatehouse/sp"
 )
 
@@ -60,6 +61,12 @@ func CheckMessage(m *Message, app *sp.App, env Env) (Accepted, *Problem) {
 
 func unknownIssuer(issuer string) *Problem {
 	return local(ReasonUnknownIssuer, "This app is not connected here. Ask your administrator to add it.").because("a connected app", issuer)
+}
+
+// metadataExpired: neither the keys nor the addresses of metadata past its end may be relied on, so nothing is sent there.
+func metadataExpired(md *sp.Metadata) *Problem {
+	return local(flow.ReasonMetadataExpired, "What Gatehouse knows about this app is out of date, so it cannot be opened safely. Ask your administrator to renew the app's metadata.").
+		because("metadata that is valid now", "valid until "+md.ValidUntil.UTC().Format(time.RFC3339))
 }
 
 func check(m *Message, app *sp.SAML, env Env) (Accepted, *Problem) {

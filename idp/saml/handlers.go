@@ -103,6 +103,9 @@ func (h *Handlers) begin(w http.ResponseWriter, r *http.Request, m *Message, pro
 	if app.State == sp.Pending {
 		return h.halt(r, "", unknownIssuer(m.Request.Issuer))
 	}
+	if md := &app.Definition.SAML.Metadata; md.Expired(h.Now()) {
+		return h.halt(r, app.ID, metadataExpired(md))
+	}
 	settings, err := h.loadSettings(r.Context())
 	if err != nil {
 		return err

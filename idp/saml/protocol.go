@@ -198,7 +198,7 @@ func statusOf(reason flow.Reason) (status, sub string) {
 		return status, sub
 	}
 	switch reason.Type {
-	case flow.ReasonUnknownApp, flow.ReasonAppPending:
+	case flow.ReasonUnknownApp, flow.ReasonAppPending, flow.ReasonMetadataExpired:
 		return "", ""
 	case flow.ReasonNoPassive:
 		return StatusResponder, StatusNoPassive

@@ -40,6 +40,7 @@ func Diff(before, after sp.Metadata) []Change {
 	d.value("logo_url", before.LogoURL, after.LogoURL)
 	d.value("contact", before.Contact, after.Contact)
 	d.value("source_url", before.SourceURL, after.SourceURL)
+	d.value("source", before.Source, after.Source)
 	return d
 }
 

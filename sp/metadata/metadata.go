@@ -1,8 +1,9 @@
-// Package metadata turns untrusted SAML 2.0 metadata of a service provider into the part that Gatehouse acts on, with
-// warnings that a human understands. Bytes in, sp.Metadata out.
+// Package metadata turns untrusted SAML 2.0 metadata of service providers into the part that Gatehouse acts on, with
+// warnings that a human understands. Bytes in, sp.Metadata out; documents of any size as a stream.
 //
-// It must not fetch, store, or trust anything: a signature is noted, never verified here. Every byte passes the gate of
-// tree.go first. Read metadata.go for the entry points, tree.go for the bounds, role.go for what is read.
+// It must not fetch or store, and trusts nothing but the keys it is handed: Parse notes a signature, Verify checks it. Read
+// metadata.go for Parse, tree.go for the bounds, role.go for what is read, aggregate.go for documents of many entities,
+// signature.go for Verify, raw.go and canonical.go for the bytes that a signature covers.
 package metadata
 
 import (
@@ -23,8 +24,9 @@ type Options struct {
 
 // Result is what Parse understood.
 type Result struct {
-	Metadata sp.Metadata
-	Warnings []Warning
+	Metadata      sp.Metadata
+	Warnings      []Warning
+	CacheDuration time.Duration // how long the metadata may be relied on before it is looked at again; 0: it does not say
 }
 
 // Severity orders warnings.
@@ -44,9 +46,11 @@ type Warning struct {
 }
 
 // Error refuses metadata. Line and Column begin at 1 and count bytes; both are 0 where no place can be named.
+// Code is set for a refused signature (signature.go) and for a refused end (aggregate.go).
 type Error struct {
 	Line, Column int
 	Reason       string
+	Code         string
 }
 
 func (e *Error) Error() string {
@@ -79,7 +83,7 @@ func Parse(data []byte, opts Options) (Result, error) {
 		return Result{}, err
 	}
 	r.review()
-	return Result{Metadata: r.out, Warnings: r.warnings}, nil
+	return Result{Metadata: r.out, Warnings: r.warnings, CacheDuration: r.cache}, nil
 }
 
 // Build makes the metadata of a service provider that has none, from its entity id and the address that takes answers by

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"gatehouse/sp"
 )
@@ -19,6 +20,8 @@ const maxURI = 1024
 // reader collects what an entity and its role say.
 type reader struct {
 	opts     Options
+	outer    time.Time // the end of the groups around the entity, where the tree does not hold them
+	cache    time.Duration
 	out      sp.Metadata
 	warnings []Warning
 }
@@ -47,6 +50,7 @@ func (r *reader) read(root, entity, role *node) error {
 	}
 	for _, step := range []func() error{
 		func() error { return r.validity(root, role) },
+		func() error { return r.cacheDuration(root, entity, role) },
 		func() error { return r.flags(role) },
 		func() error { return r.consumers(role) },
 		func() error { return r.logout(role) },
@@ -62,6 +66,20 @@ func (r *reader) read(root, entity, role *node) error {
 	}
 	r.algorithms(entity, role)
 	r.tags(entity)
+	return nil
+}
+
+// cacheDuration keeps the shortest of those that are given.
+func (r *reader) cacheDuration(nodes ...*node) error {
+	for _, n := range nodes {
+		d, err := n.duration("cacheDuration")
+		if err != nil {
+			return err
+		}
+		if d > 0 && (r.cache == 0 || d < r.cache) {
+			r.cache = d
+		}
+	}
 	return nil
 }
 
@@ -214,6 +232,7 @@ func algorithmsOf(nodes []*node) []string {
 // validity keeps the end of the metadata, or refuses what has ended.
 func (r *reader) validity(root, role *node) error {
 	end, err := validUntil(root, role)
+	end = earlier(end, r.outer)
 	switch {
 	case err != nil:
 		return err

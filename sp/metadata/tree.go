@@ -63,7 +63,7 @@ func parseTree(data []byte) (*node, error) {
 			return nil, g.syntax(err)
 		}
 		if reason := g.take(token, line, column); reason != "" {
-			return nil, &Error{line, column, reason}
+			return nil, &Error{Line: line, Column: column, Reason: reason}
 		}
 	}
 	if g.root == nil {
@@ -117,7 +117,7 @@ func (g *gate) syntax(err error) error {
 	if errors.As(err, &syntax) {
 		line, reason = syntax.Line, syntax.Msg
 	}
-	return &Error{line, column, "the XML is broken: " + short(reason) + "; export the metadata again"}
+	return &Error{Line: line, Column: column, Reason: "the XML is broken: " + short(reason) + "; export the metadata again"}
 }
 
 // take weighs one token; the answer is the reason to refuse, or nothing.
@@ -190,7 +190,7 @@ func (g *gate) characters(text xml.CharData) string {
 
 // fail refuses the document at this element.
 func (n *node) fail(format string, args ...any) error {
-	return &Error{n.line, n.column, fmt.Sprintf(format, args...)}
+	return &Error{Line: n.line, Column: n.column, Reason: fmt.Sprintf(format, args...)}
 }
 
 func (n *node) is(space, local string) bool { return n.name.Space == space && n.name.Local == local }

@@ -1,0 +1,179 @@
+package federation
+
+import (
+	"context"
+	"errors"
+
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// dueBatch is how many apps of addresses one run of the job looks at.
+const dueBatch = 200
+
+// RefreshDue fetches what is due: sources, and addresses of apps. A failure is noted where it belongs and is no error here.
+func (k *Keeper) RefreshDue(ctx context.Context) error {
+	names, err := k.dueSources(ctx)
+	for _, name := range names {
+		if err == nil {
+			err = unnoted(k.Refresh(ctx, name, System))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := k.askMissed(ctx); err != nil {
+		return err
+	}
+	apps, err := k.dueApps(ctx)
+	for _, id := range apps {
+		if err == nil {
+			err = unnoted(k.RefreshApp(ctx, id, System))
+		}
+	}
+	return err
+}
+
+// unnoted is what is not written down with a source or an app.
+func unnoted(err error) error {
+	var known *Error
+	if errors.As(err, &known) {
+		return nil
+	}
+	return err
+}
+
+// dueSources takes the sources that are due: other nodes leave them alone for a while.
+func (k *Keeper) dueSources(ctx context.Context) ([]string, error) {
+	var names []string
+	due := func(s *Source) bool { return !s.Paused && !s.Found.Next.After(k.Now()) }
+	err := k.Store.View(ctx, func(tx store.Tx) error {
+		names = nil
+		return Sources.Each(tx, store.Page{}, func(_ string, s *Source) error {
+			if due(s) {
+				names = append(names, s.Name)
+			}
+			return nil
+		})
+	})
+	if err != nil || len(names) == 0 {
+		return nil, err
+	}
+	var taken []string
+	err = k.Store.Update(ctx, func(tx store.Tx) error {
+		taken = nil
+		for _, name := range names {
+			source, _, err := Sources.Get(tx, name)
+			if err != nil || !due(&source) {
+				if err := absent(err); err != nil {
+					return err
+				}
+				continue
+			}
+			source.Found.Next = k.Now().Add(lease)
+			if err := Sources.Put(tx, &source); err != nil {
+				return err
+			}
+			taken = append(taken, name)
+		}
+		return nil
+	})
+	return taken, err
+}
+
+// dueApps takes the apps of addresses that are due.
+func (k *Keeper) dueApps(ctx context.Context) ([]string, error) {
+	until := k.Now().UTC().Format(dueLayout)
+	list := func(tx store.Tx) (due []Follow, err error) {
+		err = Follows.Each(tx, store.Page{Index: "due"}, func(_ string, f *Follow) error {
+			if len(due) == dueBatch || f.Next.UTC().Format(dueLayout) > until {
+				return store.ErrStop
+			}
+			due = append(due, *f)
+			return nil
+		})
+		return due, err
+	}
+	any := false
+	err := k.Store.View(ctx, func(tx store.Tx) error {
+		due, err := list(tx)
+		any = len(due) > 0
+		return err
+	})
+	if err != nil || !any {
+		return nil, err
+	}
+	var ids []string
+	err = k.Store.Update(ctx, func(tx store.Tx) error {
+		ids = nil
+		due, err := list(tx)
+		for i := range due {
+			due[i].Next = k.Now().Add(lease)
+			if err == nil {
+				err = Follows.Put(tx, &due[i])
+			}
+			ids = append(ids, due[i].App)
+		}
+		return err
+	})
+	return ids, err
+}
+
+// appsOf lists the apps that follow a source.
+func (k *Keeper) appsOf(ctx context.Context, source string) ([]string, error) {
+	var ids []string
+	err := k.Store.View(ctx, func(tx store.Tx) error {
+		ids = nil
+		return sp.Apps.Each(tx, store.Page{Index: "origin", Value: source}, func(_ string, app *sp.App) error {
+			ids = append(ids, app.ID)
+			return nil
+		})
+	})
+	return ids, err
+}
+
+// followers offers every app of a source what is kept for it now.
+func (k *Keeper) followers(ctx context.Context, source string) error {
+	ids, err := k.appsOf(ctx, source)
+	for _, id := range ids {
+		if err == nil {
+			err = k.offerKept(ctx, source, id)
+		}
+	}
+	return err
+}
+
+// offerKept offers an app what its source has of it. An entity that is gone from the source is a failure of the app: what is
+// known of it holds until its end.
+func (k *Keeper) offerKept(ctx context.Context, name, id string) error {
+	return k.noteApp(ctx, id, "", func(tx store.Tx, app *sp.App, f *Follow) error {
+		source, _, err := Sources.Get(tx, name)
+		if err != nil {
+			return absent(err)
+		}
+		f.Tried = k.Now()
+		md, err := kept(tx, &source, app.EntityID())
+		var gone *Error
+		if errors.As(err, &gone) {
+			return k.failed(tx, f, err)
+		}
+		if err != nil {
+			return err
+		}
+		f.fetched(k.Now(), 0)
+		return k.offer(tx, app, f, md, len(source.Keys) > 0)
+	}, nil)
+}
+
+// failure notes a failure with the app that it is about.
+func (k *Keeper) failure(failure error) func(store.Tx, *sp.App, *Follow) error {
+	return func(tx store.Tx, _ *sp.App, f *Follow) error {
+		f.Tried = k.Now()
+		return k.failed(tx, f, failure)
+	}
+}
+
+func entityIDOf(tx store.Tx, id string) (string, error) {
+	app, _, err := sp.Apps.Get(tx, id)
+	return app.EntityID(), err
+}

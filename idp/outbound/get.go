@@ -1,0 +1,94 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Ask is a fetch with bounds of its own. ETag and LastModified are those of the copy that the asker has.
+type Ask struct {
+	URL          string
+	ETag         string
+	LastModified string
+	Most         int64         // bytes, unpacked
+	Within       time.Duration // 0: 5 seconds, as for Fetch
+}
+
+// Got is the answer to an Ask.
+type Got struct {
+	NotModified  bool // nothing was written: the copy is still good
+	ETag         string
+	LastModified string
+	Bytes        int64
+}
+
+// maxTag bounds what is kept of a server's ETag, in bytes.
+const maxTag = 512
+
+// Get writes what is at an address to w, unless the server says that the asker's copy is still good. It is bound like Fetch
+// in what it may reach, and follows the same redirects. Every error is an *Error.
+func (c *Client) Get(ctx context.Context, ask Ask, w io.Writer) (Got, error) {
+	if ask.Within == 0 {
+		ask.Within = timeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, ask.Within)
+	defer cancel()
+	request, err := newRequest(ctx, http.MethodGet, ask.URL, nil)
+	if err != nil {
+		return Got{}, err
+	}
+	u := request.URL
+	request.Header.Set("Accept", acceptMetadata)
+	if ask.ETag != "" {
+		request.Header.Set("If-None-Match", ask.ETag)
+	}
+	if ask.LastModified != "" {
+		request.Header.Set("If-Modified-Since", ask.LastModified)
+	}
+	patient := *c.http
+	patient.Timeout = 0 // the context ends it
+	response, err := patient.Do(request)
+	if err != nil {
+		return Got{}, worded(u, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	got := Got{ETag: tag(response.Header.Get("ETag")), LastModified: tag(response.Header.Get("Last-Modified"))}
+	if response.StatusCode == http.StatusNotModified && ask.ETag+ask.LastModified != "" {
+		got.NotModified = true
+		return got, nil
+	}
+	if response.StatusCode != http.StatusOK {
+		return got, badStatus(u, response.StatusCode)
+	}
+	got.Bytes, err = io.Copy(w, io.LimitReader(response.Body, ask.Most+1))
+	switch {
+	case err != nil:
+		return got, tooSlow(u, ask.Within, err)
+	case got.Bytes > ask.Most:
+		return got, &Error{Text: fmt.Sprintf("%s sent more than %d MiB, which is more than is taken.", u.Host, ask.Most>>20)}
+	}
+	return got, nil
+}
+
+func tag(s string) string {
+	if len(s) > maxTag {
+		return ""
+	}
+	return s
+}
+
+func tooSlow(u *url.URL, within time.Duration, err error) *Error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &Error{Err: err, Text: fmt.Sprintf("%s did not send everything within %s: try again later.", u.Host, within)}
+	}
+	return worded(u, err)
+}
+
+func badStatus(u *url.URL, status int) *Error {
+	return &Error{Status: status, Text: fmt.Sprintf("%s answered with status %d instead of what was asked for: check the address, or upload the file.", u.Host, status)}
+}

@@ -1,0 +1,78 @@
+package sp
+
+import (
+	"net/url"
+	"slices"
+	"time"
+)
+
+// How newer metadata of an app becomes what it is known by (saml.metadata_refresh).
+const (
+	RefreshReview    = "review"
+	RefreshAutomatic = "automatic"
+	RefreshOff       = "off"
+)
+
+// skew is how far clocks may differ when the end of metadata is judged (IIP-G01).
+const skew = 3 * time.Minute
+
+// Expired tells whether the metadata is past its end, so that nothing in it may be relied on any more.
+func (m *Metadata) Expired(now time.Time) bool {
+	return !m.ValidUntil.IsZero() && !m.ValidUntil.Add(skew).After(now)
+}
+
+// RefreshMode is what happens to newer metadata of the app.
+func (a *App) RefreshMode() string {
+	if a.Definition.SAML == nil {
+		return RefreshOff
+	}
+	return first(a.Definition.SAML.Settings.MetadataRefresh, RefreshReview)
+}
+
+// origin are the index values under which the apps of a metadata source stand.
+func (a *App) origin() []string {
+	if a.State == Removed || a.Definition.SAML == nil || a.Definition.SAML.Metadata.Source == "" {
+		return nil
+	}
+	return []string{a.Definition.SAML.Metadata.Source}
+}
+
+// NewHosts lists the hosts to which answers would go and did not go before.
+func NewHosts(before, after *Metadata) []string {
+	known := hosts(before)
+	return slices.DeleteFunc(hosts(after), func(host string) bool { return slices.Contains(known, host) })
+}
+
+func hosts(m *Metadata) []string {
+	var list []string
+	for _, e := range m.ACS {
+		if u, err := url.Parse(e.Location); err == nil && !slices.Contains(list, u.Scheme+"://"+u.Host) {
+			list = append(list, u.Scheme+"://"+u.Host)
+		}
+	}
+	return list
+}
+
+// KeepStricter puts back what a newer definition must not lower by itself: the demand for signed requests, encryption, and
+// algorithms. Asked are the settings that somebody asked for beside it, which hold. It returns the keys that it put back.
+func (a *App) KeepStricter(before *App, asked map[string]string) []string {
+	was, is := before.Definition.SAML, *a.Definition.SAML
+	var kept []string
+	if _, word := asked["saml.require_signed_requests"]; !word && was.RequireSigned() && !is.RequireSigned() {
+		is.Settings.RequireSignedRequests = was.Settings.RequireSignedRequests
+		if !is.RequireSigned() {
+			is.Settings.RequireSignedRequests = new(true)
+		}
+		kept = append(kept, "saml.require_signed_requests")
+	}
+	if _, word := asked["saml.encrypt"]; !word && was.EncryptMode() == EncryptAlways && is.EncryptMode() != EncryptAlways {
+		is.Settings.Encrypt = EncryptAlways
+		kept = append(kept, "saml.encrypt")
+	}
+	if _, word := asked["saml.signature_algorithm"]; !word && was.SignatureAlgorithm() != AlgorithmSHA1 && is.SignatureAlgorithm() == AlgorithmSHA1 {
+		is.Settings.SignatureAlgorithm = was.Settings.SignatureAlgorithm
+		kept = append(kept, "saml.signature_algorithm")
+	}
+	a.Definition.SAML = &is
+	return kept
+}
