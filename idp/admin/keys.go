@@ -44,7 +44,10 @@ const maxPinned = 1000
 // ActivateKey makes a key sign: for the apps that are named, whatever its state, or with none named for all that are not set
 // to a key of their own. Apps that were set to the key early follow the active one again.
 func (a *Actions) ActivateKey(ctx context.Context, by By, id string, ask api.Activation) (api.Key, error) {
-	if len(ask.Apps) > maxPinned {
+	switch {
+	case ask.Apps != nil && len(ask.Apps) == 0:
+		return api.Key{}, badValue("apps", "Name at least one app, or leave apps out to activate the key for all.")
+	case len(ask.Apps) > maxPinned:
 		return api.Key{}, badValue("apps", "These are %d apps: name at most %d at a time.", len(ask.Apps), maxPinned)
 	}
 	return a.changeKey(ctx, by, "key.activate", func(tx store.Tx) (certs.Entry, map[string]string, error) {

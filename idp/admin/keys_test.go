@@ -76,6 +76,8 @@ func TestActivateForSome(t *testing.T) {
 	refusal(t, err, 404, "not_found", "key")
 	_, err = w.ActivateKey(t.Context(), socket, first, api.Activation{Apps: make([]string, maxPinned+1)})
 	refusal(t, err, 400, "bad_value", "apps")
+	_, err = w.ActivateKey(t.Context(), socket, first, api.Activation{Apps: []string{}})
+	refusal(t, err, 400, "bad_value", "apps")
 	_, err = w.StageKey(t.Context(), socket, api.NewKey{Algorithm: "dsa"})
 	refusal(t, err, 400, "bad_value", "algorithm")
 }

@@ -40,9 +40,10 @@ type NewKey struct {
 	Algorithm string `json:"algorithm,omitempty"`
 }
 
-// Activation says for which apps a key signs from now on; none: for all that are not set to a key of their own.
+// Activation says for which apps a key signs from now on; without Apps for all that are not set to a key of their own. An empty
+// list is refused.
 type Activation struct {
-	Apps []string `json:"apps,omitempty"`
+	Apps []string `json:"apps,omitzero"`
 }
 
 // Keys lists the identity provider's signing keys.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"gatehouse/idp/api"
+	"gatehouse/sp"
+	"gatehouse/store"
 )
 
 // keyWorld is a server with two apps that keep the metadata that they fetched last, as service providers do.
@@ -245,6 +247,17 @@ func TestECKey(t *testing.T) {
 			t.Errorf("a part of it was done: %+v", apps)
 		}
 	})
+	t.Run("CRY-02 a newer EC key for all: an app that would fall back to RSA stays set to it", func(t *testing.T) {
+		newer := w.stage(t, "ecdsa")
+		w.fetch(t, w.b)
+		w.activate(t, newer, "app-b")
+		w.activate(t, newer)
+		w.signers(t, w.first, newer)
+		if apps := w.readiness(t, newer); !apps["app-b"].Set || apps["app-ec"].Set || !apps["app-ec"].Signs {
+			t.Errorf("%+v", apps)
+		}
+		ec = newer
+	})
 	t.Run("CRY-17 the RSA key rolls over, the EC key stays", func(t *testing.T) {
 		rsa := w.stage(t, "rsa")
 		w.fetch(t, w.a)
@@ -297,6 +310,14 @@ func TestFetchRecords(t *testing.T) {
 	}
 	if page := w.browser(t).Get("/saml/metadata/" + w.a.id); page.Status != http.StatusNotFound {
 		t.Errorf("a removed app: %d", page.Status)
+	}
+	if err := w.Store.View(t.Context(), func(tx store.Tx) error {
+		if n, err := sp.Fetches.Count(tx, store.Page{}, 0); err != nil || n != 0 {
+			t.Errorf("%d records are left (%v)", n, err)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 	if n := len(w.Audit(t)); n > before+5 {
 		t.Errorf("fetches left %d audit entries", n-before)

@@ -22,7 +22,7 @@ import (
 //   - "SAML 2.0, all of it": REQ-30 (EncryptedID out), REQ-31
 //     (an absent AllowCreate is read as true, because few apps send it), REQ-33 and NID-03 with an affiliation, NID-11, REQ-48
 //     (an EncryptedID for us is refused like any other), REQ-51 for people of another identity provider, REQ-52, REQ-58 (a
-//     policy that denies), RSP-25, RSP-26, RSP-29 (no NameID), RSP-35, CRY-02 and CRY-17 with EC keys of ours, CRY-15,
+//     policy that denies), RSP-25, RSP-26, RSP-29 (no NameID), RSP-35, CRY-15,
 //     NID-05, NID-10, NID-12, NID-13, NID-14, NID-15, NID-16, ATT-06 (empty values and xsi:nil: empty ones are left out),
 //     ATT-10, ATT-11 without an index, ATT-12, ATT-15, ATT-17, UNS-08, SES-03, SEC-06.
 //   - "Signing in: organisation credentials, second factors, passkeys, recovery": REQ-23, and REQ-36, REQ-37, REQ-38, REQ-42,
