@@ -269,7 +269,7 @@ func TestSAMLLogout(t *testing.T) {
 		}
 		w.xmlsec(t, answer.raw, "LogoutResponse")
 	})
-	t.Run("SLO-18 ResponseLocation", func(t *testing.T) {
+	t.Run("SLO-18 MDC-15 ResponseLocation", func(t *testing.T) {
 		sp, app := w.leaver(t, "elsewhere", sloService{bindingRedirect, "https://elsewhere.example.org/slo", "https://elsewhere.example.org/done"})
 		c := w.signedIn(t, "ana")
 		answer := carried(t, w.byRedirect(t, c, sp, leaveOf(w.enter(t, c, sp, app))))

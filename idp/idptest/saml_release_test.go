@@ -90,7 +90,7 @@ func TestSAMLRelease(t *testing.T) {
 			t.Error("the scope is not in the metadata")
 		}
 	})
-	t.Run("ATT-10 ATT-13 entity categories", func(t *testing.T) { w.categories(t, gus, federated) })
+	t.Run("ATT-10 ATT-13 MDC-17 entity categories", func(t *testing.T) { w.categories(t, gus, federated) })
 	t.Run("ATT-11 what the metadata asks for", func(t *testing.T) {
 		asks := `<AttributeConsumingService index="1"><ServiceName xml:lang="en">x</ServiceName><RequestedAttribute Name="` + oidMail + `" isRequired="true"/><RequestedAttribute Name="urn:oid:2.5.4.42"/><RequestedAttribute Name="urn:oid:9.9.9"/></AttributeConsumingService>`
 		for release, want := range map[string][]string{"requested": {oidMail, "urn:oid:2.5.4.42"}, "required": {oidMail}} {
