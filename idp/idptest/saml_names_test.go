@@ -35,6 +35,7 @@ func TestSAMLNames(t *testing.T) {
 	t.Run("attribute formats", func(t *testing.T) { w.attributeFormats(t) })
 	t.Run("attribute settings that are refused", func(t *testing.T) { w.badAttributes(t) })
 	t.Run("ATT-11 only the values that are asked for", func(t *testing.T) { w.requestedValues(t) })
+	t.Run("ATT-15 values that apps may cut are in the audit", func(t *testing.T) { w.longValues(t) })
 	t.Run("ATT-14 no attribute profile is claimed", func(t *testing.T) {
 		for _, claim := range []string{"AttributeProfile", "AttributeAuthorityDescriptor", "PDPDescriptor", "profiles:attribute"} {
 			if strings.Contains(string(w.idp), claim) {
@@ -239,6 +240,20 @@ func (w *world) badAttributes(t *testing.T) {
 				t.Errorf("%s was taken", setting)
 			}
 		})
+	}
+}
+
+// longValues arrive whole; more than 256 characters are noted with the sign-on.
+func (w *world) longValues(t *testing.T) {
+	sp := w.sp(t, "long", map[string]string{"saml.attributes": `[{"name":"short","format":"basic","source":"short"},{"name":"long","format":"basic","source":"long"}]`})
+	short, long := strings.Repeat("ü", 256), strings.Repeat("ü", 257)
+	w.AddPerson(t, "lou", "Employees", func(n *api.NewUser) { n.Attributes = map[string][]string{"short": {short}, "long": {"x", long}} })
+	r := w.issue(t, w.signedIn(t, "lou"), sp, Ask{})
+	if !slices.Equal(r.Attribute("short"), []string{short}) || !slices.Equal(r.Attribute("long"), []string{"x", long}) {
+		t.Errorf("%q and %q arrived", r.Attribute("short"), r.Attribute("long"))
+	}
+	if entry := w.Audit(t)[0]; entry.Facts["response"] != r.Root.SelectAttrValue("ID", "") || entry.Facts["long_values"] != "long" {
+		t.Errorf("the audit says %v", entry.Facts)
 	}
 }
 

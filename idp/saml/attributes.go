@@ -2,6 +2,8 @@ package saml
 
 import (
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"gatehouse/idp/claims"
 	"gatehouse/sp"
@@ -31,6 +33,20 @@ func ReleaseTo(app *sp.App, person *claims.Person, service *int, evaluator *clai
 		out = merge(out, a, values)
 	}
 	return out, nil
+}
+
+// longValue is the longest value, in characters, that every app must take (SDP-G02).
+const longValue = 256
+
+// longValued names the attributes with a longer value, which apps may cut short or refuse.
+func longValued(list []AttributeValues) string {
+	var names []string
+	for i := range list {
+		if slices.ContainsFunc(list[i].Values, func(v string) bool { return utf8.RuneCountInString(v) > longValue }) {
+			names = append(names, list[i].Name)
+		}
+	}
+	return strings.Join(names, " ")
 }
 
 func requestedBy(service *int, md *sp.Metadata) []sp.RequestedAttribute {

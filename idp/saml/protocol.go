@@ -53,6 +53,9 @@ func (h *Handlers) Issue(ctx context.Context, pass *flow.Pass) (flow.Answer, err
 	describe(pass, asked, &signing, to, &response)
 	pass.Event.Facts["assertion"] = response.AssertionID
 	pass.Event.Facts["nameid_format"] = st.NameID.Format
+	if names := longValued(st.Attributes); names != "" {
+		pass.Event.Facts["long_values"] = names
+	}
 	reach(pass.Reached, st)
 	answer := h.answer(pass, asked, response.XML, revision)
 	if !first {
