@@ -75,7 +75,7 @@ func (w *world) metadataFormats(t *testing.T) {
 		settings map[string]string
 		want     string
 	}{
-		{"REQ-28 the first known format of the metadata", nil, formatEmail},
+		{"REQ-28 MDC-16 the first known format of the metadata", nil, formatEmail},
 		{"REQ-28 the app's setting before its metadata", map[string]string{"saml.nameid_format": "transient"}, formatTransient},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -155,7 +155,7 @@ func (w *world) attributeSets(t *testing.T) {
 		name, index string
 		want        []string
 	}{
-		{"REQ-56 the first set", "1", []string{oidMail}},
+		{"REQ-56 MDC-16 the first set", "1", []string{oidMail}},
 		{"REQ-56 REQ-58 the second set, one of it nobody has", "2", []string{oidUID}},
 		{"REQ-57 an unknown index: the default release", "99", []string{oidUID, oidMail, oidName, oidGiven, "urn:oid:2.5.4.4"}},
 	} {

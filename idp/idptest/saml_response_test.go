@@ -214,7 +214,7 @@ func (w *world) signedParts(t *testing.T) {
 		{"RSP-30 RSP-31 both", "both", "", []string{"Response", "Assertion"}},
 		{"RSP-30 RSP-31 the response", "response", "", []string{"Response"}},
 		{"RSP-30 RSP-31 the assertion", "assertion", "", []string{"Assertion"}},
-		{"RSP-33 WantAssertionsSigned is obeyed", "response", `WantAssertionsSigned="true"`, []string{"Response", "Assertion"}},
+		{"RSP-33 MDC-16 WantAssertionsSigned is obeyed", "response", `WantAssertionsSigned="true"`, []string{"Response", "Assertion"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sp := w.newSP(t, "sign-"+lastPart(strings.ReplaceAll(c.name, " ", ":")))
