@@ -17,18 +17,8 @@ import (
 )
 
 // The tests of saml_*_test.go send sign-ons to a whole server over the wire, one subtest for each row of
-// saml-requirements.md, named by the row. What waits for later issues, of the rows of sections 1 to 6 and of sessions:
-//
-//   - "SAML 2.0, all of it": REQ-30 (EncryptedID out), REQ-31
-//     (an absent AllowCreate is read as true, because few apps send it), REQ-33 and NID-03 with an affiliation, NID-11, REQ-48
-//     (an EncryptedID for us is refused like any other), REQ-51 for people of another identity provider, REQ-52, REQ-58 (a
-//     policy that denies), RSP-25, RSP-26, RSP-29 (no NameID), RSP-35, CRY-15,
-//     NID-05, NID-10, NID-12, NID-13, NID-14, NID-15, NID-16, ATT-06 (empty values and xsi:nil: empty ones are left out),
-//     ATT-10, ATT-11 without an index, ATT-12, ATT-15, ATT-17, UNS-08, SES-03, SEC-06.
-//   - "Signing in: organisation credentials, second factors, passkeys, recovery": REQ-23, and REQ-36, REQ-37, REQ-38, REQ-42,
-//     REQ-44 and REQ-45 with a second factor (here: what a password reaches, and that the rest is refused).
-//   - Not claimed, and refused here: BND-35 (SimpleSign). Not claimed: ATT-14 (DCE, UUID, XACML). RSP-37 needs nothing,
-//     because no xsi:type is sent. CRY-06 asks for CBC where only that is listed; here an administrator must set it.
+// saml-requirements.md, named by the row. docs/conformance.md is written from the names; what no test proves is in
+// testdata/conformance/leftout.tsv.
 
 // world is one server with people, shared by the rows of a section.
 type world struct {
