@@ -3,6 +3,7 @@ package federation
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -26,12 +27,28 @@ func (k *Keeper) RefreshDue(ctx context.Context) error {
 		return err
 	}
 	apps, err := k.dueApps(ctx)
-	for _, id := range apps {
-		if err == nil {
-			err = unnoted(k.RefreshApp(ctx, id, System))
-		}
+	if err != nil {
+		return err
 	}
-	return err
+	return k.refreshApps(ctx, apps)
+}
+
+// atOnce is how many addresses are fetched at the same time, so that some that do not answer hold up few others.
+const atOnce = 8
+
+func (k *Keeper) refreshApps(ctx context.Context, ids []string) error {
+	errs := make([]error, len(ids))
+	var running sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for i, id := range ids {
+		slots <- struct{}{}
+		running.Go(func() {
+			errs[i] = unnoted(k.RefreshApp(ctx, id, System))
+			<-slots
+		})
+	}
+	running.Wait()
+	return errors.Join(errs...)
 }
 
 // unnoted is what is not written down with a source or an app.

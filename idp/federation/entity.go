@@ -28,6 +28,7 @@ type document struct {
 	EntityID     string      `json:"entity_id"`
 	Metadata     sp.Metadata `json:"metadata,omitzero"`
 	Absent       bool        `json:"absent,omitempty"`
+	Trust        string      `json:"trust,omitempty"` // of the MDQ server when it was asked
 	ETag         string      `json:"etag,omitempty"`
 	LastModified string      `json:"last_modified,omitempty"`
 	Next         time.Time   `json:"next,omitzero"` // of an MDQ server: when to ask again
@@ -83,6 +84,9 @@ func (k *Keeper) Find(ctx context.Context, name, entityID string) (metadata.Resu
 	source, own, err := k.source(ctx, name)
 	if err != nil {
 		return metadata.Result{}, source, err
+	}
+	if source.Kind == Aggregate && source.Found.Good.IsZero() {
+		return metadata.Result{}, source, &Error{Code: CodeNotThere, Text: "The metadata source " + source.Name + " was not fetched yet: fetch it first."}
 	}
 	if source.Kind == MDQ {
 		if err := k.ask(ctx, &source, own, entityID); err != nil {

@@ -28,7 +28,7 @@ func (k *Keeper) Refresh(ctx context.Context, name, by string) error {
 		return k.refreshMDQ(ctx, &source, own, by, by != System)
 	}
 	found, changed, err := k.load(ctx, &source, own)
-	if noted := k.note(ctx, name, by, found, changed, err); err != nil || noted != nil {
+	if noted := k.note(ctx, &source, by, found, changed, err); err != nil || noted != nil {
 		return errors.Join(err, noted)
 	}
 	return k.followers(ctx, source.Name)
@@ -221,7 +221,8 @@ func (k *Keeper) forget(ctx context.Context, source string, keep func(key string
 }
 
 // note writes what a fetch came to, with an audit entry when something changed: the metadata, or that it fails, or how.
-func (k *Keeper) note(ctx context.Context, name, by string, found Found, changed int, failure error) error {
+func (k *Keeper) note(ctx context.Context, loaded *Source, by string, found Found, changed int, failure error) error {
+	name := loaded.Name
 	if ctx.Err() != nil {
 		return nil // the server stops
 	}
@@ -230,8 +231,8 @@ func (k *Keeper) note(ctx context.Context, name, by string, found Found, changed
 		if errors.Is(err, store.ErrNotFound) {
 			return nil // removed meanwhile
 		}
-		if err != nil {
-			return err
+		if err != nil || source.trust() != loaded.trust() {
+			return err // set to something else meanwhile: the job fetches that
 		}
 		event := audit.Event{Kind: "metadata_source.refresh", Actor: by, Outcome: audit.OK, Facts: map[string]string{"source": name}}
 		quiet := by == System && changed == 0 && source.Found.Failures == 0

@@ -20,6 +20,8 @@ import (
 const (
 	absentFor = 10 * time.Minute
 	mdqTick   = 10 * time.Minute
+
+	mdqPatience = 3 // fetches that fail in one round before the server counts as down
 )
 
 // addresses are those of an entity at an MDQ server: by its encoded entity id, and by its hash for servers that know only that
@@ -43,6 +45,9 @@ func (k *Keeper) ask(ctx context.Context, source *Source, own, entityID string) 
 	if err := absent(err); err != nil {
 		return err
 	}
+	if d.Trust != source.trust() {
+		d = document{}
+	}
 	if d.Next.After(k.Now()) {
 		return nil
 	}
@@ -63,7 +68,7 @@ func (k *Keeper) askNow(ctx context.Context, source *Source, own, entityID strin
 	}
 	switch {
 	case missing(err) && d.Metadata.EntityID == "":
-		return k.put(ctx, &document{Source: source.Name, EntityID: entityID, Absent: true, Next: k.Now().Add(absentFor)})
+		return k.put(ctx, &document{Source: source.Name, EntityID: entityID, Absent: true, Trust: source.trust(), Next: k.Now().Add(absentFor)})
 	case missing(err):
 		return &Error{Code: CodeNotThere, Text: "The metadata source " + source.Name + " no longer has this entity.", Err: err}
 	case err != nil:
@@ -91,7 +96,7 @@ func (k *Keeper) single(source *Source, own, entityID string, body []byte) (*doc
 	if err := k.checkSignature(source, bytes.NewReader(body)); err != nil {
 		return nil, err
 	}
-	d := &document{Source: source.Name, EntityID: entityID}
+	d := &document{Source: source.Name, EntityID: entityID, Trust: source.trust()}
 	answer, err := metadata.Entities(bytes.NewReader(body), metadata.Options{Now: k.Now(), OwnEntityID: own}, func(r metadata.Result) error {
 		d.Metadata = r.Metadata
 		d.Next = k.Now().Add(source.period(r.CacheDuration))
@@ -135,8 +140,15 @@ func (k *Keeper) refreshMDQ(ctx context.Context, source *Source, own, by string,
 		return err
 	}
 	var failure error
+	down := 0
 	for _, id := range ids {
+		if down == mdqPatience {
+			break // the others stay due
+		}
 		err := k.refreshEntity(ctx, source, own, id, all)
+		if code, _ := worded(typed(err)); code == CodeFetch {
+			down++
+		}
 		if err != nil && unnoted(typed(err)) != nil {
 			return err
 		}
@@ -144,7 +156,7 @@ func (k *Keeper) refreshMDQ(ctx context.Context, source *Source, own, by string,
 	}
 	found := source.Found
 	found.Next, found.Entities, found.Providers = k.Now().Add(mdqTick), len(ids), len(ids)
-	return errors.Join(failure, k.note(ctx, source.Name, by, found, 0, failure))
+	return errors.Join(failure, k.note(ctx, source, by, found, 0, failure))
 }
 
 func (k *Keeper) refreshEntity(ctx context.Context, source *Source, own, id string, now bool) error {
@@ -156,6 +168,9 @@ func (k *Keeper) refreshEntity(ctx context.Context, source *Source, own, id stri
 		}
 		return absent(err)
 	})
+	if d.Trust != source.trust() {
+		now = true
+	}
 	if err != nil || !now && d.Next.After(k.Now()) {
 		return err
 	}

@@ -73,7 +73,7 @@ func (k *Keeper) missed(ctx context.Context) ([]missedAsk, error) {
 	}
 	return asks, k.Store.Update(ctx, func(tx store.Tx) error {
 		for _, ask := range asks { // a server that fails or lies is not asked again at once either
-			d := document{Source: ask.source.Name, EntityID: ask.entityID, Absent: true, Next: k.Now().Add(absentFor)}
+			d := document{Source: ask.source.Name, EntityID: ask.entityID, Absent: true, Trust: ask.source.trust(), Next: k.Now().Add(absentFor)}
 			if err := Documents.Put(tx, &d); err != nil {
 				return err
 			}

@@ -1,6 +1,8 @@
 package federation
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"maps"
 	"net/url"
@@ -124,10 +126,8 @@ func (s *Source) set(key, value string) (err error) {
 	switch key {
 	case "url":
 		s.URL, err = value, checkURL(value)
-		s.Found.ETag, s.Found.LastModified, s.Found.Next = "", "", time.Time{}
 	case "keys":
 		s.Keys, err = metadata.PinnedKeys([]byte(value))
-		s.Found.ETag, s.Found.LastModified, s.Found.Next = "", "", time.Time{} // what is kept was believed for other keys
 	case "unsigned":
 		s.Unsigned, err = value == "true", oneOf(value, "false", "true")
 	case "on_demand":
@@ -165,6 +165,9 @@ func (s *Source) Change(values map[string]string) error {
 	if next.OnDemand && next.Kind != MDQ {
 		return &sp.SettingError{Key: "on_demand", Reason: "is for MDQ servers: an aggregate is known as a whole"}
 	}
+	if next.trust() != s.trust() {
+		next.Found = Found{} // what is kept was believed for another reason: nothing of it is handed out before it is fetched again
+	}
 	*s = next
 	return nil
 }
@@ -194,6 +197,12 @@ func checkURL(address string) error {
 		return errors.New("must be an address like https://md.example.org/all.xml, without user and fragment")
 	}
 	return nil
+}
+
+// trust is a fingerprint of why a source is believed: its address and its keys.
+func (s *Source) trust() string {
+	sum := sha256.Sum256([]byte(s.URL + "\x00" + s.Setting("keys") + "\x00" + s.Setting("unsigned")))
+	return hex.EncodeToString(sum[:16])
 }
 
 func (s *Source) applies() string {

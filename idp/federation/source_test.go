@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"gatehouse/sp"
+	"gatehouse/sp/metadata"
+	"gatehouse/store"
 )
 
 func TestSourceSettings(t *testing.T) {
@@ -41,5 +43,59 @@ func TestSourceSettings(t *testing.T) {
 	}
 	if fmt.Sprint(retry(1), retry(2), retry(99)) != "10m0s 20m0s 6h0m0s" {
 		t.Error(retry(1), retry(2), retry(99))
+	}
+}
+
+// TestTrustChanges is that nothing which was believed for one key is handed out once another is pinned.
+func TestTrustChanges(t *testing.T) {
+	key, other := newSigner()
+	w := newWorld(t)
+	w.source("all", Aggregate, key)
+	w.source("mdq", MDQ, key)
+	w.web.set("/all", key.sign(t, group(until(14*days), entity("one", ""))))
+	w.web.set(encoded, key.sign(t, one(until(14*days))))
+	if code := w.refresh("all"); code != "" {
+		t.Fatal(code)
+	}
+	find := func(source string) string {
+		_, _, err := w.Find(t.Context(), source, "https://one.example/sp")
+		if err == nil {
+			return ""
+		}
+		code, _ := worded(err)
+		return code
+	}
+	if find("all")+find("mdq") != "" {
+		t.Fatal("not found")
+	}
+	set := func(values map[string]string) {
+		t.Helper()
+		for _, name := range []string{"all", "mdq"} {
+			must(t, w.Store.Update(t.Context(), func(tx store.Tx) error {
+				source, _, err := Sources.Get(tx, name)
+				if err == nil {
+					err = source.Change(values)
+				}
+				if err != nil {
+					return err
+				}
+				return Sources.Put(tx, &source)
+			}))
+		}
+	}
+	set(map[string]string{"max_validity": "20d", "keys": key.pem()})
+	if find("all")+find("mdq") != "" {
+		t.Error("another setting makes the source be fetched again")
+	}
+	set(map[string]string{"keys": other.pem()})
+	if a, b := find("all"), find("mdq"); a != CodeNotThere || b != metadata.CodeWrongKey {
+		t.Errorf("MDC-05 another key is pinned: %q and %q", a, b)
+	}
+	if code := w.refresh("all"); code != metadata.CodeWrongKey || find("all") != CodeNotThere {
+		t.Errorf("%q", code)
+	}
+	set(map[string]string{"keys": key.pem() + other.pem()})
+	if code := w.refresh("all"); code+find("all")+find("mdq") != "" {
+		t.Errorf("MDC-05 both keys, for a rollover of the source: %q", code)
 	}
 }
