@@ -121,9 +121,25 @@ func TestPages(t *testing.T) {
 	g.WaitFor("#tiles")
 	g.look("portal-long-name")
 	requestPages(g, s)
+	signsOut(g, s, app)
+}
+
+// signsOut leaves two apps: one that confirms, and one that cannot be told.
+func signsOut(g *gallery, s *Server, app api.App) {
+	g.t.Helper()
+	intranet := s.AddApp(g.t, NewSP(g.t, "intranet").Metadata(), map[string]string{"name": "Intranet"})
+	g.Expect("net::ERR_")
+	g.Open(s.URL + "/launch/" + intranet.ID)
+	eventually(g.t, "nobody came to the intranet", func() bool {
+		list, err := s.API.Sessions(g.t.Context(), "ben", intranet.ID)
+		return err == nil && len(list.Items) == 1
+	})
+	g.Open(s.URL + "/launch/" + app.ID)
+	g.WaitFor("#nameid")
 	g.visit("sign-out", s.URL+"/logout")
 	g.Click("form button")
-	g.WaitFor("main.card .big-icon")
+	g.WaitFor(".leaving-list")
+	g.WaitFor("main.card .button.primary")
 	g.look("signed-out")
 }
 
