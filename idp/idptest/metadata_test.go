@@ -20,6 +20,7 @@ func TestMetadataIn(t *testing.T) {
 	w := newWorld(t)
 	t.Run("the end of metadata", func(t *testing.T) { w.endOfMetadata(t) })
 	t.Run("newer metadata", func(t *testing.T) { w.newerMetadata(t) })
+	t.Run("MDC-18 names and logos of metadata", func(t *testing.T) { w.userInterface(t) })
 	t.Run("a signed source", func(t *testing.T) { w.signedSource(t) })
 }
 
@@ -66,6 +67,22 @@ func (w *world) endOfMetadata(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.rows(t, []row{{name: "MDC-04 renewed", sp: whole, want: issued()}})
+}
+
+// userInterface: people see the name, whatever is in it, and the logo as a picture.
+func (w *world) userInterface(t *testing.T) {
+	sp := w.newSP(t, "mdui")
+	w.AddApp(t, metadataWith(sp, "", `<Extensions><mdui:UIInfo xmlns:mdui="urn:oasis:names:tc:SAML:metadata:ui"><mdui:DisplayName xml:lang="de">Reisekosten</mdui:DisplayName><mdui:DisplayName xml:lang="en">Travel &lt;script>alert(1)&lt;/script></mdui:DisplayName>`+
+		`<mdui:Logo height="64" width="64">https://mdui.example.org/logo.png</mdui:Logo></mdui:UIInfo></Extensions>`+acsAt(bindingPost, sp.ACS[0], 0, "")), nil)
+	pages := map[string]*Page{"sign-in": w.send(t, w.browser(t), sp, Ask{ID: newRequestID()}, false), "portal": w.ana(t).Get("/")}
+	for name, page := range pages {
+		if !strings.Contains(page.Body, "Travel &lt;script&gt;alert(1)") || strings.Contains(page.Body, "<script>alert(1)") {
+			t.Errorf("%s: the name is not there, or not inert:\n%s", name, page.Body)
+		}
+	}
+	if !strings.Contains(pages["portal"].Body, `src="https://mdui.example.org/logo.png"`) {
+		t.Errorf("no logo on the tile")
+	}
 }
 
 // published serves one text, which a test changes.
