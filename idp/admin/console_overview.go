@@ -20,6 +20,9 @@ type Summary struct {
 	Nobody                                   []api.Ref // active apps that nobody may use
 	Ending                                   []ending  // certificates of apps, one per app, that end within 90 days
 	EndingKeys                               []ending  // likewise of our own keys
+	Newer                                    []api.Ref // apps whose newer metadata waits for a yes
+	Expired                                  []api.Ref // active apps whose metadata is past its end, or within three days of it
+	Failing                                  []string  // metadata sources that cannot be fetched
 	Unused                                   []api.Ref // active apps that nobody used for 90 days, or ever, new ones excepted
 }
 
@@ -36,6 +39,9 @@ func (a *Actions) Summary(ctx context.Context) (Summary, error) {
 			return err
 		}
 		if s.EndingKeys, err = a.endingKeys(tx); err != nil {
+			return err
+		}
+		if err := sumMetadata(tx, &s); err != nil {
 			return err
 		}
 		if s.People, err = directory.Users.Count(tx, store.Page{}, 0); err != nil {
@@ -61,6 +67,9 @@ func (a *Actions) sum(s *Summary, app *sp.App) {
 		s.Apps++
 		if app.Policy.LetsNobodyIn() {
 			s.Nobody = append(s.Nobody, ref)
+		}
+		if len(a.endingMetadata(app)) > 0 {
+			s.Expired = append(s.Expired, ref)
 		}
 		if at := a.firstEnd(app); !at.IsZero() {
 			s.Ending = append(s.Ending, ending{ref, at})
@@ -114,5 +123,6 @@ func tasks(s *Summary) []templates.Task {
 	for _, app := range s.Nobody {
 		list = append(list, templates.Task{Kind: "warn", Text: "Nobody may use " + app.Name + ".", Link: templates.Link{Label: "Choose who may", Href: appBase(app.ID) + "/access"}})
 	}
+	list = append(list, metadataTasks(s)...)
 	return append(list, unusedTasks(s.Unused)...)
 }

@@ -53,6 +53,7 @@ func TestSourcesInTheConsole(t *testing.T) {
 		t.Fatalf("%d %s %+v %v", status, location, app, err)
 	}
 	publish(metadataOf("https://a.example/md", "https://a.example/acs", "https://a.example/two"))
+	page("/admin/", "Newer metadata of a.example waits for your answer.")
 	page("/admin/apps/"+app.ID+"/metadata", "Newer metadata waits", "https://a.example/two", "/metadata/approve")
 	for _, c := range []struct {
 		path   string
