@@ -54,6 +54,6 @@ func TestSourcePages(t *testing.T) {
 	g.WaitFor(".notice.ok")
 	g.look("source")
 	g.Click("table.list tbody tr:first-child button")
-	g.WaitFor(".notice.ok")
+	g.WaitFor("form[action$='/access']")
 	g.look("source-connected")
 }
