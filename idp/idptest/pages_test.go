@@ -131,7 +131,7 @@ func signsOut(g *gallery, s *Server, app api.App) {
 	g.Expect("net::ERR_")
 	g.Open(s.URL + "/launch/" + intranet.ID)
 	eventually(g.t, "nobody came to the intranet", func() bool {
-		list, err := s.API.Sessions(g.t.Context(), "ben", intranet.ID)
+		list, err := s.API.Sessions(g.t.Context(), "", intranet.ID)
 		return err == nil && len(list.Items) == 1
 	})
 	g.Open(s.URL + "/launch/" + app.ID)
