@@ -127,13 +127,14 @@ func TestPages(t *testing.T) {
 // signsOut leaves two apps: one that confirms, and one that cannot be told.
 func signsOut(g *gallery, s *Server, app api.App) {
 	g.t.Helper()
-	intranet := s.AddApp(g.t, NewSP(g.t, "intranet").Metadata(), map[string]string{"name": "Intranet"})
-	g.Expect("net::ERR_")
+	silent, err := sampleapps.Start(g.t.Context(), sampleapps.Config{MetadataURL: s.URL + "/saml/metadata", Apps: []sampleapps.Spec{{Name: "Intranet", Unsigned: true, Plain: true}}})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(silent.Close)
+	intranet := s.AddApp(g.t, silent.List()[0].Metadata(), map[string]string{"name": "Intranet"})
 	g.Open(s.URL + "/launch/" + intranet.ID)
-	eventually(g.t, "nobody came to the intranet", func() bool {
-		list, err := s.API.Sessions(g.t.Context(), "", intranet.ID)
-		return err == nil && len(list.Items) == 1
-	})
+	g.WaitFor("#nameid")
 	g.Open(s.URL + "/launch/" + app.ID)
 	g.WaitFor("#nameid")
 	g.visit("sign-out", s.URL+"/logout")
