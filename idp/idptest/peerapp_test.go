@@ -123,6 +123,12 @@ func (w peerLogout) out(t *testing.T, v *visitor, seen *wire) {
 	for _, query := range seen.queries {
 		checkMessages(t, w.tools, inflate(t, query))
 	}
+	for _, query := range seen.answers {
+		checkMessages(t, w.tools, inflate(t, query))
+	}
+	if len(seen.answers) == 0 {
+		t.Error("no LogoutResponse went through the browser")
+	}
 }
 
 func (w peerLogout) run(t *testing.T) {
@@ -141,7 +147,7 @@ func (w peerLogout) run(t *testing.T) {
 			w.out(t, v, seen)
 		})
 	}
-	t.Run("from the portal", func(t *testing.T) {
+	t.Run("SLO-15 SLO-16 SLO-23 from the portal", func(t *testing.T) {
 		v, seen := w.in(t)
 		_, page := v.rest(v.PostForm(w.URL+"/logout", url.Values{}))
 		link := nextLink.FindStringSubmatch(page)

@@ -13,7 +13,6 @@ $config = [
     'technicalcontact_name' => 'Nobody',
     'technicalcontact_email' => 'nobody@example.org',
     'timezone' => 'UTC',
-    'debug' => ['saml' => false, 'backtraces' => true, 'validatexml' => true],
     'showerrors' => true,
     'logging.handler' => 'stderr',
     'logging.level' => SimpleSAML\Logger::INFO,
