@@ -16,11 +16,13 @@ type Tool string
 
 // The tools, and what they are for.
 const (
-	ToolChromium Tool = "chromium" // browser tests
-	ToolMellon   Tool = "mellon"   // Apache with mod_auth_mellon as a service provider
-	ToolNode     Tool = "node"     // node-saml as a service provider
-	ToolXMLSec   Tool = "xmlsec1"  // signatures and decryption by a second implementation
-	ToolSchemas  Tool = "schemas"  // OASIS and W3C schemas, and xmllint to apply them
+	ToolChromium   Tool = "chromium"      // browser tests
+	ToolMellon     Tool = "mellon"        // Apache with mod_auth_mellon as a service provider
+	ToolNode       Tool = "node"          // node-saml as a service provider
+	ToolPySAML     Tool = "pysaml2"       // pysaml2 as a service provider
+	ToolSimpleSAML Tool = "simplesamlphp" // SimpleSAMLphp as a service provider
+	ToolXMLSec     Tool = "xmlsec1"       // signatures and decryption by a second implementation
+	ToolSchemas    Tool = "schemas"       // OASIS and W3C schemas, and xmllint to apply them
 )
 
 const (
@@ -29,32 +31,45 @@ const (
 	apacheBinary   = "/usr/sbin/apache2"
 	apacheModules  = "/usr/lib/apache2/modules"
 	schemaFolder   = "/usr/share/xml"
+	debianPython   = "/usr/bin/python3" // the one that Debian's packages are for
+	phpExtensions  = "/etc/php/*/cli/conf.d/*-"
 )
 
 // Tools lists them all.
-func Tools() []Tool { return []Tool{ToolChromium, ToolMellon, ToolNode, ToolXMLSec, ToolSchemas} }
+func Tools() []Tool {
+	return []Tool{ToolChromium, ToolMellon, ToolNode, ToolPySAML, ToolSimpleSAML, ToolXMLSec, ToolSchemas}
+}
 
 // provision says how to see that a tool is there, and which Debian packages bring it. apache2-bin has the server
-// without the service, so nothing is started by installing it.
+// without the service, so nothing is started by installing it. What would bring a service along is unpacked in our cache.
 type provision struct {
-	files    []string // absolute, or the name of a program
+	files    []string // absolute, where * stands for versions, or the name of a program
 	packages []string
+	unpacked []string
 }
 
 func (tool Tool) provision() provision {
 	switch tool {
 	case ToolChromium:
-		return provision{[]string{"chromium"}, []string{"chromium", "fonts-liberation"}}
+		return provision{files: []string{"chromium"}, packages: []string{"chromium", "fonts-liberation"}}
 	case ToolMellon:
-		return provision{[]string{apacheBinary, apacheModules + "/mod_auth_mellon.so"}, []string{"apache2-bin", "libapache2-mod-auth-mellon"}}
+		return provision{files: []string{apacheBinary, apacheModules + "/mod_auth_mellon.so"}, packages: []string{"apache2-bin", "libapache2-mod-auth-mellon"}}
 	case ToolNode:
-		return provision{[]string{"node", "npm"}, []string{"nodejs", "npm"}}
+		return provision{files: []string{"node", "npm"}, packages: []string{"nodejs", "npm"}}
+	case ToolPySAML:
+		return provision{files: []string{debianPython, "/usr/lib/python3/dist-packages/saml2/client.py", "xmlsec1"}, packages: []string{"python3-pysaml2", "xmlsec1"}}
+	case ToolSimpleSAML:
+		return provision{
+			files:    []string{"php", phpExtensions + "dom.ini", phpExtensions + "mbstring.ini", phpExtensions + "pdo_sqlite.ini", simpleSAMLFolder() + "/lib/_autoload.php"},
+			packages: []string{"php-cli", "php-mbstring", "php-sqlite3", "php-xml"},
+			unpacked: []string{"simplesamlphp"},
+		}
 	case ToolXMLSec:
-		return provision{[]string{"xmlsec1"}, []string{"xmlsec1"}}
+		return provision{files: []string{"xmlsec1"}, packages: []string{"xmlsec1"}}
 	case ToolSchemas:
 		return provision{
-			[]string{"xmllint", schemaFolder + "/opensaml/saml-schema-protocol-2.0.xsd", schemaFolder + "/xmltooling/xenc-schema.xsd"},
-			[]string{"libxml2-utils", "opensaml-schemas", "xmltooling-schemas"},
+			files:    []string{"xmllint", schemaFolder + "/opensaml/saml-schema-protocol-2.0.xsd", schemaFolder + "/xmltooling/xenc-schema.xsd"},
+			packages: []string{"libxml2-utils", "opensaml-schemas", "xmltooling-schemas"},
 		}
 	}
 	return provision{files: []string{string(tool)}}
@@ -66,7 +81,7 @@ func (tool Tool) missing() string {
 		if _, err := exec.LookPath(file); err == nil {
 			continue
 		}
-		if info, err := os.Stat(file); err == nil && filepath.IsAbs(file) && !info.IsDir() {
+		if found, _ := filepath.Glob(file); filepath.IsAbs(file) && len(found) > 0 {
 			continue
 		}
 		return file
@@ -109,11 +124,15 @@ func leaveOut(t testing.TB, why string) {
 
 // install brings the packages of tools under a lock that all test processes of this machine share.
 func install(tools []Tool) error {
-	var packages []string
+	var packages, unpacked []string
 	for _, tool := range tools {
 		packages = append(packages, tool.provision().packages...)
+		unpacked = append(unpacked, tool.provision().unpacked...)
 	}
 	hint := "install with: apt-get install " + strings.Join(packages, " ")
+	if len(unpacked) > 0 {
+		hint += "; and unpack into " + unpackFolder() + ": " + strings.Join(unpacked, " ")
+	}
 	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
 		return fmt.Errorf("not installed, and installing takes root on Debian; %s", hint)
 	}
@@ -124,28 +143,67 @@ func install(tools []Tool) error {
 	defer unlock()
 	for _, tool := range tools {
 		if tool.missing() != "" { // another process may have installed it meanwhile
-			return aptInstall(packages, hint)
+			return aptInstall(packages, unpacked, hint)
 		}
 	}
 	return nil
 }
 
 // aptInstall runs apt-get. A failure is remembered, so that a machine without network does not try for each test.
-func aptInstall(packages []string, hint string) error {
-	failed := filepath.Join(cacheFolder(), "apt-failed-"+strings.Join(packages, "-"))
+func aptInstall(packages, unpacked []string, hint string) error {
+	failed := filepath.Join(cacheFolder(), "apt-failed-"+strings.Join(append(packages, unpacked...), "-"))
 	if info, err := os.Stat(failed); err == nil && time.Since(info.ModTime()) < installRetry {
 		return fmt.Errorf("not installed, and apt-get failed a short while ago; %s", hint)
 	}
-	for _, args := range [][]string{{"update", "-q"}, append([]string{"install", "-y", "-q", "--no-install-recommends"}, packages...)} {
-		cmd := exec.Command("apt-get", append([]string{"-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2"}, args...)...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := runFor(cmd, installTimeout); err != nil {
-			os.WriteFile(failed, []byte(out), 0o600)
-			return fmt.Errorf("apt-get %s: %w: %s; %s", args[0], err, lastLines(out, 3), hint)
+	err := aptGet("update", "-q")
+	if err == nil {
+		err = aptGet(append([]string{"install", "-y", "-q", "--no-install-recommends"}, packages...)...)
+	}
+	for _, name := range unpacked {
+		if err == nil {
+			err = aptUnpack(name)
 		}
+	}
+	if err != nil {
+		os.WriteFile(failed, []byte(err.Error()), 0o600)
+		return fmt.Errorf("%w; %s", err, hint)
 	}
 	return nil
 }
+
+func aptGet(args ...string) error {
+	cmd := exec.Command("apt-get", append([]string{"-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2"}, args...)...)
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	if out, err := runFor(cmd, installTimeout); err != nil {
+		return fmt.Errorf("apt-get %s: %w: %s", args[0], err, lastLines(out, 3))
+	}
+	return nil
+}
+
+// aptUnpack fetches a package and unpacks it, which runs nothing of it and brings none of what it depends on.
+func aptUnpack(name string) error {
+	folder, err := os.MkdirTemp("", "gatehouse-apt-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	download := exec.Command("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", name)
+	download.Dir = folder
+	if out, err := runFor(download, installTimeout); err != nil {
+		return fmt.Errorf("apt-get download: %w: %s", err, lastLines(out, 3))
+	}
+	archives, err := filepath.Glob(filepath.Join(folder, "*.deb"))
+	if err != nil || len(archives) != 1 {
+		return fmt.Errorf("apt-get download %s: %d files: %v", name, len(archives), err)
+	}
+	if out, err := runFor(exec.Command("dpkg-deb", "--extract", archives[0], unpackFolder()), installTimeout); err != nil {
+		return fmt.Errorf("dpkg-deb: %w: %s", err, lastLines(out, 3))
+	}
+	return nil
+}
+
+// unpackFolder is where the packages are that are not installed but unpacked.
+func unpackFolder() string { return filepath.Join(cacheFolder(), "debian") }
 
 // runFor runs a command and its children for at most limit and returns all it printed.
 func runFor(cmd *exec.Cmd, limit time.Duration) (string, error) {

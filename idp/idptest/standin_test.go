@@ -188,7 +188,7 @@ func inflate(t testing.TB, query string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := base64.StdEncoding.DecodeString(values.Get("SAMLRequest"))
+	raw, err := base64.StdEncoding.DecodeString(values.Get("SAMLRequest") + values.Get("SAMLResponse")) // one of them
 	if err != nil {
 		t.Fatal(err)
 	}

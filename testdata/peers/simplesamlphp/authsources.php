@@ -1,0 +1,19 @@
+<?php
+// The service provider; what differs between tests comes last.
+$peer = require __DIR__ . '/peer.php';
+$config = [
+    'default-sp' => array_merge([
+        'saml:SP',
+        'entityID' => $peer['entityID'],
+        'idp' => $peer['idp'],
+        'privatekey' => 'sp.key',
+        'certificate' => 'sp.crt',
+        'signature.algorithm' => 'http://www.w3.org/2001/04/xmldsig-more#rsa-sha256',
+        'sign.authnrequest' => true,
+        'sign.logout' => true,
+        'validate.logout' => true,
+        'WantAssertionsSigned' => true,
+        'acs.Bindings' => ['urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST'],
+        'RelayState' => $peer['url'] . '/me',
+    ], $peer['options']),
+];
