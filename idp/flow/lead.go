@@ -105,7 +105,14 @@ func (e *Engine) LeadOn(w http.ResponseWriter, r *http.Request, id string, skip 
 			return err
 		}
 		if app != nil && app.LogoutWay() == sp.LogoutFront {
-			return e.Leavers[e.ProtocolOf(app)].Lead(w, r, app, &chosen.Reached, message)
+			err := e.Leavers[e.ProtocolOf(app)].Lead(w, r, app, &chosen.Reached, message)
+			if err == nil {
+				return nil
+			}
+			// An app that cannot be asked must not keep the others from being told.
+			if _, _, err := e.Left(r.Context(), message, app.ID, false); err != nil {
+				return err
+			}
 		}
 	}
 	web.SeeOther(w, "/logout/"+id) // nobody to ask, or not any more

@@ -50,7 +50,8 @@ type Logout struct {
 	Protocol string    `json:"protocol,omitempty"` // how App is answered; empty: nobody waits for an answer
 	Payload  []byte    `json:"payload,omitempty"`  // the protocol's own
 	Leaving  []Leaving `json:"leaving,omitempty"`
-	Noted    bool      `json:"noted,omitempty"` // the result is in the audit
+	Dropped  bool      `json:"dropped,omitempty"` // the session had reached more apps than are remembered
+	Noted    bool      `json:"noted,omitempty"`   // the result is in the audit
 	Expires  time.Time `json:"expires"`
 }
 
@@ -73,7 +74,7 @@ var Logouts = &store.Table[Logout]{
 
 // Complete tells whether every app confirmed.
 func (l *Logout) Complete() bool {
-	return !slices.ContainsFunc(l.Leaving, func(one Leaving) bool { return one.State != LeaveOut })
+	return !l.Dropped && !slices.ContainsFunc(l.Leaving, func(one Leaving) bool { return one.State != LeaveOut })
 }
 
 // next is the app that the browser must still be led to, -1: none.
@@ -87,6 +88,7 @@ type SignOut struct {
 	App       string
 	Protocol  string
 	Payload   []byte
+	NoBrowser bool   // what only a browser could tell is not told
 	Once      string // as of a Request
 	OnceUntil time.Time
 	Event     audit.Event
@@ -100,7 +102,7 @@ const tellWithin = 5 * time.Second
 func (e *Engine) SignOut(ctx context.Context, ask SignOut) (*Logout, error) {
 	logout := &Logout{App: ask.App, Protocol: ask.Protocol, Payload: ask.Payload}
 	err := e.Store.Update(ctx, func(tx store.Tx) error {
-		logout.Leaving = nil
+		logout.Leaving, logout.Dropped = nil, false
 		return e.signOut(tx, &ask, logout)
 	})
 	if errors.Is(err, errReplayed) {
@@ -110,7 +112,7 @@ func (e *Engine) SignOut(ctx context.Context, ask SignOut) (*Logout, error) {
 		return nil, err
 	}
 	e.tellAll(ctx, logout)
-	return logout, e.keepLogout(ctx, logout)
+	return logout, e.keepLogout(ctx, logout, !ask.NoBrowser)
 }
 
 // ErrReplayed says that a message was acted on before.
@@ -130,6 +132,7 @@ func (e *Engine) signOut(tx store.Tx, ask *SignOut, logout *Logout) error {
 	for key, value := range ask.Event.Facts {
 		event.Facts[key] = value
 	}
+	var handles []string
 	for i := range sessions {
 		s := &sessions[i]
 		if _, err := Withdraw(tx, Scope{Session: s.ID, Told: ask.App, Due: e.Now().Add(2 * tellWithin)}); err != nil {
@@ -138,7 +141,12 @@ func (e *Engine) signOut(tx store.Tx, ask *SignOut, logout *Logout) error {
 		if err := logout.add(tx, s, ways); err != nil {
 			return err
 		}
-		logout.User, event.User, event.Facts["session"] = s.User, s.User, s.Handle
+		logout.User, event.User = s.User, s.User
+		logout.Dropped = logout.Dropped || s.Dropped
+		handles = append(handles, s.Handle)
+	}
+	if event.Facts["session"] = strings.Join(handles, " "); len(handles) > 20 {
+		event.Facts["session"] = strings.Join(handles[:20], " ") + " …"
 	}
 	if event.Actor == "" {
 		event.Actor = event.User
@@ -192,9 +200,9 @@ func (e *Engine) tellAll(ctx context.Context, logout *Logout) {
 }
 
 // keepLogout takes what was told out of the outbox, and stores the sign-out where the browser has to be led about.
-func (e *Engine) keepLogout(ctx context.Context, logout *Logout) error {
+func (e *Engine) keepLogout(ctx context.Context, logout *Logout, browser bool) error {
 	done := slices.ContainsFunc(logout.Leaving, func(one Leaving) bool { return one.Way == sp.LogoutBack && one.State == LeaveOut })
-	leads := logout.next() >= 0
+	leads := browser && logout.next() >= 0
 	if !done && !leads {
 		return nil
 	}
@@ -263,7 +271,29 @@ func (e *Engine) Conclude(w http.ResponseWriter, r *http.Request, logout *Logout
 	return result(logout)
 }
 
+// noteResult writes the result to the audit, once, from what is stored now: an answer may have come since the page was read.
 func (e *Engine) noteResult(r *http.Request, logout *Logout) error {
+	return e.Store.Update(r.Context(), func(tx store.Tx) error {
+		if logout.ID != "" {
+			stored, _, err := Logouts.Get(tx, logout.ID)
+			if err != nil {
+				return absent(err)
+			}
+			*logout = stored
+			if stored.Noted {
+				return nil
+			}
+			logout.Noted = true
+			if err := Logouts.Put(tx, logout); err != nil {
+				return err
+			}
+		}
+		_, err := e.Audit.Append(tx, resultEvent(r, logout))
+		return err
+	})
+}
+
+func resultEvent(r *http.Request, logout *Logout) audit.Event {
 	event := audit.Event{
 		Kind: "signout.result", Outcome: audit.OK, Actor: logout.User, User: logout.User, App: logout.App,
 		Address: web.Of(r).AddressText(), Facts: map[string]string{},
@@ -279,14 +309,5 @@ func (e *Engine) noteResult(r *http.Request, logout *Logout) error {
 	if !logout.Complete() {
 		event.Outcome, event.Reason = audit.Failed, "partial_logout"
 	}
-	return e.Store.Update(r.Context(), func(tx store.Tx) error {
-		if logout.ID != "" {
-			logout.Noted = true
-			if err := Logouts.Put(tx, logout); err != nil {
-				return err
-			}
-		}
-		_, err := e.Audit.Append(tx, event)
-		return err
-	})
+	return event
 }

@@ -60,7 +60,7 @@ func tellApps(tx store.Tx, scope Scope, s *session.Session, ways map[string]sp.L
 }
 
 func rowOf(handle string, reached *session.AppReached) string {
-	return OutboxKind + "/" + handle + "/" + reached.App + "/" + reached.SessionIndex
+	return OutboxKind + "/" + handle + "/" + session.NameKey(reached.App, reached.NameID) + "/" + reached.SessionIndex
 }
 
 // wayOf remembers how each app is told: a block may concern 100,000 sessions of one app.

@@ -1,9 +1,12 @@
 package flow
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"time"
 
+	"gatehouse/idp/audit"
 	"gatehouse/idp/session"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -77,4 +80,40 @@ func leave(tx store.Tx, s session.Session, app string) error {
 
 func reaches(app string) func(session.AppReached) bool {
 	return func(a session.AppReached) bool { return a.App == app }
+}
+
+// MakeRoom ends a person's surplus sessions before another one starts, each with its audit entry.
+func (e *Engine) MakeRoom(tx store.Tx, user string) error {
+	surplus, err := e.Sessions.Surplus(tx, user)
+	if err != nil {
+		return err
+	}
+	for i := range surplus {
+		if _, err := Withdraw(tx, Scope{Session: surplus[i].ID}); err != nil {
+			return err
+		}
+		_, err := e.Audit.Append(tx, audit.Event{
+			Kind: "session.end", Outcome: audit.OK, Reason: "too_many_sessions", Actor: "system", User: user,
+			Facts: map[string]string{"session": surplus[i].Handle},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EndUnused ends the session of a secret through which nothing was reached: of a client that was refused.
+func (e *Engine) EndUnused(ctx context.Context, secret string) error {
+	return e.Store.Update(ctx, func(tx store.Tx) error {
+		s, _, err := e.Sessions.Current(tx, secret)
+		if errors.Is(err, session.ErrNone) || err == nil && len(s.Apps) > 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, err = Withdraw(tx, Scope{Session: s.ID})
+		return err
+	})
 }

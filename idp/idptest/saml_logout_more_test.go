@@ -42,8 +42,8 @@ func (w *logoutWorld) otherMessages(t *testing.T, c *Client, sp *SP, good Leave,
 		leave := good
 		leave.ID, leave.Name = newRequestID(), strings.Replace(good.Name, "</", "<!-- -->x</", 1)
 		w.checkHere(t, w.byRedirect(t, c, sp, leave), "malformed_message")
-		// what the signature covers has no comments, so that the whole name is read, which nobody has
-		if answer := carried(t, w.byPost(t, c, sp, leave)); answer.status() != "Success" || w.over(t, cookie) {
+		// what the signature covers has no comments, so that the whole name is read, which nobody with this index has
+		if answer := carried(t, w.byPost(t, c, sp, leave)); answer.status() != "Requester/UnknownPrincipal" || w.over(t, cookie) {
 			t.Errorf("%s, over %t", answer.status(), w.over(t, cookie))
 		}
 	})

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -25,6 +27,9 @@ const (
 	artifactIndex = 0
 )
 
+// artifactEvent is the audit kind of everything about artifacts.
+const artifactEvent = "artifact"
+
 // artifactLifetime is how long an artifact can be exchanged: the app does so at once.
 const artifactLifetime = 2 * time.Minute
 
@@ -33,6 +38,9 @@ type Artifact struct {
 	ID      string    `json:"id"`  // hex SHA-256 of the 20-byte message handle
 	App     string    `json:"app"` // app id: nobody else gets it
 	Message []byte    `json:"message"`
+	Answer  string    `json:"answer,omitempty"`  // id of the message, for the audit
+	User    string    `json:"user,omitempty"`    // whom it is about; empty: a refusal about nobody
+	Session string    `json:"session,omitempty"` // handle of their session: the artifact ends with it
 	Expires time.Time `json:"expires"`
 }
 
@@ -50,7 +58,10 @@ func (h *Handlers) newArtifact(pass *flow.Pass, message []byte) (*Artifact, temp
 	artifact := append([]byte{0, 4, 0, artifactIndex}, source[:]...)
 	handle := make([]byte, 20)
 	rand.Read(handle) // never fails
-	record := &Artifact{ID: handleID(handle), App: pass.App.ID, Message: message, Expires: pass.Now.Add(artifactLifetime)}
+	record := &Artifact{ID: handleID(handle), App: pass.App.ID, Message: message, Answer: pass.Event.Facts["response"], Expires: pass.Now.Add(artifactLifetime)}
+	if pass.Session != nil && pass.Reached != nil {
+		record.User, record.Session = pass.User.ID, pass.Session.Handle
+	}
 	return record, templates.Field{Name: "SAMLart", Value: base64.StdEncoding.EncodeToString(append(artifact, handle...))}
 }
 
@@ -83,15 +94,15 @@ func readArtifactResolve(t *tree, head Head) *ArtifactResolve {
 // resolve gives an app its answer, once: POST /saml/artifact. An artifact that is unknown, used, too old or another app's gets an
 // answer without a message, as the standard wants it (core 3.5.3); the audit knows why.
 func (h *Handlers) resolve(w http.ResponseWriter, r *http.Request) error {
-	m, app, err := h.readSOAP(w, r)
+	m, app, err := h.readSOAP(w, r, artifactEvent)
 	if err != nil || m == nil {
 		return err
 	}
 	if m.Resolve == nil {
-		return h.haltLogout(r, app.ID, wrongMessage("LogoutRequest"))
+		return h.Engine.Halt(r, app.ID, artifactEvent, wrongMessage("another message than ArtifactResolve").reason())
 	}
 	if problem := h.checkAnswer(m, h.BaseURL+artifactPath); problem != nil {
-		return h.Engine.Halt(r, app.ID, "artifact", problem.reason())
+		return h.Engine.Halt(r, app.ID, artifactEvent, problem.reason())
 	}
 	message, err := h.exchange(r, app, m.Resolve.Artifact)
 	if err != nil {
@@ -111,34 +122,63 @@ func (h *Handlers) resolve(w http.ResponseWriter, r *http.Request) error {
 // exchange takes the message out of the store, with its audit entry; nil when there is none for this app.
 func (h *Handlers) exchange(r *http.Request, app *sp.App, artifact string) (message []byte, err error) {
 	raw, err := base64.StdEncoding.DecodeString(artifact)
-	event := audit.Event{Kind: "artifact", Outcome: audit.OK, App: app.ID, Address: web.Of(r).AddressText()}
-	if err != nil || len(raw) != 44 || !bytes.Equal(raw[:4], []byte{0, 4, 0, artifactIndex}) {
-		event.Outcome, event.Reason = audit.Refused, "unknown_artifact"
-		return nil, h.Engine.Note(r.Context(), event, func(store.Tx) error { return nil })
-	}
+	wellFormed := err == nil && len(raw) == 44 && bytes.Equal(raw[:4], []byte{0, 4, 0, artifactIndex})
 	err = h.Store.Update(r.Context(), func(tx store.Tx) error {
 		message = nil
+		event := audit.Event{Kind: artifactEvent, Outcome: audit.Refused, Reason: "unknown_artifact", App: app.ID, Address: web.Of(r).AddressText()}
+		if !wellFormed {
+			return h.Engine.Append(tx, event)
+		}
 		kept, _, err := Artifacts.Get(tx, handleID(raw[24:]))
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			event.Outcome, event.Reason = audit.Refused, "unknown_artifact"
+			return h.Engine.Append(tx, event)
 		case err != nil:
 			return err
 		case kept.App != app.ID: // it stays for the app that it is for
-			event.Outcome, event.Reason = audit.Refused, "wrong_app"
-		default:
-			if h.Now().Before(kept.Expires) && app.State == sp.Active {
-				message = kept.Message
-			} else {
-				event.Outcome, event.Reason = audit.Refused, "expired"
-			}
-			if err := Artifacts.Delete(tx, kept.ID); err != nil {
-				return err
-			}
+			event.Reason = "wrong_app"
+			return h.Engine.Append(tx, event)
+		}
+		event.User, event.Facts = kept.User, map[string]string{"response": kept.Answer}
+		if event.Reason, err = h.worthless(tx, &kept); err != nil {
+			return err
+		}
+		if event.Reason == "" {
+			event.Outcome, message = audit.OK, kept.Message
+		}
+		if err := Artifacts.Delete(tx, kept.ID); err != nil {
+			return err
 		}
 		return h.Engine.Append(tx, event)
 	})
 	return message, err
+}
+
+// worthless says why an artifact is worth nothing any more: its time, the app, the person or the session is over. Empty: it is good.
+func (h *Handlers) worthless(tx store.Tx, kept *Artifact) (string, error) {
+	app, _, err := sp.Apps.Get(tx, kept.App)
+	switch {
+	case err != nil:
+		return "", err
+	case !h.Now().Before(kept.Expires):
+		return "expired", nil
+	case kept.User == "":
+		return "", nil
+	case app.State != sp.Active:
+		return flow.ReasonAppBlocked, nil
+	}
+	user, _, err := directory.Users.Get(tx, kept.User)
+	if errors.Is(err, store.ErrNotFound) || err == nil && user.Disabled {
+		return string(sp.RuleUserActive), nil
+	}
+	if err != nil {
+		return "", err
+	}
+	s, _, err := session.Table.By(tx, "handle", kept.Session)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !s.Live(h.Now()) {
+		return "session_over", nil
+	}
+	return "", err
 }
 
 // artifactResponse wraps a message, or nothing, in an ArtifactResponse (core 3.5.2).

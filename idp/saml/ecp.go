@@ -1,6 +1,7 @@
 package saml
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -15,24 +16,10 @@ const ecpPath = "/saml/ecp"
 
 const nsECP = "urn:oasis:names:tc:SAML:2.0:profiles:SSO:ecp"
 
-// ecp answers a client that carries an app's request by SOAP and signs in by HTTP Basic: POST /saml/ecp. It takes the same road as a
-// browser, with a request that forbids every page. Whatever goes wrong before there is an app to answer is a SOAP fault, never HTML.
+// ecp answers a client that carries an app's request by SOAP and signs in by HTTP Basic: POST /saml/ecp. The request is checked
+// before the password is, so that nobody tries passwords where no app takes such clients. Then it takes the same road as a browser's,
+// with a request that forbids every page.
 func (h *Handlers) ecp(w http.ResponseWriter, r *http.Request) error {
-	err := h.tryECP(w, r)
-	var refused *web.Error
-	if !errors.As(err, &refused) || refused.Status >= http.StatusInternalServerError && refused.Status != http.StatusServiceUnavailable {
-		return err
-	}
-	if refused.Status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Basic realm="Gatehouse", charset="UTF-8"`)
-	}
-	if refused.Code == "" && refused.Status != http.StatusUnauthorized && refused.Status != http.StatusTooManyRequests {
-		refused.Code = h.Engine.Record(r, refused)
-	}
-	return writeFaultAs(w, refused.Status, &soapFault{"Client", refused.Text})
-}
-
-func (h *Handlers) tryECP(w http.ResponseWriter, r *http.Request) error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return web.Public500(err)
@@ -41,11 +28,12 @@ func (h *Handlers) tryECP(w http.ResponseWriter, r *http.Request) error {
 	if fault != nil {
 		return writeFault(w, fault)
 	}
-	if problem == nil && m.Request == nil {
-		problem = wrongMessage("another message than AuthnRequest")
+	request, told, err := h.accept(r, m, problem)
+	if err != nil {
+		return err
 	}
-	if problem != nil {
-		return h.halt(r, "", problem)
+	if told != nil {
+		return h.Engine.Reject(w, r, request, told.reason())
 	}
 	secret, err := h.Basic(r)
 	if err != nil {
@@ -53,7 +41,8 @@ func (h *Handlers) tryECP(w http.ResponseWriter, r *http.Request) error {
 	}
 	alone := r.Clone(r.Context())
 	h.Kit.Cookies.Only(alone, web.SessionCookie, secret)
-	return h.begin(w, alone, m, nil)
+	err = h.Engine.Begin(w, alone, request)
+	return errors.Join(err, h.Engine.EndUnused(context.WithoutCancel(r.Context()), secret))
 }
 
 // choosePAOS finds the address that the client will carry the answer to: only ever one that the metadata lists for PAOS.

@@ -59,9 +59,9 @@ func (h *Handlers) Routes() []web.Route {
 		{Method: http.MethodPost, Path: ssoPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: h.post},
 		{Method: http.MethodGet, Path: sloPath, Permission: web.Public, CrossSite: true, Handle: h.logoutRedirect},
 		{Method: http.MethodPost, Path: sloPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: h.logoutPOST},
-		{Method: http.MethodPost, Path: soapPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.soap},
-		{Method: http.MethodPost, Path: artifactPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.resolve},
-		{Method: http.MethodPost, Path: ecpPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.ecp},
+		{Method: http.MethodPost, Path: soapPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.overSOAP(h.soap)},
+		{Method: http.MethodPost, Path: artifactPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.overSOAP(h.resolve)},
+		{Method: http.MethodPost, Path: ecpPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.overSOAP(h.ecp)},
 		{Method: http.MethodGet, Path: "/saml/metadata", Permission: web.Public, Handle: h.ownMetadata},
 		{Method: http.MethodGet, Path: "/saml/metadata/{app}", Permission: web.Public, Handle: h.ownMetadata},
 		{Method: http.MethodGet, Path: "/saml/certificate.pem", Permission: web.Public, Handle: h.certificate},
@@ -87,28 +87,54 @@ func (h *Handlers) post(w http.ResponseWriter, r *http.Request) error {
 
 // begin takes a decoded request to the road, or ends it: here, or at the service provider once that is verified.
 func (h *Handlers) begin(w http.ResponseWriter, r *http.Request, m *Message, problem *Problem) error {
+	request, told, err := h.accept(r, m, problem)
+	if err != nil {
+		return err
+	}
+	if told != nil {
+		return h.Engine.Reject(w, r, request, told.reason())
+	}
+	return h.Engine.Begin(w, r, request)
+}
+
+// accept verifies and checks a request. A problem that the app may be told comes with the request; any other is the error.
+func (h *Handlers) accept(r *http.Request, m *Message, problem *Problem) (request flow.Request, told *Problem, err error) {
 	if problem == nil && m.Request == nil {
-		problem = wrongMessage("LogoutRequest or LogoutResponse")
+		problem = wrongMessage("another message than AuthnRequest")
 	}
 	if problem != nil {
-		return h.halt(r, "", problem)
+		return request, nil, h.halt(r, "", problem)
 	}
 	app, err := h.appOf(r.Context(), m.Request.Issuer)
 	if err != nil {
-		return err
+		return request, nil, err
 	}
 	if app == nil {
-		return h.Engine.HaltUnknown(r, Protocol, m.Request.Issuer, unknownIssuer(m.Request.Issuer).reason())
+		return request, nil, h.Engine.HaltUnknown(r, Protocol, m.Request.Issuer, unknownIssuer(m.Request.Issuer).reason())
 	}
 	if app.State == sp.Pending {
-		return h.halt(r, "", unknownIssuer(m.Request.Issuer))
+		return request, nil, h.halt(r, "", unknownIssuer(m.Request.Issuer))
 	}
 	if md := &app.Definition.SAML.Metadata; md.Expired(h.Now()) {
-		return h.halt(r, app.ID, metadataExpired(md))
+		return request, nil, h.halt(r, app.ID, metadataExpired(md))
 	}
-	settings, err := h.loadSettings(r.Context())
+	env, err := h.env(r.Context(), m)
 	if err != nil {
-		return err
+		return request, nil, err
+	}
+	accepted, problem := CheckMessage(m, app, env)
+	if problem != nil && problem.Local {
+		return request, nil, h.halt(r, app.ID, problem)
+	}
+	request, err = h.request(app, &accepted)
+	return request, problem, err
+}
+
+// env is what a request is checked against, beside its app.
+func (h *Handlers) env(ctx context.Context, m *Message) (Env, error) {
+	settings, err := h.loadSettings(ctx)
+	if err != nil {
+		return Env{}, err
 	}
 	endpoint := h.BaseURL + ssoPath
 	if m.Binding == sp.BindingSOAP {
@@ -116,22 +142,9 @@ func (h *Handlers) begin(w http.ResponseWriter, r *http.Request, m *Message, pro
 	}
 	env := Env{EntityID: h.entityID(settings), Endpoint: endpoint, Now: h.Now(), WantSigned: settings.WantSignedRequests}
 	if m.Request.encrypted != nil {
-		if env.Keys, err = h.decrypters(r.Context()); err != nil {
-			return err
-		}
+		env.Keys, err = h.decrypters(ctx)
 	}
-	accepted, problem := CheckMessage(m, app, env)
-	if problem != nil && problem.Local {
-		return h.halt(r, app.ID, problem)
-	}
-	request, err := h.request(app, &accepted)
-	if err != nil {
-		return err
-	}
-	if problem != nil {
-		return h.Engine.Reject(w, r, request, problem.reason())
-	}
-	return h.Engine.Begin(w, r, request)
+	return env, err
 }
 
 // request forms what flow decides on. Its payload is the checked request and nothing else.

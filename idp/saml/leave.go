@@ -24,9 +24,9 @@ type SOAPClient interface {
 // Tell ends a person's session at an app by SOAP (profiles 4.4.3.3).
 func (h *Handlers) Tell(ctx context.Context, app *sp.App, left *session.AppReached) error {
 	settings := app.Definition.SAML
-	endpoint, ok := settings.LogoutEndpoint(sp.BindingSOAP)
+	endpoint, ok := h.logoutEndpoint(settings, sp.BindingSOAP)
 	if !ok {
-		return errors.New("the app has no logout service for SOAP")
+		return errors.New("the app has no logout service for SOAP that may be relied on")
 	}
 	message, signing, err := h.logoutRequest(ctx, settings, left, newID(), endpoint.Location)
 	if err != nil {
@@ -62,6 +62,14 @@ func (h *Handlers) Tell(ctx context.Context, app *sp.App, left *session.AppReach
 	return nil
 }
 
+// logoutEndpoint is where an app takes logout messages; none past the end of its metadata.
+func (h *Handlers) logoutEndpoint(settings *sp.SAML, bindings ...string) (sp.Endpoint, bool) {
+	if settings.Metadata.Expired(h.Now()) {
+		return sp.Endpoint{}, false
+	}
+	return settings.LogoutEndpoint(bindings...)
+}
+
 // logoutRequest says to an app exactly what it was told of the person and the session.
 func (h *Handlers) logoutRequest(ctx context.Context, settings *sp.SAML, left *session.AppReached, id, destination string) (*logoutMessage, *Signing, error) {
 	signing, entityID, err := h.logoutSigning(ctx, settings)
@@ -86,9 +94,9 @@ func (h *Handlers) logoutSigning(ctx context.Context, settings *sp.SAML) (*Signi
 // Lead sends the browser to an app with a LogoutRequest (profiles 4.4.3.3).
 func (h *Handlers) Lead(w http.ResponseWriter, r *http.Request, app *sp.App, left *session.AppReached, id string) error {
 	settings := app.Definition.SAML
-	endpoint, ok := settings.LogoutEndpoint(sp.BindingRedirect, sp.BindingPOST)
+	endpoint, ok := h.logoutEndpoint(settings, sp.BindingRedirect, sp.BindingPOST)
 	if !ok {
-		return errors.New("the app has no logout service for browsers")
+		return errors.New("the app has no logout service for browsers that may be relied on")
 	}
 	message, signing, err := h.logoutRequest(r.Context(), settings, left, id, endpoint.Location)
 	if err != nil {
@@ -146,7 +154,7 @@ func (h *Handlers) answerLogout(w http.ResponseWriter, r *http.Request, app *sp.
 	if how.Binding == other {
 		other = sp.BindingRedirect
 	}
-	endpoint, ok := settings.LogoutEndpoint(how.Binding, other)
+	endpoint, ok := h.logoutEndpoint(settings, how.Binding, other)
 	if !ok {
 		return false, nil
 	}

@@ -93,6 +93,9 @@ func (h *Handlers) authentic(ctx context.Context, m *Message, problem *Problem) 
 	if app == nil || app.State == sp.Pending {
 		return nil, unknownIssuer(m.Head.Issuer), nil
 	}
+	if md := &app.Definition.SAML.Metadata; md.Expired(h.Now()) {
+		return app, metadataExpired(md), nil
+	}
 	return app, m.Verify(app.Definition.SAML, true), nil
 }
 
@@ -120,6 +123,7 @@ func (h *Handlers) wish(ctx context.Context, app *sp.App, m *Message, endpoint s
 		func() *Problem { return checkDestination(m, endpoint) },
 		func() *Problem { return checkAge(request.IssueInstant, h.Now()) },
 		func() *Problem { return checkExpiry(request.NotOnOrAfter, h.Now()) },
+		func() *Problem { return checkLogoutAllowed(app.Definition.SAML, m) },
 	} {
 		if problem := rule(); problem != nil {
 			return nil, problem, nil
@@ -160,6 +164,18 @@ func (h *Handlers) wish(ctx context.Context, app *sp.App, m *Message, endpoint s
 	return wish, nil, nil
 }
 
+// checkLogoutAllowed: an administrator may keep an app from signing people out, and what is echoed is bounded as at sign-on.
+func checkLogoutAllowed(app *sp.SAML, m *Message) *Problem {
+	if app.Settings.SLO == "off" {
+		return requester(ReasonInvalid, StatusRequestUnsupported, "This app may not sign people out here. Ask your administrator to set saml.slo.")
+	}
+	if len(m.RelayState) > app.RelayStateLimit() {
+		m.RelayState, m.HasRelayState = "", false // what is too long to accept is too long to echo
+		return requester(ReasonRelayState, "", "The app sent a RelayState that is longer than it may be. Ask the app's administrator to shorten it; saml.relay_state_limit sets the limit.")
+	}
+	return nil
+}
+
 func checkExpiry(notOnOrAfter, now time.Time) *Problem {
 	if notOnOrAfter.IsZero() || now.Before(notOnOrAfter.Add(Skew)) {
 		return nil
@@ -188,10 +204,36 @@ func (h *Handlers) named(tx store.Tx, app *sp.App, entityID string, request *Log
 		}
 		return nil
 	})
-	if err == nil && candidates > 0 && len(found) == 0 {
-		err = errNobody
+	switch {
+	case err != nil:
+		return nil, err
+	case candidates > 0 && len(found) == 0, differ(found):
+		return nil, errNobody
+	case candidates == 0:
+		return nil, h.knownIndex(tx, app.ID, request.SessionIndexes)
 	}
-	return found, err
+	return found, nil
+}
+
+// differ tells whether sessions are of several people: an app that knows them by one name cannot say whom it means.
+func differ(sessions []session.Session) bool {
+	return slices.ContainsFunc(sessions, func(s session.Session) bool { return s.User != sessions[0].User })
+}
+
+// knownIndex refuses an index of a live session of the app under a name that it does not go by.
+func (h *Handlers) knownIndex(tx store.Tx, app string, indexes []string) error {
+	for _, index := range indexes {
+		err := session.Table.Each(tx, store.Page{Index: "index", Value: index}, func(_ string, s *session.Session) error {
+			if s.Live(h.Now()) && slices.ContainsFunc(s.Apps, func(a session.AppReached) bool { return a.App == app && a.SessionIndex == index }) {
+				return errNobody
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // means tells whether the request names this place in a session: strongly, with every qualifier that it gives (core 3.3.4). A
@@ -294,7 +336,7 @@ func (l *LogoutResponse) confirms() bool {
 }
 
 // readSOAP reads a signed message that came from server to server. Without a message the answer is written already.
-func (h *Handlers) readSOAP(w http.ResponseWriter, r *http.Request) (*Message, *sp.App, error) {
+func (h *Handlers) readSOAP(w http.ResponseWriter, r *http.Request, kind string) (*Message, *sp.App, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, nil, web.Public500(err)
@@ -308,14 +350,14 @@ func (h *Handlers) readSOAP(w http.ResponseWriter, r *http.Request) (*Message, *
 		return nil, nil, err
 	}
 	if problem != nil {
-		return nil, nil, h.haltLogout(r, idOf(app), problem)
+		return nil, nil, h.Engine.Halt(r, idOf(app), kind, problem.reason())
 	}
 	return m, app, nil
 }
 
 // soap takes logout from server to server: POST /saml/soap.
 func (h *Handlers) soap(w http.ResponseWriter, r *http.Request) error {
-	m, app, err := h.readSOAP(w, r)
+	m, app, err := h.readSOAP(w, r, logoutEvent)
 	if err != nil || m == nil {
 		return err
 	}
@@ -333,7 +375,7 @@ func (h *Handlers) logoutSOAP(w http.ResponseWriter, r *http.Request, app *sp.Ap
 	}
 	var logout *flow.Logout
 	if problem == nil {
-		wish.Event.Address = web.Of(r).AddressText()
+		wish.Event.Address, wish.NoBrowser = web.Of(r).AddressText(), true
 		logout, err = h.Engine.SignOut(r.Context(), *wish)
 		problem = refusal(err)
 	}

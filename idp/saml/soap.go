@@ -2,7 +2,9 @@ package saml
 
 import (
 	"errors"
+	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/beevik/etree"
@@ -126,4 +128,41 @@ func writeFaultAs(w http.ResponseWriter, status int, fault *soapFault) error {
 	body = appendText(body, strings.ToValidUTF8(fault.text, ""))
 	_, err := w.Write(append(body, `</faultstring></soap11:Fault>`+soapClose...))
 	return err
+}
+
+// overSOAP is for clients that are not browsers: what they send must say that it is XML, which a page of another website cannot say,
+// and a refusal is a SOAP fault with the status that a page would have, never HTML.
+func (h *Handlers) overSOAP(handle func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := errNotXML(r)
+		if err == nil {
+			err = handle(w, r)
+		}
+		var refused *web.Error
+		if !errors.As(err, &refused) || refused.Status >= http.StatusInternalServerError && refused.Status != http.StatusServiceUnavailable {
+			return err
+		}
+		if refused.Status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", `Basic realm="Gatehouse", charset="UTF-8"`)
+		}
+		if refused.RetryAfter > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(refused.RetryAfter.Seconds())+1))
+		}
+		if refused.Code == "" && refused.Reason != reasonNoCredentials {
+			h.Engine.Record(r, refused)
+		}
+		return writeFaultAs(w, refused.Status, &soapFault{"Client", refused.Text})
+	}
+}
+
+// reasonNoCredentials is the first step of HTTP Basic, and nothing to note.
+const reasonNoCredentials = "no_credentials"
+
+func errNotXML(r *http.Request) error {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	xml := kind == "text/xml" || kind == "application/xml" || kind == "application/soap+xml" || kind == "application/vnd.paos+xml"
+	if err == nil && xml && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
+		return nil
+	}
+	return &web.Error{Status: http.StatusUnsupportedMediaType, Reason: "not_xml", Text: "This address is for programs: send a SOAP envelope with Content-Type: text/xml."}
 }

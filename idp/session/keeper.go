@@ -47,19 +47,16 @@ type Opening struct {
 	Methods []Method
 	Address string
 	Agent   string
+	Client  bool // not a browser
 	Limits  Limits
 }
 
-// Start opens a session and returns the secret for the cookie, which is stored nowhere. A person's oldest session ends when
-// there are too many.
+// Start opens a session and returns the secret for the cookie, which is stored nowhere. End the person's Surplus before.
 func (k *Keeper) Start(tx store.Tx, o Opening) (string, Session, error) {
-	if err := k.makeRoom(tx, o.User); err != nil {
-		return "", Session{}, err
-	}
 	now := k.Now()
 	secret := newSecret()
 	s := Session{
-		ID: idOf(secret), Handle: "ses_" + strings.ToLower(rand.Text()), User: o.User, Level: o.Level, Methods: o.Methods,
+		ID: idOf(secret), Handle: "ses_" + strings.ToLower(rand.Text()), User: o.User, Client: o.Client, Level: o.Level, Methods: o.Methods,
 		Started: now, Seen: now, Ends: now.Add(o.Limits.Max), IdleFor: o.Limits.Idle,
 		Address: o.Address, Agent: strings.ToValidUTF8(o.Agent[:min(len(o.Agent), maxAgent)], ""),
 	}
@@ -67,23 +64,28 @@ func (k *Keeper) Start(tx store.Tx, o Opening) (string, Session, error) {
 	return secret, s, Table.Put(tx, &s)
 }
 
-func (k *Keeper) makeRoom(tx store.Tx, user string) error {
+// Surplus are the person's sessions that must end before another one starts: those of clients that are not browsers first, then the
+// longest unused. Ending them, so that apps are told, is for flow.
+func (k *Keeper) Surplus(tx store.Tx, user string) ([]Session, error) {
 	page := store.Page{Index: "user", Value: user}
 	n, err := Table.Count(tx, page, maxPerUser)
 	if err != nil || n < maxPerUser {
-		return err
+		return nil, err
 	}
 	all, _, err := Table.List(tx, page)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	slices.SortFunc(all, func(a, b Session) int { return a.Seen.Compare(b.Seen) })
-	for _, old := range all[:len(all)-maxPerUser+1] {
-		if err := Table.Delete(tx, old.ID); err != nil {
-			return err
+	slices.SortFunc(all, func(a, b Session) int {
+		if a.Client != b.Client {
+			if a.Client {
+				return -1
+			}
+			return 1
 		}
-	}
-	return nil
+		return a.Seen.Compare(b.Seen)
+	})
+	return all[:len(all)-maxPerUser+1], nil
 }
 
 // Current returns the live session of a cookie's secret, and its revision; ErrNone when there is none. It is called by every
@@ -161,13 +163,13 @@ func (k *Keeper) ByHandle(tx store.Tx, handle string) (Session, error) {
 }
 
 // AddApp notes that an app was reached through the session, which is the one stored now. It writes nothing when the app is
-// known with the same names and the session was seen in the last minute.
+// known with the same name and the session was seen in the last minute. Another name for the same app is another entry: the app may
+// ask to sign out under either.
 func (k *Keeper) AddApp(tx store.Tx, s *Session, reached AppReached) error {
 	i := slices.IndexFunc(s.Apps, func(a AppReached) bool {
-		return a.App == reached.App && a.SessionIndex == reached.SessionIndex
+		return a.App == reached.App && a.SessionIndex == reached.SessionIndex && a.sameName(&reached)
 	})
-	known := i >= 0 && s.Apps[i].sameName(&reached)
-	if known && !k.NeedsTouch(s) {
+	if i >= 0 && !k.NeedsTouch(s) {
 		return nil
 	}
 	changed := *s
@@ -177,6 +179,7 @@ func (k *Keeper) AddApp(tx store.Tx, s *Session, reached AppReached) error {
 		changed.Apps[i] = reached
 	case len(changed.Apps) >= maxApps:
 		changed.Apps = append(slices.Delete(changed.Apps, 0, len(changed.Apps)-maxApps+1), reached)
+		changed.Dropped = true
 	default:
 		changed.Apps = append(changed.Apps, reached)
 	}

@@ -42,6 +42,13 @@ func (k *kit) update(fn func(store.Tx) error) {
 func (k *kit) start(user string) (secret string, s session.Session) {
 	k.Helper()
 	k.update(func(tx store.Tx) (err error) {
+		surplus, err := k.keeper.Surplus(tx, user)
+		for _, old := range surplus { // as flow does
+			err = errors.Join(err, session.Table.Delete(tx, old.ID))
+		}
+		if err != nil {
+			return err
+		}
 		secret, s, err = k.keeper.Start(tx, session.Opening{
 			User: user, Level: "standard", Methods: []session.Method{{Name: "password", At: k.now}},
 			Limits: session.Limits{Idle: time.Hour, Max: 3 * time.Hour},
@@ -170,13 +177,13 @@ func TestAppsAreWrittenOnlyWhenNew(t *testing.T) {
 	if again := add(session.AppReached{App: "a", NameID: "1", At: k.now}); again != first {
 		t.Error("a known app was written again")
 	}
-	if other := add(session.AppReached{App: "a", NameID: "2"}); other == first || len(s.Apps) != 1 {
+	if other := add(session.AppReached{App: "a", NameID: "2"}); other == first || len(s.Apps) != 2 {
 		t.Errorf("another name: %+v", s.Apps)
 	}
 	for i := range 250 {
 		add(session.AppReached{App: fmt.Sprint("app", i)})
 	}
-	if len(s.Apps) != 200 || s.Apps[199].App != "app249" {
+	if !s.Dropped || len(s.Apps) != 200 || s.Apps[199].App != "app249" {
 		t.Errorf("%d apps, last %+v", len(s.Apps), s.Apps[len(s.Apps)-1])
 	}
 }

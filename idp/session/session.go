@@ -7,6 +7,7 @@ package session
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"gatehouse/store"
@@ -70,7 +71,20 @@ type Session struct {
 	IdleFor time.Duration `json:"idle_for"` // how long it may stay unused
 	Address string        `json:"address"`
 	Agent   string        `json:"agent,omitempty"`
+	Client  bool          `json:"client,omitempty"` // of a client that is not a browser
 	Apps    []AppReached  `json:"apps,omitempty"`
+	Dropped bool          `json:"dropped,omitempty"` // there were too many apps: the first ones are not in Apps any more
+}
+
+// indexes are the values of the index "index": the session indexes that apps were given.
+func (s *Session) indexes() []string {
+	var list []string
+	for i := range s.Apps {
+		if index := s.Apps[i].SessionIndex; index != "" && !slices.Contains(list, index) {
+			list = append(list, index)
+		}
+	}
+	return list
 }
 
 // AuthAt is when the newest credential was checked: the AuthnInstant.
@@ -101,8 +115,9 @@ var Table = &store.Table[Session]{
 	Version: 1,
 	Key:     func(s *Session) string { return s.ID },
 	Lists: map[string]func(*Session) []string{
-		"user": func(s *Session) []string { return []string{s.User} },
-		"name": (*Session).names,
+		"user":  func(s *Session) []string { return []string{s.User} },
+		"name":  (*Session).names,
+		"index": (*Session).indexes,
 	},
 	Unique:  map[string]func(*Session) string{"handle": func(s *Session) string { return s.Handle }},
 	Expires: func(s *Session) time.Time { return s.Idle },

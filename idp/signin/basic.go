@@ -3,10 +3,17 @@ package signin
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"gatehouse/idp/directory"
 	"gatehouse/idp/web"
 )
+
+// clientSession is how long the session of a client that is not a browser lives: each request brings the password again.
+const clientSession = time.Hour
+
+// ofClient stands in the place of the old cookie's secret for a client that has none and gets none. No secret looks like it.
+const ofClient = "client"
 
 // Basic signs a client in that is not a browser, by the name and password of its Authorization header, under the same throttle as
 // the page. It returns the secret of a session of its own, or says what is wrong as a *web.Error: 401 when the header is missing or
@@ -32,7 +39,7 @@ func (h *Handlers) Basic(r *http.Request) (string, error) {
 		}
 		return "", &web.Error{Status: http.StatusUnauthorized, Reason: string(result.Reason), Text: "The user name or the password is wrong. Check both and try again."}
 	}
-	secret, _, err := h.open(r, &result, "")
+	secret, _, err := h.open(r, &result, ofClient)
 	if errors.Is(err, directory.ErrChanged) {
 		return "", &web.Error{Status: http.StatusConflict, Reason: "changed", Text: "Your account was changed at this moment. Sign in again."}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"gatehouse/idp/audit"
 	"gatehouse/idp/flow"
@@ -51,6 +52,12 @@ func (h *Handlers) leaving(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if r.Header.Get("Sec-Fetch-Dest") == "iframe" { // the window around it goes on
+		web.NoStore(w.Header())
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, err = w.Write([]byte("Noted.\n"))
+		return err
+	}
 	app, err := h.Engine.NextApp(r.Context(), logout)
 	if err != nil {
 		return err
@@ -69,7 +76,10 @@ func (h *Handlers) leaving(w http.ResponseWriter, r *http.Request) error {
 		page.Frame = page.Next
 	}
 	page.Probe = origin(location)
-	csp := web.CSP{Reach: web.FormActionFor(location)}
+	csp := web.CSP{Connect: strings.TrimSuffix(page.Probe, "/")}
+	if framed {
+		csp.Frame = web.FormActionFor(location)
+	}
 	return web.Page(w, r, http.StatusOK, csp, func(b *web.Buffer) error { return templates.SignedOut(b, page) })
 }
 

@@ -37,15 +37,22 @@ func (h *Handlers) start(tx store.Tx, r *http.Request, result *directory.Result,
 	if err != nil {
 		return "", old, err
 	}
+	if err := h.Engine.MakeRoom(tx, result.User.ID); err != nil {
+		return "", old, err
+	}
 	profile, _, err := directory.Profiles.Get(tx, result.User.Profile)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return "", old, err
 	}
-	return h.Sessions.Start(tx, session.Opening{
+	opening := session.Opening{
 		User: result.User.ID, Level: level, Methods: []session.Method{method},
-		Address: web.Of(r).AddressText(), Agent: r.UserAgent(),
+		Address: web.Of(r).AddressText(), Agent: r.UserAgent(), Client: oldSecret == ofClient,
 		Limits: session.Limits{Idle: profile.IdleLimit(&settings), Max: profile.SessionLimit(&settings)},
-	})
+	}
+	if opening.Client {
+		opening.Limits.Max = min(opening.Limits.Max, clientSession)
+	}
+	return h.Sessions.Start(tx, opening)
 }
 
 // refuse counts the failed sign-in, writes it to the audit and shows the form again.

@@ -18,8 +18,8 @@ type CSP struct {
 	FormAction string
 	// OmitFormAction leaves the directive out: sign-in and consent pages of a waiting OAuth flow.
 	OmitFormAction bool
-	// Reach are sources that the page may connect to and show in frames: the apps that a sign-out tells.
-	Reach string
+	// Connect and Frame are further sources that the page may connect to and show in frames: the app that a sign-out tells next.
+	Connect, Frame string
 }
 
 // FormActionFor is the form-action of a page whose post ends at target, an address that an administrator registered: any
@@ -48,8 +48,11 @@ func isLoopback(host string) bool {
 func (c CSP) Header(nonce string) string {
 	var b strings.Builder
 	b.WriteString("default-src 'none'; img-src 'self' https: data:; connect-src 'self'")
-	if c.Reach != "" {
-		b.WriteString(" " + c.Reach + "; frame-src 'self' " + c.Reach)
+	if c.Connect != "" {
+		b.WriteString(" " + c.Connect)
+	}
+	if c.Frame != "" {
+		b.WriteString("; frame-src 'self' " + c.Frame)
 	}
 	b.WriteString("; base-uri 'none'; frame-ancestors 'none'")
 	b.WriteString("; style-src 'self' 'nonce-" + nonce + "'; script-src 'nonce-" + nonce + "'")

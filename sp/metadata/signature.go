@@ -219,10 +219,18 @@ func readSignature(tree *node, tokens []xml.Token, outside *bindings, id string)
 	return s, err
 }
 
+// Bounds of a SignedInfo: canonicalising costs the more, the more elements and namespaces there are, and it happens before the
+// signature is checked. A genuine one has a dozen elements.
+const (
+	maxInfoElements     = 40
+	maxInfoDeclarations = 64
+)
+
 // canonicalInfo replays SignedInfo in the form that it names for itself.
 func canonicalInfo(form canonical, tokens []xml.Token, outside *bindings) ([]byte, error) {
 	var out strings.Builder
 	form.out = &out
+	elements, declarations := 0, 0
 	for _, token := range tokens {
 		if t, ok := token.(xml.StartElement); ok {
 			var declared []binding
@@ -234,6 +242,10 @@ func canonicalInfo(form canonical, tokens []xml.Token, outside *bindings) ([]byt
 				}
 			}
 			outside.push(declared...)
+			elements, declarations = elements+1, declarations+len(declared)
+		}
+		if elements > maxInfoElements || declarations > maxInfoDeclarations {
+			return nil, notTheRoot("its SignedInfo has more elements or namespaces than any genuine one")
 		}
 		form.token(token, outside)
 		if _, ok := token.(xml.EndElement); ok {
