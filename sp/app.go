@@ -69,6 +69,7 @@ type Metadata struct {
 	ValidUntil           time.Time          `json:"valid_until,omitzero"`
 	ACS                  []Endpoint         `json:"acs"`
 	SLO                  []Endpoint         `json:"slo,omitempty"`
+	ManageNameID         []Endpoint         `json:"manage_name_id,omitempty"`
 	Keys                 []Key              `json:"keys,omitempty"`
 	NameIDFormats        []string           `json:"nameid_formats,omitempty"`
 	AttributeServices    []AttributeService `json:"attribute_services,omitempty"`

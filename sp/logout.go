@@ -41,6 +41,17 @@ func (s *SAML) LogoutEndpoint(bindings ...string) (Endpoint, bool) {
 	return Endpoint{}, false
 }
 
+// NameEndpoint is where the app takes messages about names, for the first of the bindings that it has.
+func (s *SAML) NameEndpoint(bindings ...string) (Endpoint, bool) {
+	for _, binding := range bindings {
+		i := slices.IndexFunc(s.Metadata.ManageNameID, func(e Endpoint) bool { return e.Binding == binding })
+		if i >= 0 {
+			return s.Metadata.ManageNameID[i], true
+		}
+	}
+	return Endpoint{}, false
+}
+
 // AnswerLocation is where responses go (saml-metadata-2.0-os, 2.2.2).
 func (e *Endpoint) AnswerLocation() string { return first(e.ResponseLocation, e.Location) }
 

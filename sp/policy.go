@@ -52,7 +52,9 @@ type Policy struct {
 	NotBefore      time.Time      `json:"not_before,omitzero"`
 	NotAfter       time.Time      `json:"not_after,omitzero"`
 	Scopes         []string       `json:"scopes,omitempty"`
-	Attributes     []string       `json:"attributes,omitempty"` // upper bound; nil: none
+	Attributes     []string       `json:"attributes,omitempty"`  // upper bound; nil: none
+	Affiliation    string         `json:"affiliation,omitempty"` // entity id of a group of apps that know people by the same names
+	MayMapTo       []string       `json:"may_map_to,omitempty"`  // ids or entity ids of apps whose names of people this one may ask for
 }
 
 // Access is one person at one app at one moment: all that Decide weighs.

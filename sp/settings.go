@@ -40,7 +40,7 @@ type Setting struct {
 // Undo is the value that makes any setting unset again.
 const Undo = "default"
 
-var settings = slices.Concat(definitionSettings(), samlSettings(), samlAnswerSettings(), policySettings())
+var settings = slices.Concat(definitionSettings(), samlSettings(), samlNameSettings(), samlAnswerSettings(), policySettings())
 
 // Settings lists every key in the order of the design page.
 func Settings() []Setting { return slices.Clone(settings) }

@@ -156,6 +156,18 @@ func (e *Engine) once(tx store.Tx, request *Request) error {
 	return AnsweredOnce.Put(tx, &Answered{Name: request.Once, Until: request.OnceUntil})
 }
 
+// Once marks a message as acted on, inside the transaction that acts; ErrReplayed: it was marked before.
+func Once(tx store.Tx, name string, until time.Time) error {
+	seen, err := Seen(tx, name, until)
+	if err != nil {
+		return err
+	}
+	if seen {
+		return ErrReplayed
+	}
+	return AnsweredOnce.Put(tx, &Answered{Name: name, Until: until})
+}
+
 // Seen tells whether a request name was answered already, for protocols that refuse replays before any step.
 func Seen(tx store.Tx, once string, now time.Time) (bool, error) {
 	revision, err := AnsweredOnce.Revision(tx, once)

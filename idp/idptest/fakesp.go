@@ -28,6 +28,7 @@ type SP struct {
 	DER      []byte
 	Encrypt  bool // its metadata has an encryption key
 	SLO      []sloService
+	NID      []sloService // ManageNameIDService
 	t        testing.TB
 	now      func() time.Time // nil: the true time
 }
@@ -66,6 +67,9 @@ func (sp *SP) Metadata() []byte {
 	}
 	for _, service := range sp.SLO {
 		b.WriteString(service.xml())
+	}
+	for _, service := range sp.NID {
+		b.WriteString(strings.Replace(service.xml(), "SingleLogoutService", "ManageNameIDService", 1))
 	}
 	for i, acs := range sp.ACS {
 		fmt.Fprintf(&b, `<AssertionConsumerService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST" Location="%s" index="%d"/>`, acs, i)

@@ -99,7 +99,7 @@ func (h *Handlers) resolve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if m.Resolve == nil {
-		return h.Engine.Halt(r, app.ID, artifactEvent, wrongMessage("another message than ArtifactResolve").reason())
+		return h.Engine.Halt(r, app.ID, artifactEvent, wrongMessage(m.kind).reason())
 	}
 	if problem := h.checkAnswer(m, h.BaseURL+artifactPath); problem != nil {
 		return h.Engine.Halt(r, app.ID, artifactEvent, problem.reason())

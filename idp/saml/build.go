@@ -13,6 +13,7 @@ type NameID struct {
 	Format          string
 	NameQualifier   string // empty: not sent
 	SPNameQualifier string // empty: not sent
+	SPProvidedID    string // the app's own name for the person; empty: it gave none
 }
 
 // AttributeValues is one released attribute with its values; none: the attribute is left out.
@@ -127,7 +128,7 @@ func finishResponse(out Response, doc []byte, signatureAt int, signing *Signing,
 // writable checks every value once, before anything is written.
 func (st *Statement) writable() bool {
 	n := &st.NameID
-	for _, s := range [...]string{st.Issuer, st.Audience, st.Recipient, st.InResponseTo, st.SessionIndex, st.Class, n.Value, n.Format, n.NameQualifier, n.SPNameQualifier} {
+	for _, s := range [...]string{st.Issuer, st.Audience, st.Recipient, st.InResponseTo, st.SessionIndex, st.Class, n.Value, n.Format, n.NameQualifier, n.SPNameQualifier, n.SPProvidedID} {
 		if !writable(s) {
 			return false
 		}
@@ -183,15 +184,21 @@ func (st *Statement) name() ([]byte, error) {
 	if st.NameTo != nil {
 		out = append(out, ` xmlns:saml="`+nsAssertion+`"`...) // what is decrypted stands alone
 	}
-	out = appendOptional(out, "Format", n.Format)
-	out = appendOptional(out, "NameQualifier", n.NameQualifier)
-	out = appendOptional(out, "SPNameQualifier", n.SPNameQualifier)
-	out = append(appendText(append(out, '>'), n.Value), `</saml:NameID>`...)
+	out = n.appendTo(out)
 	if st.NameTo == nil {
 		return out, nil
 	}
 	sealed, err := st.NameTo.encrypted(out)
 	return append(append([]byte(`<saml:EncryptedID>`), sealed...), `</saml:EncryptedID>`...), err
+}
+
+// appendTo writes what follows the name of the element.
+func (n *NameID) appendTo(doc []byte) []byte {
+	doc = appendOptional(doc, "Format", n.Format)
+	doc = appendOptional(doc, "NameQualifier", n.NameQualifier)
+	doc = appendOptional(doc, "SPNameQualifier", n.SPNameQualifier)
+	doc = appendOptional(doc, "SPProvidedID", n.SPProvidedID)
+	return append(appendText(append(doc, '>'), n.Value), `</saml:NameID>`...)
 }
 
 // appendSubject: a bearer confirmation with Recipient and NotOnOrAfter, without NotBefore and Address (profiles 4.1.4.2).

@@ -22,6 +22,8 @@ type Env struct {
 	Now        time.Time
 	WantSigned bool               // the organisation setting saml.want_signed_requests
 	Keys       []crypto.Decrypter // ours, for a Subject that is encrypted
+
+	affiliation string // that the app belongs to
 }
 
 // Accepted is a checked request: all that flow and answer need, and nothing that was not checked. It is kept while the
@@ -38,6 +40,7 @@ type Accepted struct {
 	Passive       bool          `json:"passive,omitempty"`
 	NameIDFormat  string        `json:"nameid_format"`
 	Qualified     bool          `json:"qualified,omitempty"`    // the request named the SPNameQualifier
+	Affiliation   string        `json:"affiliation,omitempty"`  // the request wants the name that its members share
 	EncryptName   bool          `json:"encrypt_name,omitempty"` // the request wants an EncryptedID
 	NoCreate      bool          `json:"no_create,omitempty"`    // no persistent name may be made for this request
 	Context       ContextDemand `json:"context,omitzero"`
@@ -56,6 +59,7 @@ func CheckMessage(m *Message, app *sp.App, env Env) (Accepted, *Problem) {
 	if problem := m.Verify(settings, env.WantSigned || settings.RequireSigned()); problem != nil {
 		return Accepted{}, problem
 	}
+	env.affiliation = app.Policy.Affiliation
 	return check(m, settings, env)
 }
 
@@ -94,7 +98,7 @@ func check(m *Message, app *sp.SAML, env Env) (Accepted, *Problem) {
 		func() *Problem { return checkAge(r.IssueInstant, env.Now) },
 		func() *Problem { return a.openSubject(m, env.Keys) },
 		func() *Problem { return checkScoping(r.Scoping, env.EntityID) },
-		func() *Problem { return a.checkNameID(r.NameIDPolicy, app) },
+		func() *Problem { return a.checkNameID(r.NameIDPolicy, app, env.affiliation) },
 		func() *Problem { return a.checkContext(r.AuthnContext, app) },
 	} {
 		if problem := rule(); problem != nil {
@@ -238,7 +242,7 @@ func checkScoping(scoping *Scoping, entityID string) *Problem {
 }
 
 // checkNameID settles the format and refuses what cannot be honoured exactly (core 3.4.1.1).
-func (a *Accepted) checkNameID(policy *NameIDPolicy, app *sp.SAML) *Problem {
+func (a *Accepted) checkNameID(policy *NameIDPolicy, app *sp.SAML, affiliation string) *Problem {
 	if policy == nil {
 		policy = &NameIDPolicy{}
 	}
@@ -250,7 +254,9 @@ func (a *Accepted) checkNameID(policy *NameIDPolicy, app *sp.SAML) *Problem {
 	if !known {
 		return requester(ReasonNameID, StatusInvalidNameIDPolicy, "The app asked for a kind of name that is not supported. Let it ask for persistent, transient or emailAddress, or for none.").because(strings.Join(sp.KnownNameIDFormats(), " "), policy.Format)
 	}
-	if q := policy.SPNameQualifier; q != "" && q != app.Metadata.EntityID {
+	if q := policy.SPNameQualifier; q != "" && q == affiliation && format == sp.NameIDPersistent {
+		a.Affiliation = affiliation
+	} else if q != "" && q != app.Metadata.EntityID {
 		return requester(ReasonNameID, StatusInvalidNameIDPolicy, "The app asked for a name that belongs to another app. Ask its administrator to correct SPNameQualifier.").because(app.Metadata.EntityID, q)
 	}
 	a.NameIDFormat, a.Qualified, a.NoCreate = format, policy.SPNameQualifier != "", policy.NoCreate

@@ -24,10 +24,15 @@ type Message struct {
 	Logout        *LogoutRequest
 	LoggedOut     *LogoutResponse
 	Resolve       *ArtifactResolve
+	Manage        *ManageNameID
+	Managed       *LogoutResponse // the answer to a ManageNameIDRequest of ours
+	Mapping       *MappingRequest
+	Query         *Query
 	RelayState    string
 	HasRelayState bool // an empty RelayState is not an absent one
 	Signed        bool // set by Verify: a signature of the app covers the request
 
+	kind   string // the name of the root
 	source string // the XML
 	shape  *signatureShape
 	query  redirectQuery
@@ -119,7 +124,7 @@ func (m *Message) read(parameter string) (*Message, *Problem) {
 	if problem = m.readContent(t); problem != nil {
 		return nil, problem
 	}
-	if (m.LoggedOut != nil) != (parameter == inResponse) {
+	if (m.LoggedOut != nil || m.Managed != nil) != (parameter == inResponse) {
 		return nil, wrongMessage(t.nodes[0].name)
 	}
 	return m, nil
@@ -145,15 +150,37 @@ func (m *Message) readContent(t *tree) *Problem {
 	case "ArtifactResolve":
 		m.Resolve = readArtifactResolve(t, head)
 		m.Head = &m.Resolve.Head
-	default:
+	case "LogoutResponse":
 		m.LoggedOut = readLogoutResponse(t, head)
 		m.Head = &m.LoggedOut.Head
+	default:
+		m.readNames(t, name, head)
 	}
+	m.kind = name
 	return nil
 }
 
+// readNames reads the messages about names, and those that are only understood.
+func (m *Message) readNames(t *tree, name string, head Head) {
+	switch name {
+	case "ManageNameIDRequest":
+		m.Manage = readManage(t, head)
+		m.Head = &m.Manage.Head
+	case "ManageNameIDResponse":
+		m.Managed = readLogoutResponse(t, head)
+		m.Head = &m.Managed.Head
+	case "NameIDMappingRequest":
+		m.Mapping = readMapping(t, head)
+		m.Head = &m.Mapping.Head
+	default:
+		m.Query = &Query{head}
+		m.Head = &m.Query.Head
+	}
+}
+
 // messageNames are the messages that are taken at all; each endpoint takes some of them.
-var messageNames = [...]string{"AuthnRequest", "LogoutRequest", "LogoutResponse", "ArtifactResolve"}
+var messageNames = [...]string{"AuthnRequest", "LogoutRequest", "LogoutResponse", "ArtifactResolve",
+	"ManageNameIDRequest", "ManageNameIDResponse", "NameIDMappingRequest", "AttributeQuery", "AuthnQuery", "AuthzDecisionQuery", "AssertionIDRequest"}
 
 // readQuery takes the query apart without decoding values. A parameter that occurs twice is refused: whoever reads the
 // first and whoever verifies the second would not mean the same message.

@@ -63,7 +63,7 @@ func TestDecodeRedirectRefuses(t *testing.T) {
 		"signature alone":      {good + "&Signature=x", ReasonBadSignature},
 		"algorithm alone":      {good + "&SigAlg=x", ReasonBadSignature},
 		"bad relay state":      {good + "&RelayState=%zz", ReasonMalformed},
-		"another message":      {redirectQueryOf(strings.ReplaceAll(xml, "AuthnRequest", "AttributeQuery")), ReasonWrongMessage},
+		"another message":      {redirectQueryOf(strings.ReplaceAll(xml, "AuthnRequest", "AttributeStatement")), ReasonWrongMessage},
 		"response as request":  {redirectQueryOf(strings.ReplaceAll(xml, "AuthnRequest", "LogoutResponse")), ReasonWrongMessage},
 	} {
 		_, problem := DecodeRedirect(test.query)

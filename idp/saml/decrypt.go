@@ -154,15 +154,24 @@ func (c *blockCipher) open(key, sealed []byte) ([]byte, error) {
 	return gcm.Open(nil, sealed[:gcm.NonceSize()], sealed[gcm.NonceSize():], nil)
 }
 
-// openNameID decrypts the name. The content may lean on the prefix saml of the message around it.
+// openNameID decrypts the name.
 func (e *encryptedData) openNameID(keys []crypto.Decrypter) (*SubjectID, error) {
-	plain, err := e.open(keys)
+	t, at, err := e.openElement(keys, nsAssertion, "NameID")
 	if err != nil {
 		return nil, err
 	}
-	t, err := parse(`<n xmlns:saml="`+nsAssertion+`">`+string(plain)+`</n>`, messageLimits)
-	if err != nil || t.child(0, nsAssertion, "NameID") < 0 {
-		return nil, errOpaque
+	return readNameID(t, at)
+}
+
+// openElement decrypts an element. It may lean on the usual prefixes of the message around it.
+func (e *encryptedData) openElement(keys []crypto.Decrypter, space, name string) (*tree, int32, error) {
+	plain, err := e.open(keys)
+	if err != nil {
+		return nil, 0, err
 	}
-	return readNameID(t, t.child(0, nsAssertion, "NameID"))
+	t, err := parse(`<n xmlns:saml="`+nsAssertion+`" xmlns:samlp="`+nsProtocol+`">`+string(plain)+`</n>`, messageLimits)
+	if err != nil || t.child(0, space, name) < 0 {
+		return nil, 0, errOpaque
+	}
+	return t, t.child(0, space, name), nil
 }

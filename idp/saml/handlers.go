@@ -59,6 +59,8 @@ func (h *Handlers) Routes() []web.Route {
 		{Method: http.MethodPost, Path: ssoPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: h.post},
 		{Method: http.MethodGet, Path: sloPath, Permission: web.Public, CrossSite: true, Handle: h.logoutRedirect},
 		{Method: http.MethodPost, Path: sloPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: h.logoutPOST},
+		{Method: http.MethodGet, Path: nidPath, Permission: web.Public, CrossSite: true, Handle: h.manageRedirect},
+		{Method: http.MethodPost, Path: nidPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: h.managePOST},
 		{Method: http.MethodPost, Path: soapPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.overSOAP(h.soap)},
 		{Method: http.MethodPost, Path: artifactPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.overSOAP(h.resolve)},
 		{Method: http.MethodPost, Path: ecpPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.overSOAP(h.ecp)},
@@ -100,7 +102,7 @@ func (h *Handlers) begin(w http.ResponseWriter, r *http.Request, m *Message, pro
 // accept verifies and checks a request. A problem that the app may be told comes with the request; any other is the error.
 func (h *Handlers) accept(r *http.Request, m *Message, problem *Problem) (request flow.Request, told *Problem, err error) {
 	if problem == nil && m.Request == nil {
-		problem = wrongMessage("another message than AuthnRequest")
+		problem = wrongMessage(m.kind)
 	}
 	if problem != nil {
 		return request, nil, h.halt(r, "", problem)

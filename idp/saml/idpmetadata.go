@@ -15,7 +15,8 @@ type Description struct {
 	EntityID    string
 	SSO         string        // URL of the endpoint for both bindings
 	SLO         string        // URL of single logout for both bindings of browsers
-	SOAP        string        // URL of single logout from server to server
+	NID         string        // URL of name management for both bindings of browsers
+	SOAP        string        // URL of single logout and name management from server to server
 	Artifact    string        // URL of artifact resolution
 	ECP         string        // URL for clients that are not browsers, empty: not offered
 	WantSigned  bool          // WantAuthnRequestsSigned
@@ -90,6 +91,10 @@ func (d *Description) appendBody(doc []byte) []byte {
 	for _, service := range []struct{ binding, location string }{{sp.BindingRedirect, d.SLO}, {sp.BindingPOST, d.SLO}, {sp.BindingSOAP, d.SOAP}} {
 		doc = appendAttr(append(doc, `<md:SingleLogoutService`...), "Binding", service.binding)
 		doc = append(appendAttr(doc, "Location", service.location), `></md:SingleLogoutService>`...)
+	}
+	for _, service := range []struct{ binding, location string }{{sp.BindingRedirect, d.NID}, {sp.BindingPOST, d.NID}, {sp.BindingSOAP, d.SOAP}} {
+		doc = appendAttr(append(doc, `<md:ManageNameIDService`...), "Binding", service.binding)
+		doc = append(appendAttr(doc, "Location", service.location), `></md:ManageNameIDService>`...)
 	}
 	for _, format := range sp.KnownNameIDFormats() {
 		doc = append(append(append(doc, `<md:NameIDFormat>`...), format...), `</md:NameIDFormat>`...)

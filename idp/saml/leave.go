@@ -75,7 +75,7 @@ func (h *Handlers) logoutRequest(ctx context.Context, settings *sp.SAML, left *s
 	signing, entityID, err := h.logoutSigning(ctx, settings)
 	return &logoutMessage{
 		ID: id, Issuer: entityID, Destination: destination, Now: h.Now(), SessionIndex: left.SessionIndex,
-		Name: NameID{Value: left.NameID, Format: left.NameIDFormat, NameQualifier: left.NameQualifier, SPNameQualifier: left.SPNameQualifier},
+		Name: NameID{Value: left.NameID, Format: left.NameIDFormat, NameQualifier: left.NameQualifier, SPNameQualifier: left.SPNameQualifier, SPProvidedID: left.SPProvidedID},
 	}, signing, err
 }
 

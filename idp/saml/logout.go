@@ -62,7 +62,7 @@ func (h *Handlers) leaving(w http.ResponseWriter, r *http.Request, m *Message, p
 		return h.loggedOut(w, r, app, m)
 	}
 	if m.Logout == nil {
-		return h.haltLogout(r, app.ID, wrongMessage("ArtifactResolve"))
+		return h.haltLogout(r, app.ID, wrongMessage(m.kind))
 	}
 	wish, problem, err := h.wish(r.Context(), app, m, h.BaseURL+sloPath)
 	if err != nil {
@@ -355,16 +355,22 @@ func (h *Handlers) readSOAP(w http.ResponseWriter, r *http.Request, kind string)
 	return m, app, nil
 }
 
-// soap takes logout from server to server: POST /saml/soap.
+// soap takes what comes from server to server: POST /saml/soap.
 func (h *Handlers) soap(w http.ResponseWriter, r *http.Request) error {
 	m, app, err := h.readSOAP(w, r, logoutEvent)
-	if err != nil || m == nil {
+	switch {
+	case err != nil || m == nil:
 		return err
+	case m.Logout != nil:
+		return h.logoutSOAP(w, r, app, m)
+	case m.Manage != nil:
+		return h.manage(w, r, app, m, h.BaseURL+soapPath)
+	case m.Mapping != nil:
+		return h.mapName(w, r, app, m)
+	case m.Query != nil:
+		return h.unsupported(w, r, app, m)
 	}
-	if m.Logout == nil {
-		return h.haltLogout(r, app.ID, wrongMessage("ArtifactResolve"))
-	}
-	return h.logoutSOAP(w, r, app, m)
+	return h.haltLogout(r, app.ID, wrongMessage(m.kind))
 }
 
 // logoutSOAP ends sessions without a browser: apps that need one cannot be told.

@@ -22,34 +22,42 @@ type logoutMessage struct {
 
 	InResponseTo      string // of a response
 	Status, SubStatus string
+
+	Element string // of another message; empty: LogoutRequest or LogoutResponse
+	Body    []byte // what such a message holds, as canonical bytes
 }
 
 // build writes the message, enveloped in a signature if sign is set: on Redirect the query is signed instead.
 func (m *logoutMessage) build(signing *Signing, sign bool) ([]byte, error) {
-	for _, s := range []string{m.ID, m.Issuer, m.Destination, m.InResponseTo, m.Name.Value, m.Name.NameQualifier, m.Name.SPNameQualifier, m.SessionIndex} {
+	for _, s := range []string{m.ID, m.Issuer, m.Destination, m.InResponseTo, m.Name.Value, m.Name.NameQualifier, m.Name.SPNameQualifier, m.Name.SPProvidedID, m.SessionIndex} {
 		if !writable(s) {
 			return nil, errUnwritable
 		}
 	}
-	name := "LogoutRequest"
-	if m.InResponseTo != "" {
+	name, logout := m.Element, m.Element == "" && m.InResponseTo == ""
+	switch {
+	case logout:
+		name = "LogoutRequest"
+	case name == "":
 		name = "LogoutResponse"
 	}
 	doc := append(make([]byte, 0, 4<<10), `<samlp:`+name+` xmlns:samlp="`+nsProtocol+`"`...)
-	doc = appendAttr(appendAttr(doc, "Destination", m.Destination), "ID", m.ID)
+	doc = appendAttr(appendOptional(doc, "Destination", m.Destination), "ID", m.ID)
 	doc = appendOptional(doc, "InResponseTo", m.InResponseTo)
 	doc = appendTime(doc, "IssueInstant", m.Now)
-	if m.InResponseTo == "" {
+	if logout {
 		doc = appendTime(doc, "NotOnOrAfter", m.Now.Add(logoutLifetime))
 	}
 	doc = append(doc, ` Version="2.0"><saml:Issuer xmlns:saml="`+nsAssertion+`">`...)
 	doc = append(appendText(doc, m.Issuer), `</saml:Issuer>`...)
 	signatureAt := len(doc)
-	if m.InResponseTo == "" {
+	switch {
+	case logout:
 		doc = m.appendName(doc)
-	} else {
+	case m.InResponseTo != "":
 		doc = appendStatus(doc, m.Status, m.SubStatus, "")
 	}
+	doc = append(doc, m.Body...)
 	doc = append(doc, `</samlp:`+name+`>`...)
 	if !sign {
 		return doc, nil
@@ -59,10 +67,7 @@ func (m *logoutMessage) build(signing *Signing, sign bool) ([]byte, error) {
 
 func (m *logoutMessage) appendName(doc []byte) []byte {
 	doc = append(doc, `<saml:NameID xmlns:saml="`+nsAssertion+`"`...)
-	doc = appendOptional(doc, "Format", m.Name.Format)
-	doc = appendOptional(doc, "NameQualifier", m.Name.NameQualifier)
-	doc = appendOptional(doc, "SPNameQualifier", m.Name.SPNameQualifier)
-	doc = append(appendText(append(doc, '>'), m.Name.Value), `</saml:NameID>`...)
+	doc = m.Name.appendTo(doc)
 	return append(appendText(append(doc, `<samlp:SessionIndex>`...), m.SessionIndex), `</samlp:SessionIndex>`...)
 }
 

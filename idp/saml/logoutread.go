@@ -122,6 +122,6 @@ func readNameID(t *tree, at int32) (*SubjectID, error) {
 	}
 	return &SubjectID{
 		Value: value, Format: t.attrOr(at, "Format"),
-		NameQualifier: t.attrOr(at, "NameQualifier"), SPNameQualifier: t.attrOr(at, "SPNameQualifier"),
+		NameQualifier: t.attrOr(at, "NameQualifier"), SPNameQualifier: t.attrOr(at, "SPNameQualifier"), SPProvidedID: t.attrOr(at, "SPProvidedID"),
 	}, nil
 }

@@ -23,6 +23,7 @@ var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPad
 type Namer struct {
 	Key    []byte
 	Claims *claims.Evaluator
+	Link   *Link // of the person and the app; nil: there is none
 }
 
 // NameID makes the name of a user at an app in a format that Check accepted (core 8.3). A value that the user does not
@@ -41,7 +42,7 @@ func (n *Namer) NameID(entityID string, app *sp.App, user *directory.User, asked
 	if id.Format == sp.NameIDTransient {
 		id.Value = "_" + strings.ToLower(rand.Text()+rand.Text()[:6]) // 160 random bits
 	} else {
-		id.Value, problem = n.value(source, app, user)
+		id.Value, problem = n.value(source, app, user, asked)
 	}
 	if problem != nil {
 		return NameID{}, problem
@@ -51,16 +52,37 @@ func (n *Namer) NameID(entityID string, app *sp.App, user *directory.User, asked
 	}
 	if id.Format == sp.NameIDPersistent || id.Format == sp.NameIDTransient {
 		id.NameQualifier, id.SPNameQualifier = entityID, settings.Metadata.EntityID
+		n.finish(&id, asked)
 	} else if asked.Qualified {
 		id.SPNameQualifier = settings.Metadata.EntityID
 	}
 	return id, nil
 }
 
-func (n *Namer) value(source string, app *sp.App, user *directory.User) (string, *Problem) {
+// finish says of a persistent name whose it is, and what the app calls the person itself (core 3.6.3).
+func (n *Namer) finish(id *NameID, asked *Accepted) {
+	if id.Format != sp.NameIDPersistent {
+		return
+	}
+	if asked.Affiliation != "" {
+		id.SPNameQualifier = asked.Affiliation
+	}
+	if n.Link != nil {
+		id.SPProvidedID = n.Link.SPProvidedID
+	}
+}
+
+// value is the name itself. One that was ended is followed by an opaque one, whatever the source, so that it never comes again.
+func (n *Namer) value(source string, app *sp.App, user *directory.User, asked *Accepted) (string, *Problem) {
+	if asked.NameIDFormat == sp.NameIDPersistent {
+		salted := n.Link != nil && n.Link.Salt != ""
+		if salted || asked.Affiliation != "" {
+			source = sp.SourceOpaque
+		}
+	}
 	switch source {
 	case sp.SourceOpaque:
-		return n.Opaque(user.ID, app.ID), nil
+		return n.persistent(user.ID, ownerOf(app.ID, asked.Affiliation)), nil
 	case sp.SourceEmail:
 		return user.Email, nil
 	case sp.SourceUsername:
@@ -92,6 +114,14 @@ func (n *Namer) Opaque(userID, appID string) string {
 	mac.Write([]byte("nameid\x00" + userID + "\x00" + appID))
 	var sum [sha256.Size]byte
 	return lowerBase32.EncodeToString(mac.Sum(sum[:0]))
+}
+
+// persistent is Opaque, or another value of its kind once that was ended.
+func (n *Namer) persistent(userID, owner string) string {
+	if n.Link != nil && n.Link.Salt != "" {
+		owner += "\x00" + n.Link.Salt
+	}
+	return n.Opaque(userID, owner)
 }
 
 func noName(source string) *Problem {

@@ -169,7 +169,7 @@ func (h *Handlers) description(settings *directory.Settings) *Description {
 		security = settings.SupportContact
 	}
 	return &Description{
-		EntityID: h.entityID(settings), SSO: h.BaseURL + ssoPath, SLO: h.BaseURL + sloPath, SOAP: h.BaseURL + soapPath, Artifact: h.BaseURL + artifactPath, WantSigned: settings.WantSignedRequests, Lifetime: settings.MetadataLifetime(),
+		EntityID: h.entityID(settings), SSO: h.BaseURL + ssoPath, SLO: h.BaseURL + sloPath, NID: h.BaseURL + nidPath, SOAP: h.BaseURL + soapPath, Artifact: h.BaseURL + artifactPath, WantSigned: settings.WantSignedRequests, Lifetime: settings.MetadataLifetime(),
 		Name: name, URL: h.BaseURL + "/", Contact: settings.SupportContact, Security: security, Scopes: settings.Scopes,
 		Information: settings.InformationURL, Privacy: settings.PrivacyURL, Error: h.BaseURL + errorPath + errorQuery, Now: h.Now(),
 	}

@@ -23,13 +23,13 @@ func (h *Handlers) Issue(ctx context.Context, pass *flow.Pass) (flow.Answer, err
 	if err != nil {
 		return flow.Answer{}, err
 	}
-	st, problem := h.statement(ctx, pass, asked)
-	if problem != nil {
-		return flow.Answer{}, &flow.CannotIssue{Reason: problem.reason()}
-	}
-	first, problem, err := h.link(ctx, pass, asked, &st.NameID)
+	link, problem, err := h.link(ctx, pass, asked)
 	if err != nil {
 		return flow.Answer{}, err
+	}
+	var st *Statement
+	if problem == nil {
+		st, problem = h.statement(ctx, pass, asked, link)
 	}
 	if problem != nil {
 		return flow.Answer{}, &flow.CannotIssue{Reason: problem.reason()}
@@ -58,7 +58,7 @@ func (h *Handlers) Issue(ctx context.Context, pass *flow.Pass) (flow.Answer, err
 	}
 	reach(pass.Reached, st)
 	answer := h.answer(pass, asked, response.XML, revision)
-	if !first {
+	if link == nil {
 		return answer, nil
 	}
 	withKey := answer.Commit
@@ -66,7 +66,7 @@ func (h *Handlers) Issue(ctx context.Context, pass *flow.Pass) (flow.Answer, err
 		if err := withKey(tx); err != nil {
 			return err
 		}
-		return commitLink(tx, pass.User.ID, pass.App.ID)
+		return link.commit(tx, st.NameID.Value)
 	}
 	return answer, nil
 }
@@ -74,11 +74,11 @@ func (h *Handlers) Issue(ctx context.Context, pass *flow.Pass) (flow.Answer, err
 // reach notes what a LogoutRequest must say of this answer, exactly.
 func reach(reached *session.AppReached, st *Statement) {
 	reached.SessionIndex, reached.NameID, reached.NameIDFormat = st.SessionIndex, st.NameID.Value, st.NameID.Format
-	reached.NameQualifier, reached.SPNameQualifier = st.NameID.NameQualifier, st.NameID.SPNameQualifier
+	reached.NameQualifier, reached.SPNameQualifier, reached.SPProvidedID = st.NameID.NameQualifier, st.NameID.SPNameQualifier, st.NameID.SPProvidedID
 }
 
 // statement gathers what the answer says.
-func (h *Handlers) statement(ctx context.Context, pass *flow.Pass, asked *Accepted) (*Statement, *Problem) {
+func (h *Handlers) statement(ctx context.Context, pass *flow.Pass, asked *Accepted, link *linked) (*Statement, *Problem) {
 	app, settings := pass.App, pass.App.Definition.SAML
 	if problem := stillRegistered(app, asked); problem != nil {
 		return nil, problem
@@ -93,7 +93,7 @@ func (h *Handlers) statement(ctx context.Context, pass *flow.Pass, asked *Accept
 	}
 	person := h.person(ctx, pass)
 	entityID := h.entityID(pass.Settings)
-	id, problem := h.nameID(pass, asked, entityID)
+	id, problem := h.nameID(pass, asked, entityID, link)
 	if problem != nil {
 		return nil, problem
 	}
@@ -116,8 +116,11 @@ func (h *Handlers) statement(ctx context.Context, pass *flow.Pass, asked *Accept
 
 // nameID names the person, and refuses to answer about another one than the request demands. A transient name lasts as long
 // as the session.
-func (h *Handlers) nameID(pass *flow.Pass, asked *Accepted, entityID string) (NameID, *Problem) {
+func (h *Handlers) nameID(pass *flow.Pass, asked *Accepted, entityID string, link *linked) (NameID, *Problem) {
 	namer := &Namer{Key: h.NameIDKey, Claims: h.Claims}
+	if link != nil {
+		namer.Link = &link.Link
+	}
 	id, problem := namer.NameID(entityID, pass.App, pass.User, asked)
 	if problem != nil {
 		return NameID{}, problem

@@ -44,6 +44,7 @@ type SubjectID struct {
 	Format          string `json:"format,omitempty"`
 	NameQualifier   string `json:"name_qualifier,omitempty"`
 	SPNameQualifier string `json:"sp_name_qualifier,omitempty"`
+	SPProvidedID    string `json:"sp_provided_id,omitempty"`
 }
 
 // Scoping limits who may answer (core 3.4.1.2).

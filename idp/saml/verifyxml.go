@@ -130,10 +130,10 @@ func (m *Message) readVerified(verified *etree.Element) *Problem {
 	if problem := read.readContent(t); problem != nil {
 		return problem
 	}
-	same := (read.Request != nil) == (m.Request != nil) && (read.Logout != nil) == (m.Logout != nil) && (read.Resolve != nil) == (m.Resolve != nil)
-	if shape != nil || !same || read.Head.ID != m.Head.ID || read.Head.Issuer != m.Head.Issuer {
+	if shape != nil || read.kind != m.kind || read.Head.ID != m.Head.ID || read.Head.Issuer != m.Head.Issuer {
 		return badSignature(errors.New("the signed element is not the message"))
 	}
 	m.Head, m.Request, m.Logout, m.LoggedOut, m.Resolve = read.Head, read.Request, read.Logout, read.LoggedOut, read.Resolve
+	m.Manage, m.Managed, m.Mapping, m.Query = read.Manage, read.Managed, read.Mapping, read.Query
 	return nil
 }

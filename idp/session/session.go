@@ -30,12 +30,13 @@ type AppReached struct {
 	NameIDFormat    string    `json:"name_id_format,omitempty"`
 	NameQualifier   string    `json:"name_qualifier,omitempty"`
 	SPNameQualifier string    `json:"sp_name_qualifier,omitempty"`
+	SPProvidedID    string    `json:"sp_provided_id,omitempty"`
 	At              time.Time `json:"at"`
 }
 
 // sameName tells whether the app knows the person by the same name as before.
 func (a *AppReached) sameName(b *AppReached) bool {
-	return a.NameID == b.NameID && a.NameIDFormat == b.NameIDFormat && a.NameQualifier == b.NameQualifier && a.SPNameQualifier == b.SPNameQualifier
+	return a.NameID == b.NameID && a.NameIDFormat == b.NameIDFormat && a.NameQualifier == b.NameQualifier && a.SPNameQualifier == b.SPNameQualifier && a.SPProvidedID == b.SPProvidedID
 }
 
 // NameKey is the value of the index "name" of Table: sessions in which an app knows somebody by this name. Names may be long and

@@ -25,6 +25,7 @@ func Diff(before, after sp.Metadata) []Change {
 	d.value("valid_until", instantText(before.ValidUntil), instantText(after.ValidUntil))
 	d.list("acs", endpoints(before.ACS), endpoints(after.ACS))
 	d.list("slo", endpoints(before.SLO), endpoints(after.SLO))
+	d.list("manage_name_id", endpoints(before.ManageNameID), endpoints(after.ManageNameID))
 	d.list("key", keyTexts(before.Keys), keyTexts(after.Keys))
 	d.list("nameid_format", before.NameIDFormats, after.NameIDFormats)
 	d.value("nameid_format_order", order(before, after), order(after, before))

@@ -36,6 +36,7 @@ func TestDiffSeesEveryField(t *testing.T) {
 	full.EntityAttributes = []sp.EntityAttribute{{Name: "urn:x", Values: []string{"a"}}}
 	full.ValidUntil, full.AuthnRequestsSigned, full.WantAssertionsSigned = now, true, true
 	full.DisplayName, full.Description, full.InformationURL = "a", "b", "c"
+	full.ManageNameID = full.SLO
 	full.LogoURL, full.Contact, full.SourceURL, full.Source = "d", "e", "f", "g"
 	for i := range reflect.TypeFor[sp.Metadata]().NumField() {
 		changed := full

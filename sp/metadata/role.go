@@ -182,6 +182,22 @@ func (r *reader) logout(role *node) error {
 		}
 		r.out.SLO = append(r.out.SLO, e)
 	}
+	return r.nameServices(role)
+}
+
+// nameServices reads where the app takes messages about names, as logout reads its services.
+func (r *reader) nameServices(role *node) error {
+	for _, n := range role.all(nsMetadata, "ManageNameIDService") {
+		if r.plainHTTP(n.attr("Location")) || r.plainHTTP(n.attr("ResponseLocation")) {
+			r.warn(Caution, "manage_name_id_ignored", "The address %s for changes of names is not https and is left out; correct it in the app.", short(n.attr("Location")))
+			continue
+		}
+		e, err := r.endpoint(n)
+		if err != nil {
+			return err
+		}
+		r.out.ManageNameID = append(r.out.ManageNameID, e)
+	}
 	return nil
 }
 

@@ -31,6 +31,9 @@ func Write(m *sp.Metadata) ([]byte, error) {
 	for i := range m.SLO {
 		w.endpoint("SingleLogoutService", &m.SLO[i])
 	}
+	for i := range m.ManageNameID {
+		w.endpoint("ManageNameIDService", &m.ManageNameID[i])
+	}
 	for _, format := range m.NameIDFormats {
 		w.text("NameIDFormat", format)
 	}
