@@ -17,7 +17,7 @@ func (c *cli) appCommand() *cobra.Command {
 		c.appMove("block", "shut an app and end its place in every session"),
 		c.appMove("unblock", "open a blocked app again"),
 		c.appMove("approve", "let a pending app be used"),
-		c.appRemove(), c.appMetadata(), c.appExport(), c.appInstall(), c.appAttempts())
+		c.appRemove(), c.appNewNameID(), c.appMetadata(), c.appExport(), c.appInstall(), c.appAttempts())
 }
 
 // newApp are the flags of `app add`.

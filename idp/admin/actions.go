@@ -33,6 +33,10 @@ type IDPMetadata interface {
 	SignerOf(app *sp.SAML, published []*certs.Key) string
 }
 
+// RenewName gives a person a new persistent name at an app, or ends the old one, and has the app told; false: it cannot be told.
+// Without a name it is store.ErrNotFound.
+type RenewName func(tx store.Tx, app *sp.App, user *directory.User, end bool) (told bool, err error)
+
 // Actions are the operations, one method each: everything is parsed and checked first, then one Update makes the change and
 // appends its audit event. Who may call what is the route table's. Errors for the caller are *web.Error. All fields must be
 // set, except CheckSource.
@@ -46,7 +50,8 @@ type Actions struct {
 	Sources     *federation.Keeper
 	Metadata    IDPMetadata
 	CheckSource func(source string) error // of a released attribute: is it a name or a sound expression?
-	BaseURL     string                    // public origin
+	RenewName   RenewName
+	BaseURL     string // public origin
 	Engine      *flow.Engine
 	Now         func() time.Time
 }

@@ -44,6 +44,11 @@ func (c *Client) MoveApp(ctx context.Context, app, action string) (App, error) {
 	return callAt[App](ctx, c, http.MethodPost, "apps", app, action, nil)
 }
 
+// NewNameID changes or ends a person's persistent name at an app.
+func (c *Client) NewNameID(ctx context.Context, app string, ask NewNameID) (RenewedNameID, error) {
+	return callAt[RenewedNameID](ctx, c, http.MethodPost, "apps", app, "new-nameid", ask)
+}
+
 // RemoveApp removes an app.
 func (c *Client) RemoveApp(ctx context.Context, app string) (App, error) {
 	return callAt[App](ctx, c, http.MethodDelete, "apps", app, "", nil)

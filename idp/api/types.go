@@ -225,6 +225,17 @@ type EndSessions struct {
 	All     bool   `json:"all,omitempty"`
 }
 
+// NewNameID asks for another persistent name of a person at an app, or for the end of the old one.
+type NewNameID struct {
+	User string `json:"user"`
+	End  bool   `json:"end,omitempty"` // the next sign-on makes a new one
+}
+
+// RenewedNameID says whether the app is told, which its metadata must allow.
+type RenewedNameID struct {
+	Told bool `json:"told"`
+}
+
 // Count says how many were concerned.
 type Count struct {
 	Count int `json:"count"`

@@ -123,11 +123,11 @@ func inEnvelope(message string) string {
 	return `<?xml version="1.0" encoding="UTF-8"?><S:Envelope xmlns:S="http://schemas.xmlsoap.org/soap/envelope/"><S:Header/><S:Body>` + message + `</S:Body></S:Envelope>`
 }
 
-// soapLogout is the server of a fake service provider that is told of logouts by SOAP.
+// soapLogout is the server of a fake service provider that is told of logouts, and of changed names, by SOAP.
 type soapLogout struct {
 	URL  string
 	mu   sync.Mutex
-	got  []*etree.Element // the LogoutRequests
+	got  []*etree.Element // the requests
 	mode string           // "", "partial", "error", "unsigned", "other", "hang", "down"
 }
 
@@ -143,7 +143,7 @@ func (sp *SP) listenSOAP(t *testing.T) *soapLogout {
 			t.Errorf("what came is no SOAP: %q %v", body, err)
 			return
 		}
-		request := doc.FindElement("//LogoutRequest")
+		request := doc.FindElement("./Envelope/Body/*")
 		mode := l.note(request)
 		switch mode {
 		case "hang":
@@ -158,6 +158,7 @@ func (sp *SP) listenSOAP(t *testing.T) *soapLogout {
 			id = "_another"
 		}
 		answer := sp.LogoutAnswer("", id, sub)
+		answer = strings.ReplaceAll(answer, "LogoutResponse", strings.Replace(request.Tag, "Request", "Response", 1))
 		if mode != "unsigned" {
 			answer = sp.SignXML(answer)
 		}

@@ -112,6 +112,7 @@ func TestSAMLManageNames(t *testing.T) {
 			t.Errorf("it lists %v", found)
 		}
 	})
+	t.Run("NIM-04 by an administrator", func(t *testing.T) { w.renewed(t) })
 	t.Run("QRY-04 queries", func(t *testing.T) { w.queries(t) })
 	w.everything(t)
 }
@@ -249,5 +250,47 @@ func (w *logoutWorld) queries(t *testing.T) {
 	}
 	if strings.Contains(string(w.idp), "AttributeAuthorityDescriptor") || strings.Contains(string(w.idp), "AssertionIDRequestService") {
 		t.Error("the metadata lists queries")
+	}
+}
+
+// renewed: an administrator changes or ends a name, and the app is told by SOAP what it was and what it is.
+func (w *logoutWorld) renewed(t *testing.T) {
+	sp := w.newSP(t, "told")
+	server := sp.listenSOAP(t)
+	sp.NID = []sloService{at(bindingSOAP, server.URL)}
+	app := w.AddApp(t, sp.Metadata(), nil)
+	silent, _ := w.names(t, "silent")
+	c := w.signedIn(t, "ana")
+	for n, end := range []bool{false, true} {
+		old := w.issue(t, c, sp, Ask{})
+		renewed, err := w.API.NewNameID(t.Context(), app.ID, api.NewNameID{User: "ana", End: end})
+		if err != nil || !renewed.Told {
+			t.Fatalf("%+v %v", renewed, err)
+		}
+		eventually(t, "the app is not told", func() bool { return len(server.requests()) > n })
+		request := server.requests()[n]
+		raw, err := etree.NewDocumentWithRoot(request.Copy()).WriteToBytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.sent = append(w.sent, &Response{Root: request, XML: raw})
+		w.xmlsec(t, raw, "ManageNameIDRequest")
+		who, fresh := request.FindElement("./NameID"), w.issue(t, c, sp, Ask{}).Text(pathNameID)
+		if request.Tag != "ManageNameIDRequest" || who.Text() != old.Text(pathNameID) || who.SelectAttrValue("SPNameQualifier", "") != sp.EntityID || fresh == who.Text() {
+			t.Errorf("%s about %s, then %s; the old name was %s", request.Tag, who.Text(), fresh, old.Text(pathNameID))
+		}
+		if new := request.FindElement("./NewID"); end != (new == nil) || !end && new.Text() != fresh || end == (request.FindElement("./Terminate") == nil) {
+			t.Errorf("end %t: %s", end, raw)
+		}
+		if entry := w.newest(t, "nameid"); entry.User.Name != "ana" || entry.App.ID != app.ID || entry.Facts["told"] != "true" {
+			t.Errorf("audit %+v", entry)
+		}
+	}
+	before := w.issue(t, c, silent, Ask{}).Text(pathNameID)
+	if renewed, err := w.API.NewNameID(t.Context(), silent.EntityID, api.NewNameID{User: "ana"}); err != nil || renewed.Told || w.issue(t, c, silent, Ask{}).Text(pathNameID) == before {
+		t.Errorf("an app that cannot be told: %+v %v", renewed, err)
+	}
+	if _, err := w.API.NewNameID(t.Context(), silent.EntityID, api.NewNameID{User: "bob"}); err == nil || !strings.Contains(err.Error(), "does not know bob") {
+		t.Errorf("a person without a name: %v", err)
 	}
 }

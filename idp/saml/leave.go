@@ -32,32 +32,47 @@ func (h *Handlers) Tell(ctx context.Context, app *sp.App, left *session.AppReach
 	if err != nil {
 		return err
 	}
-	signed, err := message.build(signing, true)
+	m, err := h.askSOAP(ctx, settings, endpoint.Location, message, signing)
 	if err != nil {
 		return err
 	}
-	answer, err := h.SOAP.PostSOAP(ctx, endpoint.Location, wrapSOAP(signed))
+	return m.LoggedOut.answers(settings, message.ID)
+}
+
+// askSOAP sends a request of ours from server to server; the answer that it returns is authentic, but may be to another message.
+func (h *Handlers) askSOAP(ctx context.Context, settings *sp.SAML, location string, message *logoutMessage, signing *Signing) (*Message, error) {
+	signed, err := message.build(signing, true)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	answer, err := h.SOAP.PostSOAP(ctx, location, wrapSOAP(signed))
+	if err != nil {
+		return nil, err
 	}
 	m, fault, problem := decodeSOAP(string(answer), inResponse)
 	if fault != nil {
-		return errors.New("its answer is not the SOAP that was expected")
+		return nil, errors.New("its answer is not the SOAP that was expected")
 	}
 	if problem == nil {
 		// Over TLS the app's server is known by its certificate; a signature that is there must verify all the same.
-		problem = m.Verify(settings, !strings.HasPrefix(endpoint.Location, "https:"))
+		problem = m.Verify(settings, !strings.HasPrefix(location, "https:"))
 	}
 	if problem == nil {
 		problem = h.checkAnswer(m, "")
 	}
+	if problem != nil {
+		return nil, problem
+	}
+	return m, nil
+}
+
+// answers tells whether this is the app's yes to our message; nil is an answer of another kind.
+func (l *LogoutResponse) answers(settings *sp.SAML, message string) error {
 	switch {
-	case problem != nil:
-		return problem
-	case m.LoggedOut.Issuer != settings.Metadata.EntityID || m.LoggedOut.InResponseTo != message.ID:
+	case l == nil || l.Issuer != settings.Metadata.EntityID || l.InResponseTo != message:
 		return errors.New("its answer is to another message, or another app's")
-	case !m.LoggedOut.confirms():
-		return fmt.Errorf("it answered %s %s", cut(m.LoggedOut.Status), cut(m.LoggedOut.SubStatus))
+	case !l.confirms():
+		return fmt.Errorf("it answered %s %s", cut(l.Status), cut(l.SubStatus))
 	}
 	return nil
 }
