@@ -53,6 +53,14 @@ func (w *logoutWorld) affiliations(t *testing.T) {
 			t.Error("the shared name changed")
 		}
 	})
+	t.Run("REQ-33 not after the app left, also if the request waited", func(t *testing.T) {
+		ask, anew := ask, w.browser(t)
+		ask.ID = newRequestID()
+		form := w.send(t, anew, one, ask, false)
+		w.check(t, form, one, ask, signIn())
+		w.set(t, one, "saml.affiliation", "default")
+		w.check(t, anew.SignIn(form, "ana", Password), one, ask, there("invalid_nameid_policy", "Requester", "InvalidNameIDPolicy"))
+	})
 	t.Run("NID-11 SLO-06 logout by the shared name", func(t *testing.T) {
 		cookie := w.cookie(t, c)
 		if _, answer := w.bySOAP(t, two, leaveOf(second)); !strings.HasPrefix(answer.status(), "Success") || !w.over(t, cookie) {

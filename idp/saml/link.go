@@ -60,6 +60,9 @@ func (h *Handlers) link(ctx context.Context, pass *flow.Pass, asked *Accepted) (
 	if asked.NameIDFormat != sp.NameIDPersistent {
 		return nil, nil, nil
 	}
+	if asked.Affiliation != "" && asked.Affiliation != pass.App.Policy.Affiliation { // it left while the request waited
+		return nil, requester(ReasonNameID, StatusInvalidNameIDPolicy, "The app asked for a name that it shared with other apps, and no longer does. Open the app again.").because(pass.App.Policy.Affiliation, asked.Affiliation), nil
+	}
 	found := &linked{}
 	owner := ownerOf(pass.App.ID, asked.Affiliation)
 	err := h.Store.View(ctx, func(tx store.Tx) (err error) {
