@@ -98,7 +98,7 @@ func (w *logoutWorld) mappings(t *testing.T) {
 			t.Errorf("the other way round: %s", status)
 		}
 		text, _ := asking.request("NameIDMappingRequest", w.soap, name+want(other, ""))
-		if status, answer := w.postSOAP(t, w.soap, inEnvelope(text)); status != 400 || answer.Element != nil {
+		if status, answer := w.postSOAP(t, w.soap, inEnvelope(text)); status != 400 || answer.Element == nil || answer.Tag != "Fault" {
 			t.Errorf("unsigned: %d", status)
 		}
 	})

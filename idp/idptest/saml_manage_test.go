@@ -244,7 +244,7 @@ func (w *logoutWorld) queries(t *testing.T) {
 			t.Errorf("%s: %s", kind, status)
 		}
 		text, _ := sp.request(kind, w.soap, content)
-		if status, answer := w.postSOAP(t, w.soap, inEnvelope(text)); status != 400 || answer.Element != nil {
+		if status, answer := w.postSOAP(t, w.soap, inEnvelope(text)); status != 400 || answer.Element == nil || answer.Tag != "Fault" {
 			t.Errorf("%s, unsigned: %d", kind, status)
 		}
 	}

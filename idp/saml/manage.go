@@ -66,6 +66,10 @@ func (h *Handlers) manageBrowser(w http.ResponseWriter, r *http.Request, m *Mess
 // manage does what a verified ManageNameIDRequest wants, and answers (profiles 4.5).
 func (h *Handlers) manage(w http.ResponseWriter, r *http.Request, app *sp.App, m *Message, endpoint string) error {
 	problem := h.checkAnswer(m, endpoint)
+	if len(m.RelayState) > app.Definition.SAML.RelayStateLimit() {
+		m.RelayState, m.HasRelayState = "", false // what is too long to accept is too long to echo
+		problem = requester(ReasonRelayState, "", "The app sent a RelayState that is longer than it may be. Ask the app's administrator to shorten it; saml.relay_state_limit sets the limit.")
+	}
 	if problem == nil {
 		var err error
 		problem, err = h.unsealed(r.Context(), m.Manage.unseal)

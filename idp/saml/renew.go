@@ -90,6 +90,9 @@ func (s *NameSender) Send(ctx context.Context, payload []byte) error {
 	if !ok {
 		return nil
 	}
+	if settings.Metadata.Expired(h.Now()) {
+		return metadataExpired(&settings.Metadata)
+	}
 	signing, entityID, err := h.logoutSigning(ctx, settings)
 	if err != nil {
 		return err
