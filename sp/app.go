@@ -163,7 +163,9 @@ type SAMLSettings struct {
 	AssertionLifetime     time.Duration `json:"assertion_lifetime,omitempty"` // 0: 5 minutes
 	SessionLifetime       time.Duration `json:"session_lifetime,omitempty"`   // 0: no SessionNotOnOrAfter
 	OneTimeUse            bool          `json:"one_time_use,omitempty"`
-	MetadataRefresh       string        `json:"metadata_refresh,omitempty"` // review, automatic, off; empty: review
+
+	AuthenticatingAuthority string `json:"authenticating_authority,omitempty"` // empty: on
+	MetadataRefresh         string `json:"metadata_refresh,omitempty"`         // review, automatic, off; empty: review
 }
 
 // Attribute is one released attribute. Source is the name of a user attribute or a CEL expression over `user`.

@@ -132,6 +132,8 @@ func samlAnswerSettings() []Setting {
 		span("saml.session_lifetime", "Session lifetime", "The SessionNotOnOrAfter that the app is told.", "none",
 			time.Minute, 365*24*time.Hour, func(a *App) *time.Duration { return &local(a).SessionLifetime }),
 		oneTimeUse(),
+		choice("saml.authenticating_authority", "Name the other identity provider", "Tell the app where people signed in, when that was not here.",
+			[]string{"on", "off"}, func(a *App) *string { return &local(a).AuthenticatingAuthority }),
 		choice("saml.metadata_refresh", "Newer metadata", "When there is newer metadata where this one came from: wait for a yes, take it, or do not look.",
 			[]string{RefreshReview, RefreshAutomatic, RefreshOff}, func(a *App) *string { return &local(a).MetadataRefresh }),
 	}

@@ -19,7 +19,12 @@ type SignInPage struct {
 	Next       string // path to go on to where no flow waits, may be empty
 	ReauthNote string // why a signed-in person is asked again; then Name cannot be edited
 	SwitchHref string // "Not you?", shown with ReauthNote when set
+	NoPassword bool   // people sign in elsewhere alone
+	Upstreams  []SignInUpstream
 }
+
+// SignInUpstream is another identity provider to choose; its button posts `flow` and `next` to Action.
+type SignInUpstream struct{ Title, Action string }
 
 // SignIn writes the sign-in page.
 func SignIn(w io.Writer, p SignInPage) error { return render(w, "signin", p) }

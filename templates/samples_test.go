@@ -39,6 +39,14 @@ func cardSamples() []sample {
 		{"signin", func(w io.Writer) error {
 			return SignIn(w, SignInPage{Shell: outside("Sign in"), Action: "/login", App: "Your Benefits", Flow: "fl_1"})
 		}},
+		{"signin_choice", func(w io.Writer) error {
+			return SignIn(w, SignInPage{Shell: outside("Sign in"), Action: "/login", App: "Your Benefits", Flow: "fl_1", Upstreams: []SignInUpstream{
+				{"Example University", "/login/upstream/uni"}, {longName, "/login/upstream/other"}}})
+		}},
+		{"signin_elsewhere", func(w io.Writer) error {
+			return SignIn(w, SignInPage{Shell: outside("Sign in"), Action: "/login", App: "Your Benefits", Flow: "fl_1", NoPassword: true, Upstreams: []SignInUpstream{
+				{"Example University", "/login/upstream/uni"}, {"Partner", "/login/upstream/partner"}}})
+		}},
 		{"signin_error", func(w io.Writer) error {
 			return SignIn(w, SignInPage{Shell: branded, Action: "/login", Name: "ana", App: longName, Code: "K7QX-2M4D",
 				Error: "That name and password do not match. Try again, or ask your administrator for a new password."})

@@ -272,3 +272,13 @@ func LastSignIn(tx store.Tx, user string) (time.Time, error) {
 	activity, err := activityOf(tx, user)
 	return activity.LastSignIn, err
 }
+
+// SignedIn notes a sign-in that another identity provider vouched for.
+func SignedIn(tx store.Tx, user string, at time.Time) error {
+	activity, err := activityOf(tx, user)
+	if err != nil {
+		return err
+	}
+	activity.LastSignIn = at
+	return Activities.Put(tx, &activity)
+}

@@ -84,13 +84,22 @@ func (s *Settings) AuditRetention() time.Duration { return or(s.AuditFor, 400*da
 // TraceRetention is how long traces are kept: 14 days unless set.
 func (s *Settings) TraceRetention() time.Duration { return or(s.TraceFor, 14*day) }
 
-// SignInMethods are the methods of the first factor: the password unless set.
+// The methods of signing in.
+const (
+	MethodPassword = "password"
+	MethodUpstream = "upstream" // at another identity provider, where one is set up
+)
+
+// SignInMethods are the methods of the first factor: all unless set.
 func (s *Settings) SignInMethods() []string {
 	if len(s.Methods) == 0 {
-		return []string{"password"}
+		return []string{MethodPassword, MethodUpstream}
 	}
 	return s.Methods
 }
+
+// TakesPasswords tells whether anybody signs in by a password here.
+func (s *Settings) TakesPasswords() bool { return slices.Contains(s.SignInMethods(), MethodPassword) }
 
 func or[T comparable](value, fallback T) T {
 	var zero T
@@ -234,11 +243,19 @@ func duration[T any](name, fallback string, low, high time.Duration, at func(*T)
 
 func methods(name string, at func(*Settings) *[]string) key[Settings] {
 	get := func(s *Settings) string { return strings.Join(*at(s), ",") }
-	return key[Settings]{name, "password", get, func(s *Settings, value string) error {
-		if value != "" && value != "password" {
-			return refuse("%s knows only the method password, not %.40q", name, value)
+	return key[Settings]{name, MethodPassword + "," + MethodUpstream, get, func(s *Settings, value string) error {
+		chosen := strings.Split(value, ",")
+		slices.Sort(chosen)
+		for _, one := range chosen {
+			if value != "" && one != MethodPassword && one != MethodUpstream {
+				return refuse("%s knows the methods password and upstream, not %.40q", name, value)
+			}
 		}
-		*at(s) = nil
+		if chosen = slices.Compact(chosen); len(chosen) == 1 && chosen[0] == MethodUpstream {
+			*at(s) = chosen
+			return nil
+		}
+		*at(s) = nil // both, which is the default
 		return nil
 	}}
 }

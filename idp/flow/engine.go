@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
@@ -26,7 +27,9 @@ type Engine struct {
 	// ProtocolOf names the protocol that an app would be entered by, for decisions that are only supposed and to sign out of it; nil: none.
 	ProtocolOf func(*sp.App) string
 	Reachable  sp.Level // the highest level that the configured sign-in methods give
-	Now        func() time.Time
+	// Upstream tells the highest level of a sign-in at another identity provider, and whether people sign in at one alone; nil: none.
+	Upstream func(store.Tx, *directory.Settings) (highest sp.Level, alone bool, err error)
+	Now      func() time.Time
 
 	facts   factCache
 	waiting waitingCount
@@ -72,13 +75,17 @@ func (e *Engine) Consenting(w http.ResponseWriter, r *http.Request, token string
 
 // Cancel ends a waiting request because the person gave up; the app is told where its protocol allows it.
 func (e *Engine) Cancel(w http.ResponseWriter, r *http.Request, token string) error {
+	return e.Decline(w, r, token, Reason{Type: ReasonCancelled, Text: "The sign-in was cancelled. Open the app again when you want to use it."})
+}
+
+// Decline ends a waiting request because a step of it cannot be done; the app is told where its protocol allows it.
+func (e *Engine) Decline(w http.ResponseWriter, r *http.Request, token string, reason Reason) error {
 	request, err := e.Waiting(w, r, token)
 	if err != nil {
 		return err
 	}
 	return e.retry(w, r, request, func(facts *Facts, seen *seen) error {
-		step := refuse(ReasonCancelled, "The sign-in was cancelled. Open the app again when you want to use it.")
-		return e.finish(w, r, facts, seen, step)
+		return e.finish(w, r, facts, seen, Step{Kind: StepRefuse, Reason: reason})
 	})
 }
 

@@ -68,6 +68,15 @@ func (e *Engine) loadRecords(tx store.Tx, facts *Facts, found *seen) (err error)
 	if facts.Settings == nil {
 		facts.Settings = &directory.Settings{} // every default
 	}
+	if e.Upstream != nil {
+		highest, alone, err := e.Upstream(tx, facts.Settings)
+		if err != nil {
+			return err
+		}
+		if facts.Elsewhere = alone; highest.AtLeast(facts.Reachable) {
+			facts.Reachable = highest
+		}
+	}
 	if facts.Session == nil {
 		return nil
 	}

@@ -90,6 +90,7 @@ type Facts struct {
 	Address   netip.Addr
 	Now       time.Time
 	Reachable sp.Level // the highest level that this person could sign in with
+	Elsewhere bool     // people sign in at one other identity provider alone, which can be asked without a page
 }
 
 // SessionTimeout is how long the app may keep its session or an opaque token: as its policy says, else the person's profile;

@@ -85,7 +85,7 @@ func stepUp(f *Facts, verdict sp.Verdict) Step {
 
 // interact is the step itself, or the refusal when the request forbids every page (IsPassive, prompt=none).
 func interact(f *Facts, step Step) Step {
-	if !f.Request.Passive {
+	if !f.Request.Passive || f.Elsewhere && step.Kind == StepSignIn {
 		return step
 	}
 	refused := refuse(ReasonNoPassive, "The app asked to sign you in without showing a page, and that is not possible now. Open the app again.")

@@ -172,6 +172,12 @@ func (e *Engine) browser(w http.ResponseWriter, r *http.Request) string {
 	return hashOf(secret)
 }
 
+// Browser is the hash of the browser's cookie, for what a step binds to it; the cookie is set if there is none.
+func (e *Engine) Browser(w http.ResponseWriter, r *http.Request) string { return e.browser(w, r) }
+
+// Shown is that hash without setting a cookie; empty: the browser has none.
+func (e *Engine) Shown(r *http.Request) string { return hashOf(e.Cookies.Get(r, web.BrowserCookie)) }
+
 // Recount sets the number of waiting requests to what the store holds; call it at start and about once a minute.
 func (e *Engine) Recount(ctx context.Context) error {
 	return e.Store.View(ctx, func(tx store.Tx) error {

@@ -1,6 +1,8 @@
 package saml
 
 import (
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -38,6 +40,10 @@ type Statement struct {
 	Class        string    // authentication context class
 	Attributes   []AttributeValues
 	OneTimeUse   bool
+
+	Authorities    []string // where the person signed in, if not here
+	ProxyCount     *int     // how often others may pass this on; nil: as they like
+	ProxyAudiences []string // to whom alone
 }
 
 // Response is a finished message with the ids that logs and audit name it by.
@@ -129,6 +135,11 @@ func finishResponse(out Response, doc []byte, signatureAt int, signing *Signing,
 func (st *Statement) writable() bool {
 	n := &st.NameID
 	for _, s := range [...]string{st.Issuer, st.Audience, st.Recipient, st.InResponseTo, st.SessionIndex, st.Class, n.Value, n.Format, n.NameQualifier, n.SPNameQualifier, n.SPProvidedID} {
+		if !writable(s) {
+			return false
+		}
+	}
+	for _, s := range slices.Concat(st.Authorities, st.ProxyAudiences) {
 		if !writable(s) {
 			return false
 		}
@@ -226,6 +237,7 @@ func (st *Statement) appendConditions(doc []byte) []byte {
 	if st.OneTimeUse {
 		doc = append(doc, `<saml:OneTimeUse></saml:OneTimeUse>`...)
 	}
+	doc = st.appendProxyRestriction(doc)
 	return append(doc, `</saml:Conditions>`...)
 }
 
@@ -236,7 +248,27 @@ func (st *Statement) appendAuthn(doc []byte) []byte {
 		doc = appendTime(doc, "SessionNotOnOrAfter", st.SessionEnds)
 	}
 	doc = append(doc, `><saml:AuthnContext><saml:AuthnContextClassRef>`...)
-	return append(appendText(doc, st.Class), `</saml:AuthnContextClassRef></saml:AuthnContext></saml:AuthnStatement>`...)
+	doc = append(appendText(doc, st.Class), `</saml:AuthnContextClassRef>`...)
+	for _, authority := range st.Authorities {
+		doc = append(appendText(append(doc, `<saml:AuthenticatingAuthority>`...), authority), `</saml:AuthenticatingAuthority>`...)
+	}
+	return append(doc, `</saml:AuthnContext></saml:AuthnStatement>`...)
+}
+
+// appendProxyRestriction: an upstream's limit holds for whoever we pass its word to (core 2.5.1.6).
+func (st *Statement) appendProxyRestriction(doc []byte) []byte {
+	if st.ProxyCount == nil && len(st.ProxyAudiences) == 0 {
+		return doc
+	}
+	doc = append(doc, `<saml:ProxyRestriction`...)
+	if st.ProxyCount != nil {
+		doc = appendAttr(doc, "Count", strconv.Itoa(*st.ProxyCount))
+	}
+	doc = append(doc, '>')
+	for _, audience := range st.ProxyAudiences {
+		doc = append(appendText(append(doc, `<saml:Audience>`...), audience), `</saml:Audience>`...)
+	}
+	return append(doc, `</saml:ProxyRestriction>`...)
 }
 
 // appendAttributes: one AttributeValue for each value, and no statement at all without attributes (core 2.7.3).

@@ -22,6 +22,7 @@ type Env struct {
 	Now        time.Time
 	WantSigned bool               // the organisation setting saml.want_signed_requests
 	Keys       []crypto.Decrypter // ours, for a Subject that is encrypted
+	Upstreams  []string           // entity ids of identity providers that people can sign in at through us
 
 	affiliation string // that the app belongs to
 }
@@ -47,6 +48,9 @@ type Accepted struct {
 	Subject       *SubjectID    `json:"subject,omitempty"`
 	SealedSubject bool          `json:"sealed_subject,omitempty"` // it came encrypted and is shown to nobody
 	Attributes    *int          `json:"attributes,omitempty"`     // AttributeConsumingServiceIndex that the metadata knows
+	ProxyCount    *int          `json:"proxy_count,omitempty"`    // how many identity providers may stand behind us; nil: any
+	RequesterIDs  []string      `json:"requester_ids,omitempty"`  // whom the app asks for
+	IDPs          []string      `json:"idps,omitempty"`           // where the person must have signed in, if not here
 }
 
 // CheckMessage verifies and checks a decoded message for its app. ACS and RelayState of the result are set whenever the
@@ -97,7 +101,7 @@ func check(m *Message, app *sp.SAML, env Env) (Accepted, *Problem) {
 		func() *Problem { return checkDestination(m, env.Endpoint) },
 		func() *Problem { return checkAge(r.IssueInstant, env.Now) },
 		func() *Problem { return a.openSubject(m, env.Keys) },
-		func() *Problem { return checkScoping(r.Scoping, env.EntityID) },
+		func() *Problem { return a.checkScoping(r.Scoping, &env) },
 		func() *Problem { return a.checkNameID(r.NameIDPolicy, app, env.affiliation) },
 		func() *Problem { return a.checkContext(r.AuthnContext, app) },
 	} {
@@ -231,14 +235,6 @@ func (a *Accepted) openSubject(m *Message, keys []crypto.Decrypter) *Problem {
 	}
 	a.SealedSubject = true
 	return nil
-}
-
-// checkScoping: an IDPList must name us; Gatehouse itself never proxies, so ProxyCount and RequesterID ask nothing more.
-func checkScoping(scoping *Scoping, entityID string) *Problem {
-	if scoping == nil || !scoping.HasIDPList || slices.Contains(scoping.IDPs, entityID) {
-		return nil
-	}
-	return requester(ReasonIDPList, StatusNoSupportedIDP, "The app accepts only other sign-in services. Add this one's entity id to its list.").because(entityID, strings.Join(scoping.IDPs, " "))
 }
 
 // checkNameID settles the format and refuses what cannot be honoured exactly (core 3.4.1.1).

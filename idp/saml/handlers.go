@@ -14,6 +14,7 @@ import (
 	"gatehouse/idp/claims"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -35,6 +36,10 @@ type Handlers struct {
 	SOAP      SOAPClient
 	// Basic signs in a client by HTTP Basic and returns the secret of its session; its errors are *web.Error where the client erred.
 	Basic func(r *http.Request) (string, error)
+	// Enter starts or raises the browser's session for a person whom who finds in the same transaction.
+	Enter func(w http.ResponseWriter, r *http.Request, method session.Method, level session.Level, who func(store.Tx) (directory.User, error)) error
+	// AddUser makes a person whom an upstream vouches for.
+	AddUser func(store.Tx, directory.User) (directory.User, error)
 	// Result shows a person how a sign-out went, where no app waits to be told.
 	Result func(w http.ResponseWriter, r *http.Request, logout *flow.Logout) error
 
@@ -67,6 +72,9 @@ func (h *Handlers) Routes() []web.Route {
 		{Method: http.MethodGet, Path: "/saml/metadata", Permission: web.Public, Handle: h.ownMetadata},
 		{Method: http.MethodGet, Path: "/saml/metadata/{app}", Permission: web.Public, Handle: h.ownMetadata},
 		{Method: http.MethodGet, Path: "/saml/certificate.pem", Permission: web.Public, Handle: h.certificate},
+		{Method: http.MethodPost, Path: acsPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: h.consume},
+		{Method: http.MethodGet, Path: acsPath, Permission: web.Public, Handle: h.claimAnswer},
+		{Method: http.MethodGet, Path: spMetadataPath, Permission: web.Public, Handle: h.spMetadata},
 		{Method: http.MethodGet, Path: errorPath, Permission: web.Public, Handle: h.errorPage},
 	}
 }
@@ -143,6 +151,11 @@ func (h *Handlers) env(ctx context.Context, m *Message) (Env, error) {
 		endpoint = h.BaseURL + ecpPath
 	}
 	env := Env{EntityID: h.entityID(settings), Endpoint: endpoint, Now: h.Now(), WantSigned: settings.WantSignedRequests}
+	if m.Request.Scoping != nil && m.Request.Scoping.HasIDPList {
+		if env.Upstreams, err = h.reachable(ctx); err != nil {
+			return env, err
+		}
+	}
 	if m.Request.encrypted != nil {
 		env.Keys, err = h.decrypters(ctx)
 	}

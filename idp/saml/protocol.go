@@ -87,6 +87,11 @@ func (h *Handlers) statement(ctx context.Context, pass *flow.Pass, asked *Accept
 	for _, method := range pass.Session.Methods {
 		evidence.Methods = append(evidence.Methods, method.Name)
 	}
+	broker := pass.Session.Broker()
+	if problem := mayPassOn(broker, asked, settings.Metadata.EntityID); problem != nil {
+		return nil, problem
+	}
+	evidence.Methods = append(evidence.Methods, brokeredMethods(broker)...)
 	class, ok := asked.Context.Class(evidence)
 	if !ok {
 		return nil, responder(ReasonAuthnContext, StatusNoAuthnContext, "This app asks for another kind of sign-in than yours. Ask your administrator to relax saml.authn_context_leniency, or to change what the app asks for.")
@@ -106,6 +111,7 @@ func (h *Handlers) statement(ctx context.Context, pass *flow.Pass, asked *Accept
 		Now: pass.Now, Lifetime: settings.AssertionLifetime(), AuthnInstant: pass.Session.AuthAt(), SessionIndex: sessionIndex(pass),
 		SessionEnds: sessionEnds(pass), Class: class, Attributes: attributes, OneTimeUse: settings.Settings.OneTimeUse,
 	}
+	st.passOn(broker, settings.Settings.AuthenticatingAuthority != "off")
 	if asked.EncryptName {
 		if st.NameTo = NameRecipient(settings); st.NameTo == nil {
 			return nil, responder(ReasonEncryption, "", "The app's encryption key was taken away while you signed in. Open the app again.")

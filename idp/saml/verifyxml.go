@@ -71,7 +71,11 @@ func validate(source string, key crypto.PublicKey) (*etree.Element, error) {
 	if err := doc.ReadFromString(source); err != nil {
 		return nil, err
 	}
-	root := doc.Root()
+	return validateElement(doc.Root(), key)
+}
+
+// validateElement is validate for an element whose second child is the signature.
+func validateElement(root *etree.Element, key crypto.PublicKey) (*etree.Element, error) {
 	if root == nil || len(root.ChildElements()) < 2 {
 		return nil, errors.New("no signature after Issuer")
 	}

@@ -20,6 +20,28 @@ type Level string
 type Method struct {
 	Name string    `json:"name"` // "password"; later "totp", "passkey", …
 	At   time.Time `json:"at"`
+	From *Brokered `json:"from,omitempty"` // another identity provider that vouches for it
+}
+
+// Brokered is what an upstream identity provider said with a sign-in that Gatehouse passes on.
+type Brokered struct {
+	Upstream    string    `json:"upstream"`              // its entity id
+	Class       string    `json:"class,omitempty"`       // how the person signed in there
+	Authorities []string  `json:"authorities,omitempty"` // behind it
+	Count       *int      `json:"count,omitempty"`       // how often the sign-in may be passed on; nil: it does not say
+	Audiences   []string  `json:"audiences,omitempty"`   // to whom alone; empty: to all
+	Ends        time.Time `json:"ends,omitzero"`         // of the session there
+}
+
+// Broker is where the person signed in last, if that was at another identity provider.
+func (s *Session) Broker() *Brokered {
+	var newest Method
+	for _, m := range s.Methods {
+		if !m.At.Before(newest.At) {
+			newest = m
+		}
+	}
+	return newest.From
 }
 
 // AppReached is an app that got an assertion or token from the session; logout needs it.

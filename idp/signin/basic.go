@@ -23,6 +23,9 @@ func (h *Handlers) Basic(r *http.Request) (string, error) {
 	if !ok || name == "" || password == "" {
 		return "", &web.Error{Status: http.StatusUnauthorized, Reason: "no_credentials", Text: "Send a user name and a password (HTTP Basic)."}
 	}
+	if takes, err := h.takesPasswords(r); err != nil || !takes {
+		return "", errors.Join(err, noPasswords())
+	}
 	result, err := h.Directory.Authenticate(r.Context(), name, password, web.Of(r).Address)
 	if errors.Is(err, directory.ErrBusy) {
 		return "", &web.Error{Status: http.StatusServiceUnavailable, Reason: "busy", Text: "Many people are signing in at this moment. Try again in a few seconds."}

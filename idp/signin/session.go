@@ -15,16 +15,15 @@ import (
 	"gatehouse/templates"
 )
 
-// level is what one factor proves.
-const level session.Level = "standard"
+// oneFactor is what one factor proves.
+const oneFactor session.Level = "standard"
 
 // start gives the browser a session with a new id: the one it has, raised, if it is the same person's; else a new one, and
 // the other person's ends.
-func (h *Handlers) start(tx store.Tx, r *http.Request, result *directory.Result, oldSecret string) (string, session.Session, error) {
-	method := session.Method{Name: "password", At: h.Kit.Now()}
+func (h *Handlers) start(tx store.Tx, r *http.Request, user *directory.User, method session.Method, level session.Level, oldSecret string) (string, session.Session, error) {
 	old, _, err := h.Sessions.Current(tx, oldSecret)
 	switch {
-	case err == nil && old.User == result.User.ID:
+	case err == nil && old.User == user.ID:
 		return h.Sessions.Raise(tx, old, method, level)
 	case err == nil:
 		if _, err := flow.Withdraw(tx, flow.Scope{Session: old.ID}); err != nil {
@@ -37,20 +36,23 @@ func (h *Handlers) start(tx store.Tx, r *http.Request, result *directory.Result,
 	if err != nil {
 		return "", old, err
 	}
-	if err := h.Engine.MakeRoom(tx, result.User.ID); err != nil {
+	if err := h.Engine.MakeRoom(tx, user.ID); err != nil {
 		return "", old, err
 	}
-	profile, _, err := directory.Profiles.Get(tx, result.User.Profile)
+	profile, _, err := directory.Profiles.Get(tx, user.Profile)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return "", old, err
 	}
 	opening := session.Opening{
-		User: result.User.ID, Level: level, Methods: []session.Method{method},
+		User: user.ID, Level: level, Methods: []session.Method{method},
 		Address: web.Of(r).AddressText(), Agent: r.UserAgent(), Client: oldSecret == ofClient,
 		Limits: session.Limits{Idle: profile.IdleLimit(&settings), Max: profile.SessionLimit(&settings)},
 	}
 	if opening.Client {
 		opening.Limits.Max = min(opening.Limits.Max, clientSession)
+	}
+	if method.From != nil && !method.From.Ends.IsZero() { // no longer than the session that it rests on
+		opening.Limits.Max = min(opening.Limits.Max, method.From.Ends.Sub(h.Kit.Now()))
 	}
 	return h.Sessions.Start(tx, opening)
 }
@@ -87,10 +89,14 @@ func (h *Handlers) page(w http.ResponseWriter, r *http.Request, status int, requ
 	if app != nil && !flow.IsBuiltin(app.ID) {
 		page.App = app.Definition.Name
 	}
+	csp, err := h.offer(r, &page)
+	if err != nil {
+		return err
+	}
 	if err := h.again(r, &page); err != nil {
 		return err
 	}
-	return web.Page(w, r, status, web.CSP{}, func(b *web.Buffer) error { return templates.SignIn(b, page) })
+	return web.Page(w, r, status, csp, func(b *web.Buffer) error { return templates.SignIn(b, page) })
 }
 
 // again tells a person who is signed in why they are asked once more, and holds the name unless they want another account.
@@ -101,6 +107,9 @@ func (h *Handlers) again(r *http.Request, page *templates.SignInPage) error {
 	}
 	page.Name = visitor.User.Name
 	page.ReauthNote = "This needs a fresh sign-in. Enter your password again."
+	if page.NoPassword {
+		page.ReauthNote = "This needs a fresh or stronger sign-in. Sign in again."
+	}
 	page.SwitchHref = "/login?" + url.Values{"switch": {"yes"}, "flow": {page.Flow}, "next": {page.Next}}.Encode()
 	return nil
 }

@@ -25,6 +25,8 @@ type Handlers struct {
 	Directory *directory.Directory
 	Sessions  *session.Keeper
 	Audit     *audit.Log
+	// Ask sends the browser to another identity provider.
+	Ask func(w http.ResponseWriter, r *http.Request, upstream string, request *flow.Request, token, next string, again bool) error
 }
 
 // Routes are the paths of this package.
@@ -32,6 +34,7 @@ func (h *Handlers) Routes() []web.Route {
 	return []web.Route{
 		{Method: http.MethodGet, Path: "/login", Permission: web.Public, Handle: h.show},
 		{Method: http.MethodPost, Path: "/login", Permission: web.Public, Handle: h.submit},
+		{Method: http.MethodPost, Path: "/login/upstream/{upstream}", Permission: web.Public, Handle: h.choose},
 		{Method: http.MethodGet, Path: "/consent", Permission: web.Public, Handle: h.askConsent},
 		{Method: http.MethodPost, Path: "/consent", Permission: web.Public, Handle: h.consent},
 		{Method: http.MethodGet, Path: "/logout", Permission: web.Public, Handle: h.askSignOut},
@@ -59,6 +62,9 @@ func (h *Handlers) show(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	form.name = request.LoginHint
+	if gone, err := h.straight(w, r, request, form); gone || err != nil {
+		return err
+	}
 	return h.page(w, r, http.StatusOK, request, form, "")
 }
 
@@ -91,6 +97,9 @@ func (h *Handlers) submit(w http.ResponseWriter, r *http.Request) error {
 
 // try checks the password and lets the person go on, or shows the form again with what to do.
 func (h *Handlers) try(w http.ResponseWriter, r *http.Request, request *flow.Request, form attempt) error {
+	if takes, err := h.takesPasswords(r); err != nil || !takes {
+		return errors.Join(err, noPasswords())
+	}
 	if form.name == "" || form.password == "" {
 		return h.page(w, r, http.StatusUnprocessableEntity, request, form, "Enter your user name and your password.")
 	}
@@ -134,7 +143,7 @@ func (h *Handlers) open(r *http.Request, result *directory.Result, old string) (
 		if err := result.Commit(tx); err != nil {
 			return err
 		}
-		if secret, started, err = h.start(tx, r, result, old); err != nil {
+		if secret, started, err = h.start(tx, r, &result.User, session.Method{Name: directory.MethodPassword, At: h.Kit.Now()}, oneFactor, old); err != nil {
 			return err
 		}
 		_, err = h.Audit.Append(tx, audit.Event{
