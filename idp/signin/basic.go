@@ -23,8 +23,8 @@ func (h *Handlers) Basic(r *http.Request) (string, error) {
 	if !ok || name == "" || password == "" {
 		return "", &web.Error{Status: http.StatusUnauthorized, Reason: "no_credentials", Text: "Send a user name and a password (HTTP Basic)."}
 	}
-	if takes, err := h.takesPasswords(r); err != nil || !takes {
-		return "", errors.Join(err, noPasswords())
+	if err := h.needPasswords(r); err != nil {
+		return "", err
 	}
 	result, err := h.Directory.Authenticate(r.Context(), name, password, web.Of(r).Address)
 	if errors.Is(err, directory.ErrBusy) {

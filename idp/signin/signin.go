@@ -97,8 +97,8 @@ func (h *Handlers) submit(w http.ResponseWriter, r *http.Request) error {
 
 // try checks the password and lets the person go on, or shows the form again with what to do.
 func (h *Handlers) try(w http.ResponseWriter, r *http.Request, request *flow.Request, form attempt) error {
-	if takes, err := h.takesPasswords(r); err != nil || !takes {
-		return errors.Join(err, noPasswords())
+	if err := h.needPasswords(r); err != nil {
+		return err
 	}
 	if form.name == "" || form.password == "" {
 		return h.page(w, r, http.StatusUnprocessableEntity, request, form, "Enter your user name and your password.")

@@ -35,12 +35,12 @@ func (h *Handlers) ways(r *http.Request) (*ways, error) {
 	return w, err
 }
 
-func (h *Handlers) takesPasswords(r *http.Request) (bool, error) {
+// needPasswords refuses a password where nobody signs in by one.
+func (h *Handlers) needPasswords(r *http.Request) error {
 	w, err := h.ways(r)
-	return err == nil && w.password, err
-}
-
-func noPasswords() error {
+	if err != nil || w.password {
+		return err
+	}
 	return &web.Error{Status: http.StatusForbidden, Reason: "no_passwords", Text: "Nobody signs in by a password here. Go back and sign in at your organisation."}
 }
 
