@@ -128,7 +128,7 @@ func (k *Keeper) live(tx store.Tx, id string) (Session, store.Revision, error) {
 }
 
 // Raise records a further or repeated credential check: the session gets a new id and secret and the level, and keeps its
-// handle, apps and end. The old secret is worth nothing from the commit on. ErrNone when the session has ended meanwhile.
+// handle, apps and end. What another identity provider vouches for stands alone, so that its limits and level cannot mix with ours. The old secret is worth nothing from the commit on. ErrNone when the session has ended meanwhile.
 func (k *Keeper) Raise(tx store.Tx, old Session, method Method, level Level) (string, Session, error) {
 	s, _, err := k.live(tx, old.ID)
 	if err != nil {
@@ -140,7 +140,7 @@ func (k *Keeper) Raise(tx store.Tx, old Session, method Method, level Level) (st
 	now := k.Now()
 	secret := newSecret()
 	s.ID, s.Level, s.Seen, s.Idle = idOf(secret), level, now, s.idleAt(now)
-	s.Methods = append(slices.DeleteFunc(slices.Clone(s.Methods), func(m Method) bool { return m.Name == method.Name }), method)
+	s.Methods = append(slices.DeleteFunc(slices.Clone(s.Methods), func(m Method) bool { return m.Name == method.Name || m.From != nil || method.From != nil }), method)
 	return secret, s, Table.Put(tx, &s)
 }
 

@@ -206,3 +206,25 @@ func TestOldestSessionMakesRoom(t *testing.T) {
 		return err
 	})
 }
+
+// TestRaiseBrokered: what another identity provider vouches for never stands beside what was checked here.
+func TestRaiseBrokered(t *testing.T) {
+	k := newKit(t)
+	_, s := k.start("usr_1")
+	raise := func(method session.Method, level session.Level) {
+		t.Helper()
+		k.update(func(tx store.Tx) (err error) {
+			_, s, err = k.keeper.Raise(tx, s, method, level)
+			return err
+		})
+	}
+	earlier := k.now.Add(-time.Hour) // the sign-in there is older than the one here
+	raise(session.Method{Name: "saml:uni", At: earlier, From: &session.Brokered{Upstream: "urn:uni"}}, "low")
+	if s.Broker() == nil || len(s.Methods) != 1 || !s.AuthAt().Equal(earlier) || s.Level != "low" {
+		t.Errorf("raised from elsewhere: %+v", s)
+	}
+	raise(session.Method{Name: "password", At: earlier.Add(-time.Hour)}, "standard")
+	if s.Broker() != nil || len(s.Methods) != 1 {
+		t.Errorf("raised here: %+v", s)
+	}
+}
