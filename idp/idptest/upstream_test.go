@@ -247,8 +247,8 @@ func (b *broker) forgeries(stranger *SP) map[string]func(t *testing.T, id string
 		return strings.Replace(good(t, id), from, to, 1)
 	}
 	return map[string]func(t *testing.T, id string) string{
-		"CRY-01 a stranger's key": func(t *testing.T, id string) string { return b.forge(t, forged{to: id, signer: stranger}) },
-		"no signature":            func(t *testing.T, id string) string { return b.forge(t, forged{to: id, bare: true}) },
+		"a stranger's key": func(t *testing.T, id string) string { return b.forge(t, forged{to: id, signer: stranger}) },
+		"no signature":     func(t *testing.T, id string) string { return b.forge(t, forged{to: id, bare: true}) },
 		"another issuer": func(t *testing.T, id string) string {
 			return b.forge(t, forged{to: id, issuer: "https://other.example"})
 		},
