@@ -60,12 +60,12 @@ const ssoPath = "/saml/sso"
 // to the browser.
 func (h *Handlers) Routes() []web.Route {
 	return []web.Route{
-		{Method: http.MethodGet, Path: ssoPath, Permission: web.Public, CrossSite: true, Handle: h.redirect},
-		{Method: http.MethodPost, Path: ssoPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: h.post},
-		{Method: http.MethodGet, Path: sloPath, Permission: web.Public, CrossSite: true, Handle: h.logoutRedirect},
-		{Method: http.MethodPost, Path: sloPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: h.logoutPOST},
-		{Method: http.MethodGet, Path: nidPath, Permission: web.Public, CrossSite: true, Handle: h.manageRedirect},
-		{Method: http.MethodPost, Path: nidPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: h.managePOST},
+		{Method: http.MethodGet, Path: ssoPath, Permission: web.Public, CrossSite: true, Handle: byRedirect(h.begin)},
+		{Method: http.MethodPost, Path: ssoPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: byPOST(h.begin)},
+		{Method: http.MethodGet, Path: sloPath, Permission: web.Public, CrossSite: true, Handle: byRedirect(h.leaving)},
+		{Method: http.MethodPost, Path: sloPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: byPOST(h.leaving)},
+		{Method: http.MethodGet, Path: nidPath, Permission: web.Public, CrossSite: true, Handle: byRedirect(h.manageBrowser)},
+		{Method: http.MethodPost, Path: nidPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: byPOST(h.manageBrowser)},
 		{Method: http.MethodPost, Path: soapPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.overSOAP(h.soap)},
 		{Method: http.MethodPost, Path: artifactPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.overSOAP(h.resolve)},
 		{Method: http.MethodPost, Path: ecpPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.overSOAP(h.ecp)},
@@ -79,20 +79,27 @@ func (h *Handlers) Routes() []web.Route {
 	}
 }
 
-func (h *Handlers) redirect(w http.ResponseWriter, r *http.Request) error {
-	m, problem := DecodeRedirect(r.URL.RawQuery)
-	return h.begin(w, r, m, problem)
+// taker is an endpoint for messages that a browser carries, whichever way.
+type taker func(http.ResponseWriter, *http.Request, *Message, *Problem) error
+
+func byRedirect(take taker) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		m, problem := DecodeRedirect(r.URL.RawQuery)
+		return take(w, r, m, problem)
+	}
 }
 
-func (h *Handlers) post(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
-		if public := web.Public500(err); public.Status < http.StatusInternalServerError {
-			return public // too large, or cut off
+func byPOST(take taker) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := r.ParseForm(); err != nil {
+			if public := web.Public500(err); public.Status < http.StatusInternalServerError {
+				return public // too large, or cut off
+			}
+			return take(w, r, nil, malformed(errors.New("the form cannot be read")))
 		}
-		return h.halt(r, "", malformed(errors.New("the form cannot be read")))
+		m, problem := DecodePOST(r.PostForm)
+		return take(w, r, m, problem)
 	}
-	m, problem := DecodePOST(r.PostForm)
-	return h.begin(w, r, m, problem)
 }
 
 // begin takes a decoded request to the road, or ends it: here, or at the service provider once that is verified.

@@ -32,22 +32,6 @@ const (
 // logoutEvent is the audit kind of everything about single logout.
 const logoutEvent = "signout"
 
-func (h *Handlers) logoutRedirect(w http.ResponseWriter, r *http.Request) error {
-	m, problem := DecodeRedirect(r.URL.RawQuery)
-	return h.leaving(w, r, m, problem)
-}
-
-func (h *Handlers) logoutPOST(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
-		if public := web.Public500(err); public.Status < http.StatusInternalServerError {
-			return public
-		}
-		return h.haltLogout(r, "", malformed(errors.New("the form cannot be read")))
-	}
-	m, problem := DecodePOST(r.PostForm)
-	return h.leaving(w, r, m, problem)
-}
-
 // leaving takes a LogoutRequest or LogoutResponse that the browser carried. Nothing happens without a signature of the app: a link
 // must not sign anybody out.
 func (h *Handlers) leaving(w http.ResponseWriter, r *http.Request, m *Message, problem *Problem) error {

@@ -23,22 +23,6 @@ const nidPath = "/saml/nid"
 // nameEvent is the audit kind of everything about the names of people.
 const nameEvent = "nameid"
 
-func (h *Handlers) manageRedirect(w http.ResponseWriter, r *http.Request) error {
-	m, problem := DecodeRedirect(r.URL.RawQuery)
-	return h.manageBrowser(w, r, m, problem)
-}
-
-func (h *Handlers) managePOST(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
-		if public := web.Public500(err); public.Status < http.StatusInternalServerError {
-			return public
-		}
-		return h.haltName(r, nil, malformed(errors.New("the form cannot be read")))
-	}
-	m, problem := DecodePOST(r.PostForm)
-	return h.manageBrowser(w, r, m, problem)
-}
-
 func (h *Handlers) haltName(r *http.Request, app *sp.App, problem *Problem) error {
 	return h.Engine.Halt(r, idOf(app), nameEvent, problem.reason())
 }
