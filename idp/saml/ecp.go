@@ -26,7 +26,7 @@ func (h *Handlers) ecp(w http.ResponseWriter, r *http.Request) error {
 	}
 	m, fault, problem := decodeSOAP(string(body), inRequest)
 	if fault != nil {
-		return writeFault(w, fault)
+		return h.faulted(w, r, fault)
 	}
 	request, told, err := h.accept(r, m, problem)
 	if err != nil {

@@ -327,7 +327,7 @@ func (h *Handlers) readSOAP(w http.ResponseWriter, r *http.Request, kind string)
 	}
 	m, fault, problem := decodeSOAP(string(body), inRequest)
 	if fault != nil {
-		return nil, nil, writeFault(w, fault)
+		return nil, nil, h.faulted(w, r, fault)
 	}
 	app, problem, err := h.authentic(r.Context(), m, problem)
 	if err != nil {

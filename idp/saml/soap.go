@@ -31,7 +31,10 @@ func unwrapSOAP(envelope string) (string, *soapFault) {
 	if err != nil {
 		return "", &soapFault{"Client", "The body is not a well-formed SOAP message: " + err.Error() + "."}
 	}
-	if t.nodes[0].name != "Envelope" || t.nodes[0].space != nsSOAP {
+	if t.nodes[0].name != "Envelope" {
+		return "", &soapFault{"Client", "This address takes SOAP 1.1 envelopes."}
+	}
+	if t.nodes[0].space != nsSOAP {
 		return "", &soapFault{"VersionMismatch", "This address takes SOAP 1.1 envelopes."}
 	}
 	if header := t.child(0, nsSOAP, "Header"); header >= 0 {
@@ -115,9 +118,15 @@ func writeSOAP(w http.ResponseWriter, message []byte) error {
 	return err
 }
 
-// writeFault answers with a SOAP fault. Its status is 500 whoever is at fault: SOAP 1.1, section 6.2, demands that.
-func writeFault(w http.ResponseWriter, fault *soapFault) error {
-	return writeFaultAs(w, http.StatusInternalServerError, fault)
+// faulted notes an error of SOAP itself and answers with its fault. SOAP 1.1, section 6.2, demands status 500 for it; what is no SOAP
+// 1.1 at all, and so nothing that a SOAP client sent, gets 400.
+func (h *Handlers) faulted(w http.ResponseWriter, r *http.Request, fault *soapFault) error {
+	status := http.StatusInternalServerError
+	if fault.code == "Client" {
+		status = http.StatusBadRequest
+	}
+	h.Engine.Record(r, &web.Error{Status: http.StatusBadRequest, Reason: "soap_fault", Text: fault.text})
+	return writeFaultAs(w, status, fault)
 }
 
 func writeFaultAs(w http.ResponseWriter, status int, fault *soapFault) error {
