@@ -135,7 +135,10 @@ func (s *splitter) outer(token xml.Token) error {
 	return nil
 }
 
-func (s *splitter) skip() error {
+func (s *splitter) skip() error { return s.walk(func(xml.Token) {}) }
+
+// walk reads an element to its end, whose start tag is read already, and shows each token.
+func (s *splitter) walk(show func(xml.Token)) error {
 	for depth := 1; depth > 0; {
 		token, err := s.token()
 		if err != nil {
@@ -149,6 +152,7 @@ func (s *splitter) skip() error {
 		case xml.EndElement:
 			depth--
 		}
+		show(token)
 	}
 	return nil
 }
@@ -202,22 +206,13 @@ func (s *splitter) entity(t xml.StartElement) error {
 	g := &gate{decoder: s.decoder, declared: true}
 	reason := g.take(t, s.line, s.column)
 	line := s.line
-	for depth := 1; depth > 0; {
-		token, err := s.token()
-		if err != nil {
-			return s.brokenOff(err)
-		}
-		switch token.(type) {
-		case xml.StartElement:
-			if depth++; depth > maxDepth {
-				return s.fail("elements are nested more than 32 deep; this is not usual metadata")
-			}
-		case xml.EndElement:
-			depth--
-		}
+	err := s.walk(func(token xml.Token) {
 		if reason == "" {
 			reason = g.take(token, s.line, s.column)
 		}
+	})
+	if err != nil {
+		return err
 	}
 	s.document.Entities++
 	if g.root != nil && !s.rooted {
