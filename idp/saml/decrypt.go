@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"slices"
-	"strings"
 )
 
 const nsXEnc = "http://www.w3.org/2001/04/xmlenc#"
@@ -74,12 +73,7 @@ func readCipher(t *tree, at int32) (method, digest, mgf string, value []byte, er
 	if child := t.child(chosen, "http://www.w3.org/2009/xmlenc11#", "MGF"); child >= 0 {
 		mgf = t.attrOr(child, "Algorithm")
 	}
-	text := strings.Map(func(r rune) rune {
-		if r < 0x80 && isSpace(byte(r)) {
-			return -1
-		}
-		return r
-	}, t.nodes[t.child(data, nsXEnc, "CipherValue")].text)
+	text := withoutSpace(t.nodes[t.child(data, nsXEnc, "CipherValue")].text)
 	if value, err = base64.StdEncoding.DecodeString(text); err != nil {
 		return "", "", "", nil, errEncrypted
 	}

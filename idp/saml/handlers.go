@@ -187,10 +187,15 @@ func (h *Handlers) request(app *sp.App, a *Accepted) (flow.Request, error) {
 		request.LoginHint = a.Subject.Value
 	}
 	if a.ID != "" {
-		sum := sha256.Sum256([]byte(app.EntityID() + "\x00" + a.ID))
-		request.Start, request.Once, request.OnceUntil = "SP", "saml:"+hex.EncodeToString(sum[:]), now.Add(flow.Lifetime+2*Skew)
+		request.Start, request.Once, request.OnceUntil = "SP", onceName(app, a.ID), now.Add(flow.Lifetime+2*Skew)
 	}
 	return request, nil
+}
+
+// onceName is under which name a message of an app counts once (core 1.3.4).
+func onceName(app *sp.App, id string) string {
+	sum := sha256.Sum256([]byte(app.EntityID() + "\x00" + id))
+	return "saml:" + hex.EncodeToString(sum[:])
 }
 
 // badLaunch refuses a launch link with a RelayState that the app does not allow.

@@ -3,8 +3,6 @@ package saml
 import (
 	"context"
 	"crypto"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -134,10 +132,9 @@ func (h *Handlers) wish(ctx context.Context, app *sp.App, m *Message, endpoint s
 	if err != nil {
 		return nil, nil, err
 	}
-	sum := sha256.Sum256([]byte(app.EntityID() + "\x00" + request.ID))
 	wish := &flow.SignOut{
 		App: app.ID, Protocol: Protocol, Payload: payload, Sessions: func(tx store.Tx) ([]session.Session, error) { return h.named(tx, app, entityID, request) },
-		Once: "saml:" + hex.EncodeToString(sum[:]), OnceUntil: h.Now().Add(2*Skew + logoutLifetime),
+		Once: onceName(app, request.ID), OnceUntil: h.Now().Add(2*Skew + logoutLifetime),
 		Event: audit.Event{Kind: logoutEvent, Outcome: audit.OK, App: app.ID, Facts: map[string]string{
 			"protocol": Protocol, "start": "SP", "binding": m.Binding[strings.LastIndexByte(m.Binding, ':')+1:], "request": cut(request.ID),
 		}},

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"net/http"
 
@@ -114,8 +112,7 @@ func (h *Handlers) change(r *http.Request, app *sp.App, m *Message) error {
 		if err != nil {
 			return err
 		}
-		sum := sha256.Sum256([]byte(app.EntityID() + "\x00" + asked.ID))
-		if err := flow.Once(tx, "saml:"+hex.EncodeToString(sum[:]), h.Now().Add(2*Skew+logoutLifetime)); err != nil {
+		if err := flow.Once(tx, onceName(app, asked.ID), h.Now().Add(2*Skew+logoutLifetime)); err != nil {
 			return err
 		}
 		action := "new_id"

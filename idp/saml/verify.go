@@ -104,15 +104,19 @@ func tryKeys(keys []crypto.PublicKey, algorithm *algorithm, check func(crypto.Pu
 
 // decodeSignature reads base64 with or without line breaks and padding.
 func decodeSignature(encoded string) ([]byte, error) {
-	compact := strings.Map(func(r rune) rune {
-		if r < 0x80 && isSpace(byte(r)) {
-			return -1
-		}
-		return r
-	}, encoded)
-	signature, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(compact, "="))
+	signature, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(withoutSpace(encoded), "="))
 	if err != nil || len(signature) == 0 {
 		return nil, errors.New("the signature value is not base64")
 	}
 	return signature, nil
+}
+
+// withoutSpace drops the white space that XML allows inside base64.
+func withoutSpace(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x80 && isSpace(byte(r)) {
+			return -1
+		}
+		return r
+	}, s)
 }
