@@ -32,7 +32,7 @@ func (e *Engine) finish(w http.ResponseWriter, r *http.Request, facts *Facts, se
 		return e.commit(tx, pass, seen, answer)
 	})
 	switch {
-	case errors.Is(err, errReplayed):
+	case errors.Is(err, ErrReplayed):
 		return e.replayed(r, pass)
 	case err != nil:
 		return err
@@ -102,14 +102,15 @@ func (e *Engine) describe(event *audit.Event, reason Reason) {
 	}
 }
 
-var errReplayed = errors.New("answered before")
+// ErrReplayed says that a message was acted on before.
+var ErrReplayed = errors.New("the message was acted on before")
 
 func (e *Engine) commit(tx store.Tx, pass *Pass, seen *seen, answer Answer) error {
 	current, err := seen.unchanged(tx, pass.Facts)
 	if err != nil {
 		return err
 	}
-	if err := e.once(tx, pass.Request); err != nil {
+	if err := Once(tx, pass.Request.Once, pass.Request.OnceUntil); err != nil {
 		return err
 	}
 	if answer.Commit != nil {
@@ -132,46 +133,24 @@ func (e *Engine) commit(tx store.Tx, pass *Pass, seen *seen, answer Answer) erro
 }
 
 // appendEvent writes the audit entry; those of refusals are bounded.
-func (e *Engine) appendEvent(tx store.Tx, pass *Pass) error {
-	if pass.Event.Outcome != audit.OK && !e.Strangers.Single(*pass.Event) {
-		return nil
-	}
-	stored, err := e.Audit.Append(tx, *pass.Event)
-	pass.Event.Code = stored.Code
+func (e *Engine) appendEvent(tx store.Tx, pass *Pass) (err error) {
+	pass.Event.Code, err = e.appendBounded(tx, *pass.Event)
 	return err
 }
 
-// once marks the request as answered, and refuses one that was.
-func (e *Engine) once(tx store.Tx, request *Request) error {
-	if request.Once == "" {
+// Once marks a message as acted on, inside the transaction that acts; an empty name marks nothing. ErrReplayed: it was marked before.
+func Once(tx store.Tx, name string, until time.Time) error {
+	if name == "" {
 		return nil
 	}
-	revision, err := AnsweredOnce.Revision(tx, request.Once)
+	revision, err := AnsweredOnce.Revision(tx, name)
 	if err != nil {
 		return err
 	}
 	if revision != 0 {
-		return errReplayed
-	}
-	return AnsweredOnce.Put(tx, &Answered{Name: request.Once, Until: request.OnceUntil})
-}
-
-// Once marks a message as acted on, inside the transaction that acts; ErrReplayed: it was marked before.
-func Once(tx store.Tx, name string, until time.Time) error {
-	seen, err := Seen(tx, name, until)
-	if err != nil {
-		return err
-	}
-	if seen {
 		return ErrReplayed
 	}
 	return AnsweredOnce.Put(tx, &Answered{Name: name, Until: until})
-}
-
-// Seen tells whether a request name was answered already, for protocols that refuse replays before any step.
-func Seen(tx store.Tx, once string, now time.Time) (bool, error) {
-	revision, err := AnsweredOnce.Revision(tx, once)
-	return revision != 0, err
 }
 
 func (e *Engine) replayed(r *http.Request, pass *Pass) error {

@@ -33,7 +33,7 @@ func (e *Engine) Leaving(w http.ResponseWriter, r *http.Request, id string) (*Lo
 	if logout.ID == "" || !e.Now().Before(logout.Expires) {
 		return nil, errGone()
 	}
-	browser := e.browser(w, r)
+	browser := e.Browser(w, r)
 	if logout.Browser == "" {
 		err = e.changeLogout(r.Context(), id, func(stored *Logout) {
 			if stored.Browser == "" {

@@ -105,9 +105,6 @@ func (e *Engine) SignOut(ctx context.Context, ask SignOut) (*Logout, error) {
 		logout.Leaving, logout.Dropped = nil, false
 		return e.signOut(tx, &ask, logout)
 	})
-	if errors.Is(err, errReplayed) {
-		return nil, ErrReplayed
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -115,11 +112,8 @@ func (e *Engine) SignOut(ctx context.Context, ask SignOut) (*Logout, error) {
 	return logout, e.keepLogout(ctx, logout, !ask.NoBrowser)
 }
 
-// ErrReplayed says that a message was acted on before.
-var ErrReplayed = errors.New("the message was acted on before")
-
 func (e *Engine) signOut(tx store.Tx, ask *SignOut, logout *Logout) error {
-	if err := e.once(tx, &Request{Once: ask.Once, OnceUntil: ask.OnceUntil}); err != nil {
+	if err := Once(tx, ask.Once, ask.OnceUntil); err != nil {
 		return err
 	}
 	sessions, err := ask.Sessions(tx)

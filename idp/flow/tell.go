@@ -3,7 +3,6 @@ package flow
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -111,9 +110,6 @@ func (e *Engine) GaveUp(tx store.Tx, payload []byte, cause error) error {
 }
 
 func short(err error) string {
-	if err == nil {
-		return ""
-	}
-	text := errors.Join(err).Error()
+	text := err.Error()
 	return text[:min(len(text), 300)]
 }

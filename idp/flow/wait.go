@@ -50,7 +50,7 @@ func (e *Engine) wait(w http.ResponseWriter, r *http.Request, request *Request, 
 		return nil
 	}
 	if token == "" {
-		request.Browser = e.browser(w, r)
+		request.Browser = e.Browser(w, r)
 		var err error
 		if token, err = e.keep(r, request); err != nil {
 			return err
@@ -139,7 +139,7 @@ func (e *Engine) otherBrowser(r *http.Request, request *Request) error {
 
 // claim binds an unbound request to the browser, once.
 func (e *Engine) claim(w http.ResponseWriter, r *http.Request, request Request) (*Request, error) {
-	browser := e.browser(w, r)
+	browser := e.Browser(w, r)
 	taken := false
 	err := e.Store.Update(r.Context(), func(tx store.Tx) error {
 		current, _, err := Requests.Get(tx, request.ID)
@@ -162,8 +162,8 @@ func (e *Engine) claim(w http.ResponseWriter, r *http.Request, request Request) 
 	return &request, nil
 }
 
-// browser is the hash of the browser's cookie, which is set if it has none.
-func (e *Engine) browser(w http.ResponseWriter, r *http.Request) string {
+// Browser is the hash of the browser's cookie, for what a step binds to it; the cookie is set if there is none.
+func (e *Engine) Browser(w http.ResponseWriter, r *http.Request) string {
 	secret := e.Cookies.Get(r, web.BrowserCookie)
 	if secret == "" {
 		secret = rand.Text()
@@ -171,9 +171,6 @@ func (e *Engine) browser(w http.ResponseWriter, r *http.Request) string {
 	}
 	return hashOf(secret)
 }
-
-// Browser is the hash of the browser's cookie, for what a step binds to it; the cookie is set if there is none.
-func (e *Engine) Browser(w http.ResponseWriter, r *http.Request) string { return e.browser(w, r) }
 
 // Shown is that hash without setting a cookie; empty: the browser has none.
 func (e *Engine) Shown(r *http.Request) string { return hashOf(e.Cookies.Get(r, web.BrowserCookie)) }
