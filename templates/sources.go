@@ -70,12 +70,13 @@ type SourcePage struct {
 // Source writes the page of a metadata source.
 func Source(w io.Writer, p SourcePage) error { return render(w, "source", p) }
 
-// FollowPart is where an app's metadata comes from, and newer metadata that waits for an answer. The actions post nothing.
+// FollowPart is where an app's metadata comes from, and newer metadata that waits for an answer, which posts the version that is shown.
 type FollowPart struct {
 	Facts         []Fact // empty: it comes from nowhere that could be asked
 	Warning       string
 	Diff          []DiffRow
 	Since         time.Time
+	Version       string
 	RefreshAction string
 	ApproveAction string
 	DismissAction string

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 
@@ -176,6 +177,7 @@ func (c *cli) sourceEntities() *cobra.Command {
 // appMetadata shows how an app's metadata is kept up to date, and answers what waits.
 func (c *cli) appMetadata() *cobra.Command {
 	var approve, dismiss, refresh bool
+	var version string
 	command := &cobra.Command{
 		Use: "metadata APP", Short: "show where the app's metadata comes from and what newer metadata would change; answer it", Args: exactly(1),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
@@ -188,12 +190,9 @@ func (c *cli) appMetadata() *cobra.Command {
 			if len(answers) > 1 {
 				return usagef("give one of --approve, --dismiss and --refresh")
 			}
-			var m api.AppMetadata
-			var err error
-			if len(answers) == 1 {
-				m, err = client.AnswerAppMetadata(command.Context(), args[0], answers[0])
-			} else {
-				m, err = client.AppMetadata(command.Context(), args[0])
+			m, err := client.AppMetadata(command.Context(), args[0])
+			if err == nil && len(answers) == 1 {
+				m, err = client.AnswerAppMetadata(command.Context(), args[0], answers[0], cmp.Or(version, m.Version))
 			}
 			if err != nil {
 				return err
@@ -205,12 +204,13 @@ func (c *cli) appMetadata() *cobra.Command {
 	f.BoolVar(&approve, "approve", false, "take the newer metadata that waits")
 	f.BoolVar(&dismiss, "dismiss", false, "leave it, and do not ask again until it changes")
 	f.BoolVar(&refresh, "refresh", false, "look for newer metadata now")
+	f.StringVar(&version, "version", "", "answer only what was shown with this version, not what came meanwhile")
 	return command
 }
 
 func (c *cli) appMetadataText(m *api.AppMetadata) error {
 	err := c.facts("from", m.From, "newer metadata", m.Mode, "last tried", stamp(m.Tried), "last good", stamp(m.Good), "next", stamp(m.Next),
-		"error", plain(m.Error), "waiting since", stamp(m.Since))
+		"error", plain(m.Error), "waiting since", stamp(m.Since), "version", m.Version)
 	for _, d := range m.Waiting {
 		if d.Before != "" {
 			fmt.Fprintf(c.out, "- %s: %s\n", d.Field, plain(d.Before))

@@ -8,9 +8,9 @@ func (a *Admin) sourceRows() []row {
 	do := a.Actions
 	const one = "/metadata-sources/{source}"
 	answer := func(word string) row {
-		return row{Method: "POST", Path: "/apps/{app}/metadata/" + word, Permission: AppsRegister, Action: func(c *call) (any, error) {
-			return do.AnswerAppMetadata(c.ctx(), c.by(), c.path("app"), word)
-		}}
+		return row{Method: "POST", Path: "/apps/{app}/metadata/" + word, Permission: AppsRegister, Action: perhaps(func(c *call, seen api.SeenMetadata) (any, error) {
+			return do.AnswerAppMetadata(c.ctx(), c.by(), c.path("app"), word, seen.Version)
+		})}
 	}
 	return []row{
 		{Method: "GET", Path: "/metadata-sources", Permission: AppsRead, Action: func(c *call) (any, error) { return do.MetadataSources(c.ctx()) }},

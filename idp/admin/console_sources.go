@@ -270,11 +270,14 @@ func (a *Admin) sourceConnect(w http.ResponseWriter, r *http.Request) error {
 // appMetadataAnswer is a yes or no to newer metadata, or a look for it.
 func (a *Admin) appMetadataAnswer(answer, notice string) web.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := parseForm(r); err != nil {
+			return err
+		}
 		app, err := a.Actions.App(r.Context(), r.PathValue("app"))
 		if err != nil {
 			return err
 		}
-		if _, err := a.Actions.AnswerAppMetadata(r.Context(), byOf(r), app.ID, answer); err != nil {
+		if _, err := a.Actions.AnswerAppMetadata(r.Context(), byOf(r), app.ID, answer, r.PostForm.Get("version")); err != nil {
 			page := templates.AppMetadataPage{}
 			if page.Errors, err = formErrors(err); err != nil {
 				return err
@@ -292,7 +295,7 @@ func (a *Admin) followPart(r *http.Request, app *api.App) (templates.FollowPart,
 	if err != nil || m.From == "" {
 		return templates.FollowPart{}, err
 	}
-	part := templates.FollowPart{Warning: m.Error, Since: m.Since, Facts: []templates.Fact{{Label: "Address", Text: m.From, Kind: "code"}}}
+	part := templates.FollowPart{Warning: m.Error, Since: m.Since, Version: m.Version, Facts: []templates.Fact{{Label: "Address", Text: m.From, Kind: "code"}}}
 	if app.SAML != nil && app.SAML.Source != "" {
 		part.Facts[0] = templates.Fact{Label: "Source", Text: m.From, Href: sourceHref(m.From)}
 	}

@@ -22,7 +22,7 @@ func wordedSource(err *federation.Error) error {
 		return refused(http.StatusNotFound, "not_found", "source", "%s", err.Text)
 	case federation.CodeNotThere:
 		return refused(http.StatusNotFound, err.Code, "entity_id", "%s", err.Text)
-	case federation.CodeNothing:
+	case federation.CodeNothing, federation.CodeNewer, federation.CodeChanged:
 		return refused(http.StatusConflict, err.Code, "metadata", "%s", err.Text)
 	}
 	return refused(http.StatusUnprocessableEntity, err.Code, "metadata", "%s", err.Text)
@@ -225,6 +225,7 @@ func wireFollow(tx store.Tx, app *sp.App) (api.AppMetadata, error) {
 	}
 	if f.Waiting != nil {
 		wire.Since, wire.Waiting = f.Since, wireDifferences(metadata.Diff(*m, *f.Waiting))
+		wire.Version, err = f.Version()
 	}
 	return wire, err
 }
@@ -236,8 +237,8 @@ const (
 	answerRefresh = "refresh"
 )
 
-// AnswerAppMetadata approves or dismisses newer metadata that waits, or looks whether there is newer.
-func (a *Actions) AnswerAppMetadata(ctx context.Context, by By, ref, answer string) (api.AppMetadata, error) {
+// AnswerAppMetadata approves or dismisses newer metadata that waits, of the version that was seen, or looks whether there is newer.
+func (a *Actions) AnswerAppMetadata(ctx context.Context, by By, ref, answer, seen string) (api.AppMetadata, error) {
 	switch {
 	case answer == answerRefresh:
 		return a.refreshApp(ctx, by, ref)
@@ -253,7 +254,7 @@ func (a *Actions) AnswerAppMetadata(ctx context.Context, by By, ref, answer stri
 		if err := mayChangeApp(by, &app, &app); err != nil {
 			return audit.Event{}, err
 		}
-		md, err := federation.Take(tx, app.ID, answer == answerDismiss)
+		md, err := federation.Take(tx, app.ID, seen, answer == answerDismiss)
 		if err != nil {
 			return audit.Event{}, err
 		}

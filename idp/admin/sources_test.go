@@ -27,6 +27,17 @@ func (w *world) unsignedSource(name string) func(entities ...string) {
 	}
 }
 
+// waits is the version of newer metadata of an app that waits for an answer.
+func (w *world) waits(app string) string {
+	w.t.Helper()
+	m, err := w.AppMetadata(w.t.Context(), app)
+	must(w.t, err)
+	if m.Version == "" {
+		w.t.Fatalf("nothing waits: %+v", m)
+	}
+	return m.Version
+}
+
 func TestSourcesInTheConsole(t *testing.T) {
 	w := newWorld(t)
 	w.actor = w.person("ada", RoleOwner).Actor
@@ -55,13 +66,23 @@ func TestSourcesInTheConsole(t *testing.T) {
 	publish(metadataOf("https://a.example/md", "https://a.example/acs", "https://a.example/two"))
 	page("/admin/", "Newer metadata of a.example waits for your answer.")
 	page("/admin/apps/"+app.ID+"/metadata", "Newer metadata waits", "https://a.example/two", "/metadata/approve")
+	seen := w.waits(app.ID)
+	publish(metadataOf("https://a.example/md", "https://a.example/acs", "https://evil.example/acs"))
+	stale := seen
+	if seen = w.waits(app.ID); seen == stale {
+		t.Error("newer metadata has the version of the older")
+	}
+	page("/admin/apps/"+app.ID+"/metadata", "https://evil.example/acs", `name="version" value="`+seen+`"`)
 	for _, c := range []struct {
 		path   string
 		form   []string
 		status int
 		want   string // of the place that follows, or of the page
 	}{
-		{"/admin/apps/" + app.ID + "/metadata/approve", nil, 303, "done=replaced"},
+		{"/admin/apps/" + app.ID + "/metadata/approve", []string{"version", stale}, 422, "is not what you looked at"},
+		{"/admin/apps/" + app.ID + "/metadata/dismiss", []string{"version", stale}, 422, "is not what you looked at"},
+		{"/admin/apps/" + app.ID + "/metadata/approve", nil, 422, "is not what you looked at"},
+		{"/admin/apps/" + app.ID + "/metadata/approve", []string{"version", seen}, 303, "done=replaced"},
 		{"/admin/apps/" + app.ID + "/metadata/approve", nil, 422, "No newer metadata of this app waits"},
 		{"/admin/apps/" + app.ID + "/metadata/refresh", nil, 303, "done=looked"},
 		{"/admin/apps/" + app.ID + "/metadata/other", nil, 404, ""},
@@ -108,12 +129,13 @@ func TestWhoMaySource(t *testing.T) {
 		t.Fatalf("%+v %v", added.App, err)
 	}
 	publish(metadataOf("https://a.example/md", "https://a.example/acs", "https://a.example/two"))
-	_, err = w.AnswerAppMetadata(t.Context(), other, added.App.ID, "approve")
+	_, err = w.AnswerAppMetadata(t.Context(), other, added.App.ID, "approve", "")
 	refusal(t, err, 403, "not_yours", "app")
-	if m, err := w.AppMetadata(t.Context(), added.App.ID); err != nil || len(m.Waiting) != 1 {
+	m, err := w.AppMetadata(t.Context(), added.App.ID)
+	if err != nil || len(m.Waiting) != 1 {
 		t.Errorf("%+v %v", m, err)
 	}
-	_, err = w.AnswerAppMetadata(t.Context(), dev, added.App.ID, "dismiss")
+	_, err = w.AnswerAppMetadata(t.Context(), dev, added.App.ID, "dismiss", m.Version)
 	must(t, err)
 	_, err = w.AddApp(t.Context(), admin, api.NewApp{EntityID: "https://b.example/md", Source: "edu"})
 	refusal(t, err, 404, "not_in_source", "entity_id") // gone from the newest document
@@ -121,7 +143,7 @@ func TestWhoMaySource(t *testing.T) {
 	refusal(t, err, 400, "bad_value", "entity_id")
 	_, err = w.AddApp(t.Context(), admin, api.NewApp{EntityID: "https://a.example/md", Source: "edu"})
 	refusal(t, err, 409, "exists", "entity_id")
-	if _, err := w.AnswerAppMetadata(t.Context(), admin, w.app("plain"), "refresh"); err == nil || !strings.Contains(err.Error(), "came from a file") {
+	if _, err := w.AnswerAppMetadata(t.Context(), admin, w.app("plain"), "refresh", ""); err == nil || !strings.Contains(err.Error(), "came from a file") {
 		t.Error(err)
 	}
 	_, err = w.RemoveApp(t.Context(), socket, added.App.ID)

@@ -54,6 +54,12 @@ type AppMetadata struct {
 	Error    string       `json:"error,omitempty"`
 	Since    time.Time    `json:"waiting_since,omitzero"`
 	Waiting  []Difference `json:"waiting,omitempty"`
+	Version  string       `json:"version,omitempty"` // of what waits; an answer names it
+}
+
+// SeenMetadata says which version of newer metadata an answer is to: newer that came meanwhile is refused.
+type SeenMetadata struct {
+	Version string `json:"version"`
 }
 
 // MetadataSources lists the sources.
@@ -96,11 +102,11 @@ func (c *Client) AppMetadata(ctx context.Context, app string) (AppMetadata, erro
 	return callAt[AppMetadata](ctx, c, http.MethodGet, "apps", app, "metadata", nil)
 }
 
-// AnswerAppMetadata is the word on newer metadata: approve or dismiss; refresh looks for newer.
-func (c *Client) AnswerAppMetadata(ctx context.Context, app, answer string) (AppMetadata, error) {
+// AnswerAppMetadata is the word on newer metadata of the version that was seen: approve or dismiss; refresh looks for newer.
+func (c *Client) AnswerAppMetadata(ctx context.Context, app, answer, seen string) (AppMetadata, error) {
 	target, err := c.at(ctx, "apps", app, "metadata", answer)
 	if err != nil {
 		return AppMetadata{}, err
 	}
-	return call[AppMetadata](ctx, c, http.MethodPost, target, nil, nil)
+	return call[AppMetadata](ctx, c, http.MethodPost, target, nil, SeenMetadata{seen})
 }

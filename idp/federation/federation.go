@@ -60,6 +60,8 @@ const (
 	CodeNotThere    = "not_in_source"
 	CodeNoSource    = "no_such_source"
 	CodeNothing     = "nothing_waits"
+	CodeNewer       = "newer_waits"
+	CodeChanged     = "source_changed"
 )
 
 // typed gives an error of the packages below its code; what is not known stays as it is.

@@ -135,7 +135,7 @@ func TestFollowing(t *testing.T) {
 	})
 	t.Run("MDC-25 the waiting difference is the newest, and is taken by a yes", func(t *testing.T) {
 		must(t, w.Store.Update(t.Context(), func(tx store.Tx) error {
-			md, err := Take(tx, slow, false)
+			md, err := Take(tx, slow, version(t, tx, slow), false)
 			if err != nil {
 				return err
 			}
@@ -149,7 +149,7 @@ func TestFollowing(t *testing.T) {
 		if app, f := w.app(slow); f.Waiting != nil || string(app.Definition.SAML.Metadata.SigningKeys()[0].Certificate) != string(next.der) {
 			t.Errorf("%+v", f)
 		}
-		err := w.Store.Update(t.Context(), func(tx store.Tx) error { _, err := Take(tx, slow, false); return err })
+		err := w.Store.Update(t.Context(), func(tx store.Tx) error { _, err := Take(tx, slow, "", false); return err })
 		if code, _ := worded(err); code != CodeNothing {
 			t.Errorf("a second yes: %v", err)
 		}
@@ -178,7 +178,7 @@ func TestFollowingKeeps(t *testing.T) {
 	w, publish, auto, slow := followers(t)
 	t.Run("MDC-25 what was dismissed does not ask again until it changes", func(t *testing.T) {
 		publish("d", entity("auto", "", next), entity("slow", "", next))
-		must(t, w.Store.Update(t.Context(), func(tx store.Tx) error { _, err := Take(tx, slow, true); return err }))
+		must(t, w.Store.Update(t.Context(), func(tx store.Tx) error { _, err := Take(tx, slow, version(t, tx, slow), true); return err }))
 		publish("dd", entity("auto", "", next), entity("slow", "", next))
 		if _, f := w.app(slow); f.Waiting != nil {
 			t.Error("asks again")

@@ -203,15 +203,14 @@ func (k *Keeper) offer(tx store.Tx, app *sp.App, f *Follow, md sp.Metadata, sign
 }
 
 func (k *Keeper) wait(tx store.Tx, f *Follow, md sp.Metadata, changes int) error {
-	print, err := fingerprint(md)
-	if err != nil || print == f.Dismissed {
+	known, err := f.Version()
+	if err != nil {
 		return err
 	}
-	known := ""
-	if f.Waiting != nil {
-		if known, err = fingerprint(*f.Waiting); err != nil {
-			return err
-		}
+	print, err := fingerprint(md)
+	if err != nil || print == f.Dismissed {
+		f.Waiting, f.Since = nil, time.Time{} // what waited is not published any more
+		return err
 	}
 	f.Waiting = &md
 	if known == print {
@@ -255,8 +254,17 @@ func Apply(tx store.Tx, app *sp.App, md sp.Metadata, now time.Time) (audit.Event
 	return audit.Event{Kind: "app.replace", App: app.ID, Facts: facts}, sp.Apps.Put(tx, app)
 }
 
-// Take takes an app's waiting metadata off, to apply it or, dismissed, to be asked no more until it changes again.
-func Take(tx store.Tx, app string, dismiss bool) (sp.Metadata, error) {
+// Version names what waits, whatever its end: an answer is to what was seen, not to what came meanwhile.
+func (f *Follow) Version() (string, error) {
+	if f.Waiting == nil {
+		return "", nil
+	}
+	return fingerprint(*f.Waiting)
+}
+
+// Take takes an app's waiting metadata off, to apply it or, dismissed, to be asked no more until it changes again. It must be of
+// the version that was seen.
+func Take(tx store.Tx, app, seen string, dismiss bool) (sp.Metadata, error) {
 	f, _, err := Follows.Get(tx, app)
 	if err := absent(err); err != nil {
 		return sp.Metadata{}, err
@@ -264,12 +272,17 @@ func Take(tx store.Tx, app string, dismiss bool) (sp.Metadata, error) {
 	if f.Waiting == nil {
 		return sp.Metadata{}, &Error{Code: CodeNothing, Text: "No newer metadata of this app waits for an answer."}
 	}
+	version, err := f.Version()
+	if err != nil {
+		return sp.Metadata{}, err
+	}
+	if version != seen {
+		return sp.Metadata{}, &Error{Code: CodeNewer, Text: "The metadata that waits is not what you looked at, because newer came meanwhile: look at what it would change, and answer that."}
+	}
 	md := *f.Waiting
 	f.Waiting, f.Since, f.Dismissed = nil, time.Time{}, ""
 	if dismiss {
-		if f.Dismissed, err = fingerprint(md); err != nil {
-			return md, err
-		}
+		f.Dismissed = version
 	}
 	return md, Follows.Put(tx, &f)
 }

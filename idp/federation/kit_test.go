@@ -263,3 +263,13 @@ func (w *world) refresh(name string) string {
 	}
 	return code
 }
+
+// version is that of what waits for an app.
+func version(t testing.TB, tx store.Tx, app string) string {
+	t.Helper()
+	f, _, err := Follows.Get(tx, app)
+	must(t, err)
+	version, err := f.Version()
+	must(t, err)
+	return version
+}

@@ -111,7 +111,11 @@ func (w *world) newerMetadata(t *testing.T) {
 	}
 	answer := func(t *testing.T, word string) api.AppMetadata {
 		t.Helper()
-		m, err := w.API.AnswerAppMetadata(t.Context(), added.App.ID, word)
+		seen, err := w.API.AppMetadata(t.Context(), added.App.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := w.API.AnswerAppMetadata(t.Context(), added.App.ID, word, seen.Version)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,7 +36,7 @@ func TestSourcePages(t *testing.T) {
 	}
 	desk.ACS = append(desk.ACS, "https://new.example.org/"+strings.Repeat("acs", 30))
 	text.Store(new(string(desk.Metadata())))
-	if _, err := s.API.AnswerAppMetadata(t.Context(), app.App.ID, "refresh"); err != nil {
+	if _, err := s.API.AnswerAppMetadata(t.Context(), app.App.ID, "refresh", ""); err != nil {
 		t.Fatal(err)
 	}
 	g := newGallery(t)
