@@ -150,8 +150,8 @@ func (k *Keeper) appsOf(ctx context.Context, source string) ([]string, error) {
 }
 
 // followers offers every app of a source what is kept for it now.
-func (k *Keeper) followers(ctx context.Context, source string) error {
-	ids, err := k.appsOf(ctx, source)
+func (k *Keeper) followers(ctx context.Context, source *Source) error {
+	ids, err := k.appsOf(ctx, source.Name)
 	for _, id := range ids {
 		if err == nil {
 			err = k.offerKept(ctx, source, id)
@@ -160,16 +160,15 @@ func (k *Keeper) followers(ctx context.Context, source string) error {
 	return err
 }
 
-// offerKept offers an app what its source has of it. An entity that is gone from the source is a failure of the app: what is
-// known of it holds until its end.
-func (k *Keeper) offerKept(ctx context.Context, name, id string) error {
+// offerKept offers an app of a source what that has of it, unless either was changed since the source was fetched. An entity that
+// is gone from the source is a failure of the app: what is known of it holds until its end.
+func (k *Keeper) offerKept(ctx context.Context, fetched *Source, id string) error {
 	return k.noteApp(ctx, id, "", func(tx store.Tx, app *sp.App, f *Follow) error {
-		source, _, err := Sources.Get(tx, name)
-		if err != nil {
-			return absent(err)
+		if same, err := fetched.unchanged(tx); err != nil || !same || !follows(app, fetched.Name) {
+			return err
 		}
 		f.Tried = k.Now()
-		md, err := kept(tx, &source, app.EntityID())
+		md, source, err := kept(tx, fetched.Name, app.EntityID())
 		var gone *Error
 		if errors.As(err, &gone) {
 			return k.failed(tx, f, err)
@@ -182,9 +181,16 @@ func (k *Keeper) offerKept(ctx context.Context, name, id string) error {
 	}, nil)
 }
 
-// failure notes a failure with the app that it is about.
-func (k *Keeper) failure(failure error) func(store.Tx, *sp.App, *Follow) error {
-	return func(tx store.Tx, _ *sp.App, f *Follow) error {
+func follows(app *sp.App, source string) bool {
+	return app.Definition.SAML != nil && app.Definition.SAML.Metadata.Source == source
+}
+
+// failure notes a failure with the app of a source that it is about.
+func (k *Keeper) failure(source string, failure error) func(store.Tx, *sp.App, *Follow) error {
+	return func(tx store.Tx, app *sp.App, f *Follow) error {
+		if !follows(app, source) {
+			return nil
+		}
 		f.Tried = k.Now()
 		return k.failed(tx, f, failure)
 	}

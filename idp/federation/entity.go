@@ -85,9 +85,6 @@ func (k *Keeper) Find(ctx context.Context, name, entityID string) (metadata.Resu
 	if err != nil {
 		return metadata.Result{}, source, err
 	}
-	if source.Kind == Aggregate && source.Found.Good.IsZero() {
-		return metadata.Result{}, source, &Error{Code: CodeNotThere, Text: "The metadata source " + source.Name + " was not fetched yet: fetch it first."}
-	}
 	if source.Kind == MDQ {
 		if err := k.ask(ctx, &source, own, entityID); err != nil {
 			return metadata.Result{}, source, typed(err)
@@ -95,7 +92,7 @@ func (k *Keeper) Find(ctx context.Context, name, entityID string) (metadata.Resu
 	}
 	var md sp.Metadata
 	err = k.Store.View(ctx, func(tx store.Tx) (err error) {
-		md, err = kept(tx, &source, entityID)
+		md, source, err = kept(tx, name, entityID)
 		return err
 	})
 	switch {
@@ -109,18 +106,27 @@ func (k *Keeper) Find(ctx context.Context, name, entityID string) (metadata.Resu
 	return metadata.Result{Metadata: md, Warnings: metadata.Review(md, k.Now())}, source, nil
 }
 
-// kept is the metadata of an entity as an app gets it: marked with its source, and with the source's end if that is earlier.
-func kept(tx store.Tx, source *Source, entityID string) (sp.Metadata, error) {
-	d, _, err := Documents.Get(tx, entityKey(source.Name, entityID))
-	if errors.Is(err, store.ErrNotFound) || err == nil && d.Absent {
-		return sp.Metadata{}, &Error{Code: CodeNotThere, Text: "The metadata source " + source.Name + " has no service provider with this entity id."}
+// kept is the metadata of an entity as an app gets it: marked with its source, and with the source's end if that is earlier. What
+// was fetched for another reason than the one for which the source is believed now is not handed out.
+func kept(tx store.Tx, name, entityID string) (sp.Metadata, Source, error) {
+	source, _, err := Sources.Get(tx, name)
+	if err != nil {
+		return sp.Metadata{}, source, err
+	}
+	d, _, err := Documents.Get(tx, entityKey(name, entityID))
+	old := source.Kind == Aggregate && source.Found.Good.IsZero() || source.Kind == MDQ && err == nil && d.Trust != source.trust()
+	switch {
+	case old:
+		return sp.Metadata{}, source, &Error{Code: CodeNotThere, Text: "The metadata source " + name + " was not fetched yet, or not since its keys or address changed: fetch it first."}
+	case errors.Is(err, store.ErrNotFound) || err == nil && d.Absent:
+		return sp.Metadata{}, source, &Error{Code: CodeNotThere, Text: "The metadata source " + name + " has no service provider with this entity id."}
 	}
 	md := d.Metadata
-	md.Source = source.Name
+	md.Source = name
 	if source.Kind == Aggregate {
 		md.ValidUntil = earlier(md.ValidUntil, source.Found.ValidUntil)
 	}
-	return md, err
+	return md, source, err
 }
 
 // source reads a source, and our own entity id, which no app may have.

@@ -47,6 +47,7 @@ type publisher struct {
 	mu    sync.Mutex
 	pages map[string]string
 	down  bool
+	while func() // while something is fetched, once
 	asked atomic.Int64
 	sent  atomic.Int64 // 304 left out
 }
@@ -67,8 +68,12 @@ func (p *publisher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.asked.Add(1)
 	p.mu.Lock()
 	text, found := p.pages[r.URL.EscapedPath()]
-	down := p.down
+	down, while := p.down, p.while
+	p.while = nil
 	p.mu.Unlock()
+	if while != nil {
+		while()
+	}
 	tag := fmt.Sprintf(`"%x"`, sha256.Sum256([]byte(text)))
 	switch {
 	case down:

@@ -31,7 +31,7 @@ func (k *Keeper) Refresh(ctx context.Context, name, by string) error {
 	if noted := k.note(ctx, &source, by, found, changed, err); err != nil || noted != nil {
 		return errors.Join(err, noted)
 	}
-	return k.followers(ctx, source.Name)
+	return k.followers(ctx, &source)
 }
 
 // load fetches an aggregate and keeps its service providers. It reads the document three times from a file that nobody else can
@@ -110,7 +110,7 @@ func (k *Keeper) keep(ctx context.Context, source *Source, own string, spool io.
 	if _, err := spool.Seek(0, io.SeekStart); err != nil {
 		return metadata.Document{}, 0, err
 	}
-	w := &writer{k: k, ctx: ctx, source: source.Name, seen: map[string]bool{}}
+	w := &writer{k: k, ctx: ctx, source: source, seen: map[string]bool{}}
 	document, err := metadata.Entities(spool, metadata.Options{Now: k.Now(), OwnEntityID: own}, w.take)
 	if err == nil {
 		err = w.flush()
@@ -125,14 +125,14 @@ func (k *Keeper) keep(ctx context.Context, source *Source, own string, spool io.
 type writer struct {
 	k       *Keeper
 	ctx     context.Context
-	source  string
+	source  *Source
 	seen    map[string]bool // keys
 	batch   []document
 	changed int
 }
 
 func (w *writer) take(r metadata.Result) error {
-	key := entityKey(w.source, r.Metadata.EntityID)
+	key := entityKey(w.source.Name, r.Metadata.EntityID)
 	if w.seen[key] {
 		return nil // the first one counts
 	}
@@ -140,7 +140,7 @@ func (w *writer) take(r metadata.Result) error {
 		return &Error{Code: CodeMetadata, Text: "The source has more than " + strconv.Itoa(maxEntities) + " service providers, which is more than are kept."}
 	}
 	w.seen[key] = true
-	w.batch = append(w.batch, document{Source: w.source, EntityID: r.Metadata.EntityID, Metadata: r.Metadata})
+	w.batch = append(w.batch, document{Source: w.source.Name, EntityID: r.Metadata.EntityID, Metadata: r.Metadata})
 	if len(w.batch) < importBatch {
 		return nil
 	}
@@ -149,7 +149,7 @@ func (w *writer) take(r metadata.Result) error {
 
 func (w *writer) flush() error {
 	changed := 0
-	err := w.k.Store.Update(w.ctx, func(tx store.Tx) error {
+	err := w.k.under(w.ctx, w.source, func(tx store.Tx) error {
 		changed = 0
 		for i := range w.batch {
 			wrote, err := putEntity(tx, &w.batch[i])
@@ -165,6 +165,20 @@ func (w *writer) flush() error {
 	w.changed += changed
 	w.batch = w.batch[:0]
 	return err
+}
+
+// under runs fn in one Update if the source is as it was read: what was fetched for one reason must not be believed for another.
+func (k *Keeper) under(ctx context.Context, source *Source, fn func(store.Tx) error) error {
+	return k.Store.Update(ctx, func(tx store.Tx) error {
+		same, err := source.unchanged(tx)
+		if err == nil && !same {
+			err = &Error{Code: CodeChanged, Text: "The metadata source " + source.Name + " was changed or removed while it was fetched: fetch it again."}
+		}
+		if err != nil {
+			return err
+		}
+		return fn(tx)
+	})
 }
 
 // putEntity writes an entity unless it is there already, just so.
@@ -192,15 +206,18 @@ func (w *writer) forget() error {
 
 // Forget deletes what was kept of a source that is gone.
 func (k *Keeper) Forget(ctx context.Context, source string) error {
-	_, err := k.forget(ctx, source, func(string) bool { return false })
+	_, err := k.forget(ctx, &Source{Name: source}, func(string) bool { return false })
+	if known, _ := worded(err); known == CodeChanged {
+		return nil // it is there again: its next fetch forgets what it does not hold
+	}
 	return err
 }
 
-func (k *Keeper) forget(ctx context.Context, source string, keep func(key string) bool) (int, error) {
+func (k *Keeper) forget(ctx context.Context, source *Source, keep func(key string) bool) (int, error) {
 	var gone []string
 	err := k.Store.View(ctx, func(tx store.Tx) error {
 		gone = nil
-		return Entities.Each(tx, store.Page{Prefix: source + " "}, func(_ string, e *Entity) error {
+		return Entities.Each(tx, store.Page{Prefix: source.Name + " "}, func(_ string, e *Entity) error {
 			if key := Entities.Key(e); !keep(key) {
 				gone = append(gone, key)
 			}
@@ -208,7 +225,7 @@ func (k *Keeper) forget(ctx context.Context, source string, keep func(key string
 		})
 	})
 	for from := 0; err == nil && from < len(gone); from += importBatch {
-		err = k.Store.Update(ctx, func(tx store.Tx) error {
+		err = k.under(ctx, source, func(tx store.Tx) error {
 			for _, key := range gone[from:min(from+importBatch, len(gone))] {
 				if err := errors.Join(Entities.Delete(tx, key), Documents.Delete(tx, key)); err != nil {
 					return err
@@ -222,19 +239,15 @@ func (k *Keeper) forget(ctx context.Context, source string, keep func(key string
 
 // note writes what a fetch came to, with an audit entry when something changed: the metadata, or that it fails, or how.
 func (k *Keeper) note(ctx context.Context, loaded *Source, by string, found Found, changed int, failure error) error {
-	name := loaded.Name
 	if ctx.Err() != nil {
 		return nil // the server stops
 	}
 	return k.Store.Update(ctx, func(tx store.Tx) error {
-		source, _, err := Sources.Get(tx, name)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil // removed meanwhile
+		source, _, err := Sources.Get(tx, loaded.Name)
+		if err := absent(err); err != nil || source.trust() != loaded.trust() {
+			return err // removed or set to something else meanwhile: the job fetches that
 		}
-		if err != nil || source.trust() != loaded.trust() {
-			return err // set to something else meanwhile: the job fetches that
-		}
-		event := audit.Event{Kind: "metadata_source.refresh", Actor: by, Outcome: audit.OK, Facts: map[string]string{"source": name}}
+		event := audit.Event{Kind: "metadata_source.refresh", Actor: by, Outcome: audit.OK, Facts: map[string]string{"source": source.Name}}
 		quiet := by == System && changed == 0 && source.Found.Failures == 0
 		if failure == nil {
 			source.Found = found

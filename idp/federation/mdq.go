@@ -68,7 +68,7 @@ func (k *Keeper) askNow(ctx context.Context, source *Source, own, entityID strin
 	}
 	switch {
 	case missing(err) && d.Metadata.EntityID == "":
-		return k.put(ctx, &document{Source: source.Name, EntityID: entityID, Absent: true, Trust: source.trust(), Next: k.Now().Add(absentFor)})
+		return k.put(ctx, source, &document{Source: source.Name, EntityID: entityID, Absent: true, Trust: source.trust(), Next: k.Now().Add(absentFor)})
 	case missing(err):
 		return &Error{Code: CodeNotThere, Text: "The metadata source " + source.Name + " no longer has this entity.", Err: err}
 	case err != nil:
@@ -76,14 +76,14 @@ func (k *Keeper) askNow(ctx context.Context, source *Source, own, entityID strin
 	}
 	if got.NotModified {
 		d.Next = k.Now().Add(source.period(0))
-		return k.put(ctx, &d)
+		return k.put(ctx, source, &d)
 	}
 	fresh, err := k.single(source, own, entityID, body.Bytes())
 	if err != nil {
 		return err
 	}
 	fresh.ETag, fresh.LastModified = got.ETag, got.LastModified
-	return k.put(ctx, fresh)
+	return k.put(ctx, source, fresh)
 }
 
 func missing(err error) bool {
@@ -121,8 +121,8 @@ func (k *Keeper) single(source *Source, own, entityID string, body []byte) (*doc
 	return d, nil
 }
 
-func (k *Keeper) put(ctx context.Context, d *document) error {
-	return k.Store.Update(ctx, func(tx store.Tx) error {
+func (k *Keeper) put(ctx context.Context, source *Source, d *document) error {
+	return k.under(ctx, source, func(tx store.Tx) error {
 		if d.Absent {
 			return Documents.Put(tx, d)
 		}
@@ -179,7 +179,7 @@ func (k *Keeper) refreshEntity(ctx context.Context, source *Source, own, id stri
 	}
 	if err := k.askNow(ctx, source, own, entityID, d); err != nil {
 		failure := typed(err)
-		return k.noteApp(ctx, id, "", k.failure(failure), failure)
+		return k.noteApp(ctx, id, "", k.failure(source.Name, failure), failure)
 	}
-	return k.offerKept(ctx, source.Name, id)
+	return k.offerKept(ctx, source, id)
 }

@@ -205,6 +205,12 @@ func (s *Source) trust() string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// unchanged tells whether a source is still there, and believed for the same reason as when it was read.
+func (s *Source) unchanged(tx store.Tx) (bool, error) {
+	now, _, err := Sources.Get(tx, s.Name)
+	return now.trust() == s.trust(), absent(err)
+}
+
 func (s *Source) applies() string {
 	if s.Apply == "" {
 		return sp.RefreshReview
