@@ -24,14 +24,15 @@ type Entity struct {
 
 // document is the metadata of an Entity. Absent says that a MDQ server had none, which is believed until Next.
 type document struct {
-	Source       string      `json:"source"`
-	EntityID     string      `json:"entity_id"`
-	Metadata     sp.Metadata `json:"metadata,omitzero"`
-	Absent       bool        `json:"absent,omitempty"`
-	Trust        string      `json:"trust,omitempty"` // of the MDQ server when it was asked
-	ETag         string      `json:"etag,omitempty"`
-	LastModified string      `json:"last_modified,omitempty"`
-	Next         time.Time   `json:"next,omitzero"` // of an MDQ server: when to ask again
+	Source       string        `json:"source"`
+	EntityID     string        `json:"entity_id"`
+	Metadata     sp.Metadata   `json:"metadata,omitzero"`
+	Absent       bool          `json:"absent,omitempty"`
+	Trust        string        `json:"trust,omitempty"` // of the MDQ server when it was asked
+	ETag         string        `json:"etag,omitempty"`
+	LastModified string        `json:"last_modified,omitempty"`
+	Cache        time.Duration `json:"cache,omitempty"` // its cacheDuration, which holds for a 304 too
+	Next         time.Time     `json:"next,omitzero"`   // of an MDQ server: when to ask again
 }
 
 // Entities are the service providers of all sources; Documents their metadata, apart so that a search does not read it.

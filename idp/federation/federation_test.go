@@ -259,7 +259,7 @@ func TestSchedule(t *testing.T) {
 		if asked, sent := due(); asked != 1 || sent != 0 {
 			t.Errorf("asked %d, sent %d", asked, sent)
 		}
-		if f := w.found("all"); !f.Good.Equal(w.clock) || f.Providers != 1 {
+		if f := w.found("all"); !f.Good.Equal(w.clock) || f.Providers != 1 || !f.Next.Equal(w.clock.Add(time.Hour)) {
 			t.Errorf("%+v", f)
 		}
 	})
@@ -304,7 +304,7 @@ func TestSchedule(t *testing.T) {
 func TestAddress(t *testing.T) {
 	key, next := newSigner()
 	w := newWorld(t)
-	w.web.set("/sp", entity("sp", until(3*days)+` cacheDuration="P9D"`, key))
+	w.web.set("/sp", entity("sp", until(3*days)+` cacheDuration="PT8H"`, key))
 	parsed, err := metadata.Parse([]byte(entity("sp", until(3*days), key)), metadata.Options{Now: noon})
 	must(t, err)
 	parsed.Metadata.SourceURL = w.web.URL + "/sp"
@@ -324,13 +324,13 @@ func TestAddress(t *testing.T) {
 		if n := w.web.asked.Load(); n != 0 {
 			t.Errorf("asked %d times", n)
 		}
-		if f := at(24*time.Hour, ""); !f.Good.Equal(w.clock) || !f.Next.Equal(w.clock.Add(24*time.Hour)) || f.ETag == "" {
+		if f := at(24*time.Hour, ""); !f.Good.Equal(w.clock) || !f.Next.Equal(w.clock.Add(8*time.Hour)) || f.ETag == "" {
 			t.Errorf("%+v", f)
 		}
 	})
 	t.Run("MDC-03 304", func(t *testing.T) {
 		sent := w.web.sent.Load()
-		if f := at(48*time.Hour, ""); !f.Good.Equal(w.clock) || w.web.sent.Load() != sent {
+		if f := at(48*time.Hour, ""); !f.Good.Equal(w.clock) || !f.Next.Equal(w.clock.Add(8*time.Hour)) || w.web.sent.Load() != sent {
 			t.Errorf("%+v", f)
 		}
 	})

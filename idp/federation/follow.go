@@ -17,19 +17,20 @@ import (
 
 // Follow is how the metadata of one app is kept up to date, and what waits for an administrator's word.
 type Follow struct {
-	App          string       `json:"app"`           // id
-	URL          string       `json:"url,omitempty"` // empty: the app follows a source
-	ETag         string       `json:"etag,omitempty"`
-	LastModified string       `json:"last_modified,omitempty"`
-	Tried        time.Time    `json:"tried,omitzero"`
-	Good         time.Time    `json:"good,omitzero"`
-	Next         time.Time    `json:"next,omitzero"` // of an address
-	Failures     int          `json:"failures,omitempty"`
-	Code         string       `json:"code,omitempty"`
-	Error        string       `json:"error,omitempty"`
-	Waiting      *sp.Metadata `json:"waiting,omitempty"`
-	Since        time.Time    `json:"since,omitzero"`
-	Dismissed    string       `json:"dismissed,omitempty"` // fingerprint of what was not wanted
+	App          string        `json:"app"`           // id
+	URL          string        `json:"url,omitempty"` // empty: the app follows a source
+	ETag         string        `json:"etag,omitempty"`
+	LastModified string        `json:"last_modified,omitempty"`
+	Tried        time.Time     `json:"tried,omitzero"`
+	Good         time.Time     `json:"good,omitzero"`
+	Next         time.Time     `json:"next,omitzero"`   // of an address
+	Cache        time.Duration `json:"cache,omitempty"` // its cacheDuration, which holds for a 304 too
+	Failures     int           `json:"failures,omitempty"`
+	Code         string        `json:"code,omitempty"`
+	Error        string        `json:"error,omitempty"`
+	Waiting      *sp.Metadata  `json:"waiting,omitempty"`
+	Since        time.Time     `json:"since,omitzero"`
+	Dismissed    string        `json:"dismissed,omitempty"` // fingerprint of what was not wanted
 }
 
 // Follows is the table of what apps follow.
@@ -60,7 +61,7 @@ func Track(tx store.Tx, app *sp.App, cache time.Duration, now time.Time) error {
 	if saml == nil || app.State == sp.Removed || saml.Metadata.SourceURL == "" && saml.Metadata.Source == "" {
 		return Follows.Delete(tx, app.ID)
 	}
-	return Follows.Put(tx, &Follow{App: app.ID, URL: saml.Metadata.SourceURL, Good: now, Tried: now, Next: now.Add(period(cache))})
+	return Follows.Put(tx, &Follow{App: app.ID, URL: saml.Metadata.SourceURL, Good: now, Tried: now, Next: now.Add(period(cache)), Cache: cache})
 }
 
 // RefreshApp fetches an app's metadata from its address, now; an app of a source is brought up to what the source has.
@@ -94,11 +95,12 @@ func (k *Keeper) RefreshApp(ctx context.Context, id, by string) error {
 		if failure != nil {
 			return k.failed(tx, f, failure)
 		}
-		f.fetched(k.Now(), period(result.CacheDuration))
 		if got.NotModified {
+			f.fetched(k.Now(), period(f.Cache))
 			return nil
 		}
-		f.ETag, f.LastModified = got.ETag, got.LastModified
+		f.fetched(k.Now(), period(result.CacheDuration))
+		f.ETag, f.LastModified, f.Cache = got.ETag, got.LastModified, result.CacheDuration
 		return k.offer(tx, app, f, result.Metadata, false)
 	}, failure)
 }

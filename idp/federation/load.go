@@ -51,9 +51,9 @@ func (k *Keeper) load(ctx context.Context, source *Source, own string) (Found, i
 		return found, 0, typed(err)
 	}
 	if got.NotModified {
-		found.Next = k.Now().Add(source.period(0))
+		found.Next = k.Now().Add(source.period(found.Cache))
 		kept := metadata.Document{ValidUntil: found.ValidUntil}
-		return found, 0, typed(kept.CheckEnd(k.Now(), 0))
+		return found, 0, typed(kept.CheckEnd(k.Now(), source.mostValid()))
 	}
 	if err := k.verify(source, spool); err != nil {
 		return found, 0, err
@@ -63,7 +63,8 @@ func (k *Keeper) load(ctx context.Context, source *Source, own string) (Found, i
 		return found, changed, err
 	}
 	found = Found{
-		ETag: got.ETag, LastModified: got.LastModified, ValidUntil: document.ValidUntil, Next: k.Now().Add(source.period(document.CacheDuration)),
+		ETag: got.ETag, LastModified: got.LastModified, ValidUntil: document.ValidUntil,
+		Cache: document.CacheDuration, Next: k.Now().Add(source.period(document.CacheDuration)),
 		Entities: document.Entities, Providers: document.Taken, Left: document.Left, Reasons: document.Reasons,
 	}
 	return found, changed, nil
@@ -259,6 +260,9 @@ func (k *Keeper) note(ctx context.Context, loaded *Source, by string, found Foun
 			source.Found.Failures++
 			source.Found.Code, source.Found.Error = code, text
 			source.Found.Next = k.Now().Add(retry(source.Found.Failures))
+			if changed > 0 { // kept in part: the copy that the tags are of is no more
+				source.Found.ETag, source.Found.LastModified = "", ""
+			}
 			event.Outcome, event.Reason, event.Detail = audit.Failed, code, text
 		}
 		source.Found.Tried = k.Now()

@@ -75,7 +75,11 @@ func (k *Keeper) askNow(ctx context.Context, source *Source, own, entityID strin
 		return err
 	}
 	if got.NotModified {
-		d.Next = k.Now().Add(source.period(0))
+		same := metadata.Document{ValidUntil: d.Metadata.ValidUntil}
+		if err := same.CheckEnd(k.Now(), source.mostValid()); err != nil {
+			return err
+		}
+		d.Next = k.Now().Add(source.period(d.Cache))
 		return k.put(ctx, source, &d)
 	}
 	fresh, err := k.single(source, own, entityID, body.Bytes())
@@ -98,7 +102,7 @@ func (k *Keeper) single(source *Source, own, entityID string, body []byte) (*doc
 	}
 	d := &document{Source: source.Name, EntityID: entityID, Trust: source.trust()}
 	answer, err := metadata.Entities(bytes.NewReader(body), metadata.Options{Now: k.Now(), OwnEntityID: own}, func(r metadata.Result) error {
-		d.Metadata = r.Metadata
+		d.Metadata, d.Cache = r.Metadata, r.CacheDuration
 		d.Next = k.Now().Add(source.period(r.CacheDuration))
 		return nil
 	})

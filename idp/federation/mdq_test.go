@@ -109,7 +109,7 @@ func TestMDQRefresh(t *testing.T) {
 			t.Errorf("%d keys", w.keys(id))
 		}
 	})
-	t.Run("MDC-20 304", func(t *testing.T) {
+	t.Run("MDC-20 MDC-23 304", func(t *testing.T) {
 		sent := w.web.sent.Load()
 		w.clock = noon.Add(11 * time.Hour)
 		if must(t, w.RefreshDue(t.Context())); w.web.sent.Load() != sent {
@@ -117,6 +117,11 @@ func TestMDQRefresh(t *testing.T) {
 		}
 		if _, f := w.app(id); !f.Good.Equal(w.clock) {
 			t.Errorf("%+v", f)
+		}
+		asked := w.web.asked.Load()
+		w.clock = noon.Add(14*time.Hour + time.Minute)
+		if must(t, w.RefreshDue(t.Context())); w.web.asked.Load() == asked {
+			t.Error("not asked again after the cacheDuration")
 		}
 	})
 	t.Run("MDC-04 gone or down: what is known holds", func(t *testing.T) {

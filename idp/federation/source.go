@@ -43,19 +43,20 @@ type Source struct {
 
 // Found is what the last fetches of a source came to.
 type Found struct {
-	ETag         string    `json:"etag,omitempty"`
-	LastModified string    `json:"last_modified,omitempty"`
-	Tried        time.Time `json:"tried,omitzero"`
-	Good         time.Time `json:"good,omitzero"` // the last time that it was reached and right
-	Next         time.Time `json:"next,omitzero"`
-	ValidUntil   time.Time `json:"valid_until,omitzero"`
-	Failures     int       `json:"failures,omitempty"` // in a row
-	Code         string    `json:"code,omitempty"`     // of the last failure
-	Error        string    `json:"error,omitempty"`
-	Entities     int       `json:"entities"`
-	Providers    int       `json:"providers"`
-	Left         int       `json:"left,omitempty"`
-	Reasons      []string  `json:"reasons,omitempty"`
+	ETag         string        `json:"etag,omitempty"`
+	LastModified string        `json:"last_modified,omitempty"`
+	Tried        time.Time     `json:"tried,omitzero"`
+	Good         time.Time     `json:"good,omitzero"` // the last time that it was reached and right
+	Next         time.Time     `json:"next,omitzero"`
+	ValidUntil   time.Time     `json:"valid_until,omitzero"`
+	Cache        time.Duration `json:"cache,omitempty"`    // its cacheDuration, which holds for a 304 too
+	Failures     int           `json:"failures,omitempty"` // in a row
+	Code         string        `json:"code,omitempty"`     // of the last failure
+	Error        string        `json:"error,omitempty"`
+	Entities     int           `json:"entities"`
+	Providers    int           `json:"providers"`
+	Left         int           `json:"left,omitempty"`
+	Reasons      []string      `json:"reasons,omitempty"`
 }
 
 // MaxSources is how many sources there may be.
