@@ -55,10 +55,13 @@ func (k *Keeper) load(ctx context.Context, source *Source, own string) (Found, i
 		kept := metadata.Document{ValidUntil: found.ValidUntil}
 		return found, 0, typed(kept.CheckEnd(k.Now(), source.mostValid()))
 	}
-	if err := k.verify(source, spool); err != nil {
+	ctx, cancel := context.WithTimeoutCause(ctx, aggregateTime, errTooLong)
+	defer cancel()
+	copied := &timed{spool, ctx}
+	if err := k.verify(source, copied); err != nil {
 		return found, 0, err
 	}
-	document, changed, err := k.keep(ctx, source, own, spool)
+	document, changed, err := k.keep(ctx, source, own, copied)
 	if err != nil {
 		return found, changed, err
 	}
@@ -68,6 +71,22 @@ func (k *Keeper) load(ctx context.Context, source *Source, own string) (Found, i
 		Entities: document.Entities, Providers: document.Taken, Left: document.Left, Reasons: document.Reasons,
 	}
 	return found, changed, nil
+}
+
+var errTooLong = errors.New("reading it takes longer than 5 minutes")
+
+// timed is a copy that can be read until the context ends: a document may be made to cost much, and the server may stop.
+type timed struct {
+	io.ReadSeeker
+	ctx context.Context
+}
+
+// Read reads on while there is time.
+func (t *timed) Read(b []byte) (int, error) {
+	if t.ctx.Err() != nil {
+		return 0, context.Cause(t.ctx)
+	}
+	return t.ReadSeeker.Read(b)
 }
 
 var errEnough = errors.New("seen enough")

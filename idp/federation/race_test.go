@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -105,6 +106,24 @@ func TestAppMovedToAnotherSource(t *testing.T) {
 	must(t, w.offerKept(t.Context(), &source, auto)) // as a refresh does that listed its apps before
 	if app, f := w.app(auto); app.Definition.SAML.Metadata.Source != "other" || f.Failures != 0 || f.Waiting != nil {
 		t.Errorf("%+v %+v", app.Definition.SAML.Metadata, f)
+	}
+}
+
+// A document that takes too long to read is left at that, before and after its signature.
+func TestReadingEnds(t *testing.T) {
+	key, _ := newSigner()
+	w := newWorld(t)
+	w.source("all", Aggregate, key)
+	source, own, err := w.Keeper.source(t.Context(), "all")
+	must(t, err)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errTooLong)
+	copied := &timed{strings.NewReader(key.sign(t, group(until(14*days), entity("one", "")))), ctx}
+	if err := w.verify(&source, copied); err == nil || !strings.Contains(err.Error(), "longer than 5 minutes") {
+		t.Error(err)
+	}
+	if _, _, err := w.keep(t.Context(), &source, own, copied); err == nil || w.entities("all") != 0 {
+		t.Errorf("%v, %d entities", err, w.entities("all"))
 	}
 }
 

@@ -205,8 +205,11 @@ func earlier(a, b time.Time) time.Time {
 func (s *splitter) entity(t xml.StartElement) error {
 	g := &gate{decoder: s.decoder, declared: true}
 	reason := g.take(t, s.line, s.column)
-	line := s.line
+	line, begin := s.line, s.decoder.InputOffset()
 	err := s.walk(func(token xml.Token) {
+		if reason == "" && s.decoder.InputOffset()-begin > maxBytes {
+			reason = "the entity is larger than 1 MiB; this is not usual metadata"
+		}
 		if reason == "" {
 			reason = g.take(token, s.line, s.column)
 		}
@@ -307,7 +310,7 @@ func sumUnits(text, letters string, units []time.Duration) (time.Duration, bool)
 			continue
 		}
 		value, err := strconv.ParseFloat(number, 64)
-		if err != nil || value < 0 || value > 1e9 {
+		if err != nil || !(value >= 0 && value <= 1e9) { // NaN too
 			return 0, false
 		}
 		total += time.Duration(min(value*float64(units[i]), float64(maxCache)))

@@ -50,6 +50,9 @@ func digests() map[string]crypto.Hash {
 	}
 }
 
+// maxPrefixes bounds the PrefixList of exclusive canonicalisation: each is looked up on every element.
+const maxPrefixes = 64
+
 // form is the canonical form that a method or a transform names. The ones with comments cannot be told apart from forgeries of
 // comments and are refused.
 func form(n *node) (canonical, error) {
@@ -63,7 +66,9 @@ func form(n *node) (canonical, error) {
 				if prefix == "#default" {
 					prefix = ""
 				}
-				c.prefixes = append(c.prefixes, prefix)
+				if c.prefixes = append(c.prefixes, prefix); len(c.prefixes) > maxPrefixes {
+					return canonical{}, notTheRoot("its PrefixList is longer than any genuine one")
+				}
 			}
 		}
 		return c, nil

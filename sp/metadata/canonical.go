@@ -121,10 +121,15 @@ func (c *canonical) counting(t xml.StartElement, scope *bindings) []string {
 			prefixes = append(prefixes, a.Name.Space)
 		}
 	}
-	if c.inclusive {
-		for _, b := range scope.list {
-			prefixes = append(prefixes, b.prefix)
-		}
+	if !c.inclusive {
+		return prefixes
+	}
+	inherited := 0
+	if len(c.rendered.marks) > 0 { // what is in force around the element is written already
+		inherited = scope.marks[len(scope.marks)-1]
+	}
+	for _, b := range scope.list[inherited:] {
+		prefixes = append(prefixes, b.prefix)
 	}
 	return prefixes
 }

@@ -87,6 +87,14 @@ func (r *rawReader) next() (xml.Token, error) {
 	}
 }
 
+// early refuses a document whose signature does not end within its first MiB: what comes before its end is held in memory.
+func (r *rawReader) early() error {
+	if r.decoder.InputOffset() <= maxPiece {
+		return nil
+	}
+	return &Error{Code: CodeAlgorithm, Reason: "the signature does not end within the first MiB of the document, which is larger than any that is in use"}
+}
+
 // take weighs one token: is it kept, or why is the document refused?
 func (r *rawReader) take(token xml.Token) (kept bool, reason string) {
 	switch t := token.(type) {
@@ -124,7 +132,19 @@ func (r *rawReader) start(t xml.StartElement) string {
 	}
 	r.rooted = true
 	r.open = append(r.open, t.Name)
-	var declared []binding
+	declared, reason := r.declared(t)
+	if reason != "" {
+		return reason
+	}
+	r.scope.push(declared...)
+	return r.names(t)
+}
+
+// maxInForce bounds the namespace declarations that are in force at once: looking one up costs the more, the more there are.
+const maxInForce = 128
+
+// declared are the declarations of an element that are not in force already: some generators repeat them on every element.
+func (r *rawReader) declared(t xml.StartElement) (declared []binding, reason string) {
 	for _, a := range t.Attr {
 		if !isDeclaration(a) {
 			continue
@@ -134,12 +154,16 @@ func (r *rawReader) start(t xml.StartElement) string {
 			b.prefix = a.Name.Local
 		}
 		if b.prefix == "xml" || b.prefix == "xmlns" || b.uri == nsXML || b.prefix != "" && b.uri == "" {
-			return fmt.Sprintf("the namespace declaration of %q is not allowed", short(b.prefix))
+			return nil, fmt.Sprintf("the namespace declaration of %q is not allowed", short(b.prefix))
 		}
-		declared = append(declared, b)
+		if uri, known := r.scope.lookup(b.prefix); !known || uri != b.uri {
+			declared = append(declared, b)
+		}
 	}
-	r.scope.push(declared...)
-	return r.names(t)
+	if len(r.scope.list)+len(declared) > maxInForce {
+		return nil, "more than 128 namespace declarations are in force; this is not usual metadata"
+	}
+	return declared, ""
 }
 
 // names refuses prefixes without a declaration, names with two colons and attributes that are there twice.

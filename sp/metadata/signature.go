@@ -99,6 +99,9 @@ func (r *rawReader) toSignature() (root xml.StartElement, id string, before []xm
 		if errors.Is(err, io.EOF) {
 			return root, id, nil, unsigned()
 		}
+		if err == nil {
+			err = r.early()
+		}
 		if err != nil {
 			return root, id, nil, err
 		}
@@ -147,6 +150,9 @@ func (r *rawReader) signature(id string) (*signed, error) {
 	var info []xml.Token
 	for n := 0; len(r.open) >= depth; n++ {
 		token, err := r.next()
+		if err == nil {
+			err = r.early()
+		}
 		if err != nil {
 			return nil, err
 		}
