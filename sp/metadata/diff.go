@@ -28,8 +28,8 @@ func Diff(before, after sp.Metadata) []Change {
 	d.list("manage_name_id", endpoints(before.ManageNameID), endpoints(after.ManageNameID))
 	d.list("key", keyTexts(before.Keys), keyTexts(after.Keys))
 	d.list("nameid_format", before.NameIDFormats, after.NameIDFormats)
-	d.value("nameid_format_order", order(before, after), order(after, before))
 	d.list("attribute", requested(before), requested(after))
+	d.list("attribute_set", sets(before), sets(after))
 	d.list("entity_attribute", tagTexts(before.EntityAttributes), tagTexts(after.EntityAttributes))
 	d.value("authn_requests_signed", strconv.FormatBool(before.AuthnRequestsSigned), strconv.FormatBool(after.AuthnRequestsSigned))
 	d.value("want_assertions_signed", strconv.FormatBool(before.WantAssertionsSigned), strconv.FormatBool(after.WantAssertionsSigned))
@@ -53,7 +53,9 @@ func (d *changes) value(field, before, after string) {
 	}
 }
 
+// list tells what came and went; where nothing did, whether the order is another: the first of several often counts.
 func (d *changes) list(field string, before, after []string) {
+	known := len(*d)
 	for _, s := range before {
 		if !slices.Contains(after, s) {
 			*d = append(*d, Change{Field: field, Before: s})
@@ -64,12 +66,15 @@ func (d *changes) list(field string, before, after []string) {
 			*d = append(*d, Change{Field: field, After: s})
 		}
 	}
+	if len(*d) == known && !slices.Equal(before, after) {
+		*d = append(*d, Change{field + "_order", strings.Join(before, "; "), strings.Join(after, "; ")})
+	}
 }
 
 func endpoints(list []sp.Endpoint) []string {
 	texts := make([]string, len(list))
 	for i, e := range list {
-		text := e.Location + " by " + e.Binding[strings.LastIndexByte(e.Binding, ':')+1:]
+		text := e.Location + " by " + strings.TrimPrefix(e.Binding, "urn:oasis:names:tc:SAML:2.0:bindings:")
 		if e.ResponseLocation != "" {
 			text += ", responses to " + e.ResponseLocation
 		}
@@ -95,26 +100,34 @@ func keyTexts(keys []sp.Key) []string {
 	return texts
 }
 
-// order is the order of the formats when both versions list the same ones: the first decides what is sent.
-func order(m, other sp.Metadata) string {
-	if !slices.Equal(slices.Sorted(slices.Values(m.NameIDFormats)), slices.Sorted(slices.Values(other.NameIDFormats))) {
-		return ""
-	}
-	return strings.Join(m.NameIDFormats, ", ")
-}
-
 func requested(m sp.Metadata) []string {
 	var texts []string
 	for _, s := range m.AttributeServices {
 		for _, a := range s.Requested {
 			text := fmt.Sprintf("%s in set %d", a.Name, s.Index)
+			if a.NameFormat != "" {
+				text += ", format " + a.NameFormat
+			}
+			if a.FriendlyName != "" {
+				text += ", called " + a.FriendlyName
+			}
 			if a.Required {
 				text += ", required"
 			}
 			if len(a.Values) > 0 {
-				text += ", values " + strings.Join(a.Values, ", ")
+				text += fmt.Sprintf(", values %q", a.Values)
 			}
 			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+func sets(m sp.Metadata) []string {
+	texts := make([]string, len(m.AttributeServices))
+	for i, s := range m.AttributeServices {
+		if texts[i] = strconv.Itoa(s.Index) + " " + s.Name; s.IsDefault != nil {
+			texts[i] += ", default " + strconv.FormatBool(*s.IsDefault)
 		}
 	}
 	return texts
@@ -134,5 +147,6 @@ func tagTexts(tags []sp.EntityAttribute) []string {
 			list = append(list, tag.Name+" = "+value)
 		}
 	}
+	slices.Sort(list) // their order means nothing
 	return list
 }

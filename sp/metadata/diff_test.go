@@ -20,7 +20,7 @@ func TestDiff(t *testing.T) {
 	slices.Reverse(after.NameIDFormats)
 	want := []Change{
 		{"acs", "https://multi.example.org/acs/seven-again by HTTP-POST, index 7, default true", ""},
-		{"nameid_format_order", strings.Join(before.NameIDFormats, ", "), strings.Join(after.NameIDFormats, ", ")},
+		{"nameid_format_order", strings.Join(before.NameIDFormats, "; "), strings.Join(after.NameIDFormats, "; ")},
 		{"want_assertions_signed", "false", "true"},
 	}
 	if got := Diff(before, after); !reflect.DeepEqual(got, want) {
@@ -49,4 +49,81 @@ func TestDiffSeesEveryField(t *testing.T) {
 			t.Errorf("a change of %s is not seen", reflect.TypeFor[sp.Metadata]().Field(i).Name)
 		}
 	}
+}
+
+// TestDiffSeesEveryLeaf changes each value inside of the lists, and their order: what an administrator is not shown must not come
+// with a yes, nor by itself.
+func TestDiffSeesEveryLeaf(t *testing.T) {
+	full := func() sp.Metadata {
+		return sp.Metadata{
+			EntityID: "e", ValidUntil: now, NameIDFormats: []string{"a", "b"}, DigestMethods: []string{"a", "b"}, SigningMethods: []string{"a", "b"},
+			ACS:          []sp.Endpoint{{Binding: sp.BindingPOST, Location: "l", ResponseLocation: "r", Index: new(1), IsDefault: new(true)}, {Binding: sp.BindingPOST, Location: "m"}},
+			SLO:          []sp.Endpoint{{Binding: "b", Location: "l", ResponseLocation: "r", Index: new(1), IsDefault: new(true)}, {Binding: "b", Location: "m"}},
+			ManageNameID: []sp.Endpoint{{Binding: "b", Location: "l", ResponseLocation: "r", Index: new(1), IsDefault: new(true)}, {Binding: "b", Location: "m"}},
+			Keys: []sp.Key{
+				{Use: sp.ForSigning, Certificate: []byte("c"), EncryptionMethods: []sp.EncryptionMethod{{Algorithm: "a", Digest: "d", MGF: "m"}, {Algorithm: "b"}}},
+				{PublicKey: []byte("p")},
+			},
+			AttributeServices: []sp.AttributeService{
+				{Index: 1, IsDefault: new(true), Name: "n", Requested: []sp.RequestedAttribute{{Name: "a", NameFormat: "f", FriendlyName: "x", Required: true, Values: []string{"v", "w"}}, {Name: "b"}}},
+				{Index: 2, Name: "empty"},
+			},
+			EntityAttributes: []sp.EntityAttribute{{Name: "a", Values: []string{"v", "w"}}, {Name: "b", Values: []string{"v"}}},
+		}
+	}
+	leaves := 0
+	var walk func(path string, at func(*sp.Metadata) reflect.Value)
+	changed := func(path string, change func(reflect.Value), at func(*sp.Metadata) reflect.Value) {
+		md := full()
+		change(at(&md))
+		if leaves++; len(Diff(full(), md)) == 0 {
+			t.Errorf("a change of %s is not seen", path)
+		}
+	}
+	walk = func(path string, at func(*sp.Metadata) reflect.Value) {
+		md := full()
+		switch v := at(&md); {
+		case v.IsZero():
+		case v.Type() == reflect.TypeFor[[]byte](), v.Kind() == reflect.Pointer:
+			changed(path, reflect.Value.SetZero, at)
+		case v.Kind() == reflect.Struct && v.Type() == reflect.TypeOf(now):
+			changed(path, reflect.Value.SetZero, at)
+		case v.Kind() == reflect.Struct:
+			for i := range v.NumField() {
+				walk(path+"."+v.Type().Field(i).Name, func(md *sp.Metadata) reflect.Value { return at(md).Field(i) })
+			}
+		case v.Kind() == reflect.Slice:
+			for i := range v.Len() {
+				walk(path+"[]", func(md *sp.Metadata) reflect.Value { return at(md).Index(i) })
+			}
+			if v.Len() > 1 && !strings.HasSuffix(path, "EntityAttributes") && !strings.HasPrefix(path, "metadata.EntityAttributes[]") { // sets
+				changed(path+" order", func(v reflect.Value) { reflect.Swapper(v.Interface())(0, 1) }, at)
+			}
+		case v.Kind() == reflect.String && v.Type() == reflect.TypeFor[sp.KeyUse]():
+			changed(path, func(v reflect.Value) { v.SetString(string(sp.ForEncryption)) }, at)
+		case v.Kind() == reflect.String:
+			changed(path, func(v reflect.Value) { v.SetString(v.String() + "x") }, at)
+		case v.Kind() == reflect.Bool:
+			changed(path, func(v reflect.Value) { v.SetBool(!v.Bool()) }, at)
+		case v.Kind() == reflect.Int:
+			changed(path, func(v reflect.Value) { v.SetInt(v.Int() + 1) }, at)
+		}
+	}
+	walk("metadata", func(md *sp.Metadata) reflect.Value { return reflect.ValueOf(md).Elem() })
+	if leaves < 50 {
+		t.Errorf("%d leaves", leaves)
+	}
+	for name, pair := range map[string][2]sp.Metadata{
+		"values that hold a comma": {attributeOf("a", "v, w"), attributeOf("a", "v", "w")},
+		"another binding's end":    {{ACS: []sp.Endpoint{{Binding: sp.BindingPOST}}}, {ACS: []sp.Endpoint{{Binding: "urn:x:HTTP-POST"}}}},
+		"the same once more":       {{ACS: []sp.Endpoint{{Location: "l"}, {Location: "l"}}}, {ACS: []sp.Endpoint{{Location: "l"}}}},
+	} {
+		if len(Diff(pair[0], pair[1])) == 0 {
+			t.Errorf("%s are not told apart", name)
+		}
+	}
+}
+
+func attributeOf(name string, values ...string) sp.Metadata {
+	return sp.Metadata{AttributeServices: []sp.AttributeService{{Requested: []sp.RequestedAttribute{{Name: name, Values: values}}}}}
 }
