@@ -37,18 +37,38 @@ func (a *App) origin() []string {
 	return []string{a.Definition.SAML.Metadata.Source}
 }
 
-// NewHosts lists the hosts to which answers would go and did not go before.
-func NewHosts(before, after *Metadata) []string {
-	known := hosts(before)
-	return slices.DeleteFunc(hosts(after), func(host string) bool { return slices.Contains(known, host) })
+// Widens tells whether newer metadata would tell more about people, or tell it to others: messages to a host that got none before,
+// tags that release more, no key to encrypt to any more.
+func Widens(before, after *Metadata) bool {
+	known, tags := hosts(before), before.tags()
+	return slices.ContainsFunc(hosts(after), func(host string) bool { return !slices.Contains(known, host) }) ||
+		slices.ContainsFunc(after.tags(), func(tag [2]string) bool { return !slices.Contains(tags, tag) }) ||
+		len(before.EncryptionKeys()) > 0 && len(after.EncryptionKeys()) == 0
 }
 
+// hosts are those to which answers, logouts and changes of names go.
 func hosts(m *Metadata) []string {
 	var list []string
-	for _, e := range m.ACS {
-		if u, err := url.Parse(e.Location); err == nil && !slices.Contains(list, u.Scheme+"://"+u.Host) {
-			list = append(list, u.Scheme+"://"+u.Host)
+	for _, e := range slices.Concat(m.ACS, m.SLO, m.ManageNameID) {
+		for _, address := range []string{e.Location, e.ResponseLocation} {
+			if u, err := url.Parse(address); err == nil && address != "" {
+				list = append(list, u.Scheme+"://"+u.Host)
+			}
 		}
+	}
+	return list
+}
+
+// tags are the entity attributes one by one. That no identifier is wanted takes away, so without it there is more.
+func (m *Metadata) tags() [][2]string {
+	var list [][2]string
+	for _, tag := range m.EntityAttributes {
+		for _, value := range tag.Values {
+			list = append(list, [2]string{tag.Name, value})
+		}
+	}
+	if !slices.Contains(m.Tag(SubjectIDNeeded), "none") {
+		list = append(list, [2]string{SubjectIDNeeded, "not none"})
 	}
 	return list
 }

@@ -34,6 +34,11 @@ func (a *Actions) AddApp(ctx context.Context, by By, n api.NewApp) (api.AddedApp
 func (a *Actions) store(ctx context.Context, by By, n api.NewApp, in incoming) (api.AddedApp, error) {
 	var added api.AddedApp
 	err := a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
+		if source := in.Metadata.Source; source != "" { // it may have been removed since it was asked
+			if _, err := findSource(tx, source); err != nil {
+				return audit.Event{}, err
+			}
+		}
 		app, outcome, err := a.plan(tx, by, n, in)
 		if err != nil {
 			return audit.Event{}, err

@@ -307,7 +307,10 @@ func (a *Admin) followPart(r *http.Request, app *api.App) (templates.FollowPart,
 	}
 	if may(r, AppsRegister) {
 		base := appBase(app.ID) + "/metadata/"
-		part.RefreshAction, part.ApproveAction, part.DismissAction = base+answerRefresh, base+answerApprove, base+answerDismiss
+		part.ApproveAction, part.DismissAction = base+answerApprove, base+answerDismiss
+		if part.Facts[0].Href == "" || may(r, AppsWrite) { // a source is fetched as a whole
+			part.RefreshAction = base + answerRefresh
+		}
 	}
 	return part, nil
 }

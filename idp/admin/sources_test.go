@@ -135,6 +135,12 @@ func TestWhoMaySource(t *testing.T) {
 	if err != nil || len(m.Waiting) != 1 {
 		t.Errorf("%+v %v", m, err)
 	}
+	_, err = w.AnswerAppMetadata(t.Context(), dev, added.App.ID, "refresh", "")
+	refusal(t, err, 403, "needs_app_admin", "")
+	w.actor = dev.Actor
+	if _, body := send(t, server, "GET", "/admin/apps/"+added.App.ID+"/metadata", "", ""); !strings.Contains(body, "/metadata/approve") || strings.Contains(body, "/metadata/refresh") {
+		t.Errorf("a developer is offered to fetch a source: %s", body)
+	}
 	_, err = w.AnswerAppMetadata(t.Context(), dev, added.App.ID, "dismiss", m.Version)
 	must(t, err)
 	_, err = w.AddApp(t.Context(), admin, api.NewApp{EntityID: "https://b.example/md", Source: "edu"})
@@ -148,8 +154,12 @@ func TestWhoMaySource(t *testing.T) {
 	}
 	_, err = w.RemoveApp(t.Context(), socket, added.App.ID)
 	must(t, err)
+	in, err := w.parse(t.Context(), &api.NewApp{EntityID: "https://a.example/md", Source: "edu"})
+	must(t, err)
 	_, err = w.RemoveMetadataSource(t.Context(), socket, "edu")
 	must(t, err)
+	_, err = w.Actions.store(t.Context(), admin, api.NewApp{EntityID: "https://a.example/md", Source: "edu"}, in)
+	refusal(t, err, 404, "not_found", "metadata source")
 	if _, err := w.SourceEntities(t.Context(), "edu", "", "", 10); err == nil {
 		t.Error("a removed source is still there")
 	}

@@ -179,7 +179,7 @@ func (k *Keeper) failed(tx store.Tx, f *Follow, failure error) error {
 }
 
 // offer weighs newer metadata of an app: taken, kept for an administrator, or left. Signed says that a pinned key vouches for it;
-// what only an address vouches for sends answers to no new host by itself.
+// what only an address vouches for does not widen by itself what is told, and to whom.
 func (k *Keeper) offer(tx store.Tx, app *sp.App, f *Follow, md sp.Metadata, signed bool) error {
 	before := &app.Definition.SAML.Metadata
 	diff := metadata.Diff(*before, md)
@@ -191,7 +191,7 @@ func (k *Keeper) offer(tx store.Tx, app *sp.App, f *Follow, md sp.Metadata, sign
 	case mode == sp.RefreshOff:
 		return nil
 	case len(diff) == 1 && diff[0].Field == "valid_until",
-		mode == sp.RefreshAutomatic && (signed || len(sp.NewHosts(before, &md)) == 0):
+		mode == sp.RefreshAutomatic && (signed || !sp.Widens(before, &md)):
 		event, err := Apply(tx, app, md, k.Now())
 		if err != nil {
 			return err

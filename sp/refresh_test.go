@@ -1,0 +1,42 @@
+package sp
+
+import "testing"
+
+func TestWidens(t *testing.T) {
+	at := func(location string) []Endpoint {
+		return []Endpoint{{Binding: BindingPOST, Location: "https://app.example" + location}}
+	}
+	tagged := func(name string, values ...string) []EntityAttribute { return []EntityAttribute{{Name: name, Values: values}} }
+	key := []Key{{Use: ForEncryption, PublicKey: []byte("k")}}
+	base := func(change func(*Metadata)) *Metadata {
+		m := &Metadata{ACS: at("/acs"), SLO: at("/slo"), ManageNameID: at("/nid"), Keys: key, EntityAttributes: tagged(EntityCategory, "a", "b")}
+		change(m)
+		return m
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*Metadata)
+		want   bool
+	}{
+		{"nothing", func(*Metadata) {}, false},
+		{"another path", func(m *Metadata) { m.ACS = at("/other") }, false},
+		{"an answer to another host", func(m *Metadata) { m.ACS = at(".evil/acs") }, true},
+		{"another port", func(m *Metadata) { m.ACS = at(":8443/acs") }, true},
+		{"a logout to another host", func(m *Metadata) { m.SLO = at(".evil/slo") }, true},
+		{"a logout's response to another host", func(m *Metadata) { m.SLO[0].ResponseLocation = "https://evil.example/" }, true},
+		{"names to another host", func(m *Metadata) { m.ManageNameID = at(".evil/nid") }, true},
+		{"a category more", func(m *Metadata) { m.EntityAttributes = tagged(EntityCategory, "a", "b", "c") }, true},
+		{"a category less", func(m *Metadata) { m.EntityAttributes = tagged(EntityCategory, "b") }, false},
+		{"an identifier", func(m *Metadata) { m.EntityAttributes = tagged(SubjectIDNeeded, "subject-id") }, true},
+		{"another key to encrypt to", func(m *Metadata) { m.Keys = []Key{{PublicKey: []byte("other")}} }, false},
+		{"no key to encrypt to", func(m *Metadata) { m.Keys = []Key{{Use: ForSigning, PublicKey: []byte("k")}} }, true},
+	} {
+		if got := Widens(base(func(*Metadata) {}), base(c.change)); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	none := base(func(m *Metadata) { m.EntityAttributes = append(m.EntityAttributes, tagged(SubjectIDNeeded, "none")...) })
+	if !Widens(none, base(func(*Metadata) {})) {
+		t.Error("that identifiers are wanted again is not seen")
+	}
+}
