@@ -1,6 +1,9 @@
 package sp
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestWidens(t *testing.T) {
 	at := func(location string) []Endpoint {
@@ -38,5 +41,17 @@ func TestWidens(t *testing.T) {
 	none := base(func(m *Metadata) { m.EntityAttributes = append(m.EntityAttributes, tagged(SubjectIDNeeded, "none")...) })
 	if !Widens(none, base(func(*Metadata) {})) {
 		t.Error("that identifiers are wanted again is not seen")
+	}
+}
+
+// An attribute may be given in several elements: that no identifier is wanted counts wherever it stands.
+func TestTagsInSeveralElements(t *testing.T) {
+	app := &SAML{Settings: SAMLSettings{Defaults: DefaultsSAML2Int}, Metadata: Metadata{EntityAttributes: []EntityAttribute{
+		{Name: EntityCategory, Values: []string{"https://example.org/other"}}, {Name: SubjectIDNeeded, Values: []string{"any"}},
+		{Name: EntityCategory, Values: []string{"https://refeds.org/category/personalized"}}, {Name: SubjectIDNeeded, Values: []string{"none"}},
+	}}}
+	list := app.Attributes()
+	if slices.Contains(list, subjectID()) || slices.Contains(list, pairwiseID()) || !slices.Contains(list, homeOrganisation()) {
+		t.Errorf("%v", list)
 	}
 }

@@ -23,13 +23,15 @@ type EntityAttribute struct {
 	Values []string `json:"values"`
 }
 
-// Tag gives the values of an entity attribute.
+// Tag gives the values of an entity attribute, of all the elements that have its name.
 func (m *Metadata) Tag(name string) []string {
-	i := slices.IndexFunc(m.EntityAttributes, func(a EntityAttribute) bool { return a.Name == name })
-	if i < 0 {
-		return nil
+	var values []string
+	for i := range m.EntityAttributes {
+		if m.EntityAttributes[i].Name == name {
+			values = append(values, m.EntityAttributes[i].Values...)
+		}
 	}
-	return m.EntityAttributes[i].Values
+	return values
 }
 
 // Values of saml.release: everything that is set, only what the metadata asks for, or only what it says it cannot do without.

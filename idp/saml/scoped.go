@@ -19,7 +19,7 @@ func (h *Handlers) made(pass *flow.Pass) func(string) ([]string, bool) {
 		case sp.SourceSubjectID:
 			unscoped = []string{namer.Opaque(pass.User.ID, "")}
 		case sp.SourcePairwiseID:
-			unscoped = []string{namer.Opaque(pass.User.ID, pass.App.ID)}
+			unscoped = []string{namer.Opaque(pass.User.ID, "pairwise-id "+pass.App.ID)} // ids hold no space, so it is no NameID of anybody
 		case sp.SourcePrincipalName:
 			unscoped = []string{pass.User.Name}
 		case sp.SourceScopedAffiliation:
