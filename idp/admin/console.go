@@ -125,15 +125,27 @@ func (a *Admin) shell(r *http.Request, title, section string) templates.Shell {
 func may(r *http.Request, need web.Permission) bool { return Allows(web.Of(r).Actor.Roles, need) }
 
 // formErrors makes an action's refusal part of the form that caused it; other errors go on to the error page.
-func formErrors(err error) (templates.Errors, error) {
-	public := asPublic(err)
-	switch {
-	case err == nil:
+func (a *Admin) formErrors(r *http.Request, err error) (templates.Errors, error) {
+	if err == nil {
 		return nil, nil
-	case public == nil || public.Status >= http.StatusInternalServerError:
+	}
+	public := a.onForm(r, err)
+	if public == nil {
 		return nil, err
 	}
 	return templates.Errors{{Field: public.Field, Text: public.Text}}, nil
+}
+
+// onForm is a refusal that a form shows again, with the audit entry that it leaves on an error page and in the API; nil: none.
+func (a *Admin) onForm(r *http.Request, err error) *web.Error {
+	public := asPublic(err)
+	if public == nil || public.Status >= http.StatusInternalServerError {
+		return nil
+	}
+	if public.Code == "" {
+		a.kit.Record(r, public)
+	}
+	return public
 }
 
 // statusOf is the status of a form's page: 422 when it is shown again because of errors.

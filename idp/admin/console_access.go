@@ -88,7 +88,7 @@ func (a *Admin) appAccessSave(w http.ResponseWriter, r *http.Request) error {
 	if public := asPublic(err); public != nil && public.Reason == "lets_nobody_in" {
 		return a.appAccessPage(w, r, &app, chosen, posted, templates.AppAccessPage{AskEmpty: true})
 	}
-	errs, err := formErrors(err)
+	errs, err := a.formErrors(r, err)
 	if err != nil {
 		return err
 	}

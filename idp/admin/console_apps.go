@@ -185,7 +185,7 @@ func (a *Admin) appAdd(w http.ResponseWriter, r *http.Request) error {
 	}
 	added, err := a.Actions.AddApp(r.Context(), byOf(r), ask)
 	if err != nil {
-		if err := formProblem(&page.MetadataForm, err); err != nil {
+		if err := a.formProblem(r, &page.MetadataForm, err); err != nil {
 			return err
 		}
 		return a.appNewPage(w, r, page, chosen)
@@ -233,9 +233,9 @@ func readMetadataForm(r *http.Request) (templates.MetadataForm, api.NewApp, erro
 }
 
 // formProblem puts a refusal where the metadata form shows it; an error that is none is returned.
-func formProblem(form *templates.MetadataForm, err error) error {
-	public := asPublic(err)
-	if public == nil || public.Status >= http.StatusInternalServerError {
+func (a *Admin) formProblem(r *http.Request, form *templates.MetadataForm, err error) error {
+	public := a.onForm(r, err)
+	if public == nil {
 		return err
 	}
 	var parse *metadata.Error

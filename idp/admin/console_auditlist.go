@@ -76,7 +76,7 @@ func (a *Admin) auditPage(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		list, err = a.firstMatches(r.Context(), q)
 	}
-	errs, err := formErrors(err)
+	errs, err := a.formErrors(r, err)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (a *Admin) auditVerifyPage(w http.ResponseWriter, r *http.Request) error {
 	if page.Late = errors.Is(err, context.DeadlineExceeded); page.Late {
 		err = nil
 	}
-	if page.Errors, err = formErrors(err); err != nil {
+	if page.Errors, err = a.formErrors(r, err); err != nil {
 		return err
 	}
 	page.Whole, page.Problem, page.Chains = answer.Whole, answer.Problem, chainRows(answer.Chains)

@@ -20,7 +20,7 @@ func (a *Admin) explainPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	if page.User != "" && page.App != "" {
 		answer, err := a.explained(r, &page)
-		if page.Errors, err = formErrors(err); err != nil {
+		if page.Errors, err = a.formErrors(r, err); err != nil {
 			return err
 		}
 		if len(page.Errors) == 0 {

@@ -79,7 +79,7 @@ func (a *Admin) keyStage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	key, err := a.Actions.StageKey(r.Context(), byOf(r), api.NewKey{Algorithm: r.PostForm.Get("algorithm")})
-	if errs, err := formErrors(err); err != nil || errs != nil {
+	if errs, err := a.formErrors(r, err); err != nil || errs != nil {
 		if err != nil {
 			return err
 		}
@@ -186,7 +186,7 @@ func (a *Admin) keyRetire(w http.ResponseWriter, r *http.Request) error {
 
 // keyDone goes on after a change, or shows the key's page again with what was refused.
 func (a *Admin) keyDone(w http.ResponseWriter, r *http.Request, err error, next string) error {
-	errs, err := formErrors(err)
+	errs, err := a.formErrors(r, err)
 	if err != nil {
 		return err
 	}

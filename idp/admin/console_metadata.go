@@ -55,7 +55,7 @@ func (a *Admin) appMetadataSave(w http.ResponseWriter, r *http.Request) error {
 	confirmed := r.PostForm.Get("confirm") == "replace"
 	outcome, text, err := a.Actions.Upgrade(r.Context(), byOf(r), app.ID, ask, confirmed)
 	if err != nil {
-		if err := formProblem(&page.MetadataForm, err); err != nil {
+		if err := a.formProblem(r, &page.MetadataForm, err); err != nil {
 			return err
 		}
 		return a.appMetadataPage(w, r, &app, page)

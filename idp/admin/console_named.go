@@ -133,7 +133,7 @@ func (l *namedList) post(w http.ResponseWriter, r *http.Request, word string, ac
 		web.SeeOther(w, link("/admin"+l.path, "done", word))
 		return nil
 	}
-	errs, err := formErrors(err)
+	errs, err := l.admin.formErrors(r, err)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (a *Admin) appSettingsSave(w http.ResponseWriter, r *http.Request) error {
 	posted, changed := readSettings(r, settingsOf(&app, false))
 	if len(changed) > 0 {
 		if _, err := a.Actions.SetApp(r.Context(), byOf(r), app.ID, changed); err != nil {
-			errs, err := formErrors(err)
+			errs, err := a.formErrors(r, err)
 			if err != nil {
 				return err
 			}
@@ -73,7 +73,7 @@ func (a *Admin) settingsSave(w http.ResponseWriter, r *http.Request) error {
 	posted, changed := readSettings(r, withoutPicture(list.Items))
 	if len(changed) > 0 {
 		if _, err := a.Actions.SetSettings(r.Context(), byOf(r), changed); err != nil {
-			errs, err := formErrors(err)
+			errs, err := a.formErrors(r, err)
 			if err != nil {
 				return err
 			}

@@ -103,7 +103,7 @@ func (a *Admin) sourceAdd(w http.ResponseWriter, r *http.Request) error {
 	values := map[string]string{"url": form.URL, "keys": form.Keys, "apply": form.Applies}
 	_, err := a.Actions.AddMetadataSource(r.Context(), byOf(r), api.NewMetadataSource{Name: form.Name, Kind: form.Kind, Set: values})
 	if err != nil {
-		if form.Errors, err = formErrors(err); err != nil {
+		if form.Errors, err = a.formErrors(r, err); err != nil {
 			return err
 		}
 		return a.sourcesPage(w, r, form)
@@ -228,7 +228,7 @@ func (a *Admin) sourceRefresh(w http.ResponseWriter, r *http.Request) error {
 func (a *Admin) sourceDone(w http.ResponseWriter, r *http.Request, notice string, do func(name string) error) error {
 	name := r.PathValue("source")
 	if err := do(name); err != nil {
-		errs, err := formErrors(err)
+		errs, err := a.formErrors(r, err)
 		if err != nil {
 			return err
 		}
@@ -257,7 +257,7 @@ func (a *Admin) sourceConnect(w http.ResponseWriter, r *http.Request) error {
 	}
 	added, err := a.Actions.AddApp(r.Context(), byOf(r), ask)
 	if err != nil {
-		errs, err := formErrors(err)
+		errs, err := a.formErrors(r, err)
 		if err != nil {
 			return err
 		}
@@ -279,7 +279,7 @@ func (a *Admin) appMetadataAnswer(answer, notice string) web.HandlerFunc {
 		}
 		if _, err := a.Actions.AnswerAppMetadata(r.Context(), byOf(r), app.ID, answer, r.PostForm.Get("version")); err != nil {
 			page := templates.AppMetadataPage{}
-			if page.Errors, err = formErrors(err); err != nil {
+			if page.Errors, err = a.formErrors(r, err); err != nil {
 				return err
 			}
 			return a.appMetadataPage(w, r, &app, page)

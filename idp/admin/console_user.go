@@ -139,7 +139,7 @@ func (a *Admin) userSave(w http.ResponseWriter, r *http.Request) error {
 		"roles": joinList(n.Roles), "attributes": string(encoded),
 	})
 	if err != nil {
-		if errs, err = formErrors(err); err != nil {
+		if errs, err = a.formErrors(r, err); err != nil {
 			return err
 		}
 		return a.showUser(w, r, &user, n, attributes, errs)
@@ -169,7 +169,7 @@ func (a *Admin) userPassword(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if _, err := a.Actions.ResetPassword(r.Context(), byOf(r), user.ID, r.PostForm.Get("password")); err != nil {
-		errs, err := formErrors(err)
+		errs, err := a.formErrors(r, err)
 		if err != nil {
 			return err
 		}

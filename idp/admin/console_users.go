@@ -161,7 +161,7 @@ func (a *Admin) userAdd(w http.ResponseWriter, r *http.Request) error {
 	ask.Password = r.PostForm.Get("password")
 	added, err := a.Actions.AddUser(r.Context(), byOf(r), ask)
 	if err != nil {
-		if errs, err = formErrors(err); err != nil {
+		if errs, err = a.formErrors(r, err); err != nil {
 			return err
 		}
 		return a.userNewPage(w, r, n, attributes, errs)

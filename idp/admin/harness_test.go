@@ -35,6 +35,8 @@ type world struct {
 	admin *Admin
 	store store.Store
 	actor web.Actor // who the guard finds signed in
+
+	recorded []string // reasons of refusals that left an audit entry
 }
 
 type fixedMetadata struct{}
@@ -60,7 +62,10 @@ func newWorld(t testing.TB) *world {
 	now := func() time.Time { return testNow }
 	w := &world{t: t, store: s}
 	kit := &web.Kit{Now: now, Busy: func(error) bool { return false }, Brand: func(context.Context) templates.Brand { return templates.Brand{Name: "Acme"} }, Guard: w.guard,
-		Record: func(*http.Request, *web.Error) string { return "TEST-CODE" }}
+		Record: func(_ *http.Request, refused *web.Error) string {
+			w.recorded = append(w.recorded, refused.Reason)
+			return "TEST-CODE"
+		}}
 	sealer, err := certs.NewSealer(make([]byte, 32))
 	must(t, err)
 	keys := &certs.Keyring{Seal: sealer, Now: now}

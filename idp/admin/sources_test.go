@@ -164,3 +164,34 @@ func TestWhoMaySource(t *testing.T) {
 		t.Error("a removed source is still there")
 	}
 }
+
+// A refusal that a form shows again leaves the same audit entry as one on an error page: who tries what they may not leaves a trace.
+func TestRefusedFormsAreNoted(t *testing.T) {
+	w := newWorld(t)
+	publish := w.unsignedSource("edu")
+	publish(metadataOf("https://a.example/md", "https://a.example/acs"))
+	added, err := w.AddApp(t.Context(), w.person("dev", RoleDeveloper), api.NewApp{EntityID: "https://a.example/md", Source: "edu"})
+	must(t, err)
+	must(t, w.Keyring.Ensure(t.Context(), w.store, "id.example.org"))
+	keys, err := w.Keys(t.Context())
+	must(t, err)
+	other, owner := w.person("oth", RoleDeveloper), w.person("own", RoleOwner)
+	server := w.server()
+	for _, c := range []struct {
+		by     By
+		path   string
+		form   []string
+		reason string
+	}{
+		{other, "/admin/apps/" + added.App.ID + "/metadata/approve", []string{"version", "x"}, "not_yours"},
+		{other, "/admin/apps/" + added.App.ID + "/metadata", []string{"source", "paste", "metadata", metadataOf("https://a.example/md", "https://evil.example/acs")}, "not_yours"},
+		{owner, "/admin/apps/" + added.App.ID + "/metadata/approve", []string{"version", "x"}, "nothing_waits"},
+		{owner, "/admin/metadata-sources/edu", []string{"url", "ftp://x"}, "bad_value"},
+		{owner, "/admin/keys/" + keys.Items[0].ID + "/retire", []string{"confirm", "retire"}, "wrong_state"},
+	} {
+		w.actor, w.recorded = c.by.Actor, nil
+		if status, _ := post(t, server, c.path, c.form...); status != 422 || len(w.recorded) != 1 || w.recorded[0] != c.reason {
+			t.Errorf("%s: %d, %v, want %s", c.path, status, w.recorded, c.reason)
+		}
+	}
+}
