@@ -127,6 +127,15 @@ func (w *logoutWorld) mappings(t *testing.T) {
 			t.Errorf("audit %+v", entry)
 		}
 	})
+	t.Run("NMP-02 each message once", func(t *testing.T) {
+		text, _ := asking.request("NameIDMappingRequest", w.soap, name+want(other, ""))
+		signed := inEnvelope(asking.SignXML(text))
+		for _, want := range []string{"Success", "Requester"} {
+			if _, answer := w.postSOAP(t, w.soap, signed); answer.Element == nil || answer.status() != want || (answer.FindElement("//EncryptedID") != nil) != (want == "Success") {
+				t.Errorf("want %s: %s", want, answer.raw)
+			}
+		}
+	})
 	t.Run("NMP-03 whom or what there is no name for", func(t *testing.T) {
 		for what, row := range map[string][2]string{
 			"who was never there":  {unmapped + want(other, ""), "Requester/UnknownPrincipal"},

@@ -8,6 +8,7 @@ import (
 
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/flow"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -64,7 +65,15 @@ func (h *Handlers) mapped(r *http.Request, app *sp.App, asked *MappingRequest) (
 		Kind: nameEvent, Outcome: audit.OK, Actor: app.ID, User: user, App: app.ID, Address: web.Of(r).AddressText(),
 		Facts: map[string]string{"action": "map", "for": other.ID, "request": cut(asked.ID)},
 	}
-	err = h.Store.Update(r.Context(), func(tx store.Tx) error { return h.Engine.Append(tx, event) })
+	err = h.Store.Update(r.Context(), func(tx store.Tx) error {
+		if err := flow.Once(tx, onceName(app, asked.ID), h.Now().Add(2*Skew+logoutLifetime)); err != nil {
+			return err
+		}
+		return h.Engine.Append(tx, event)
+	})
+	if errors.Is(err, flow.ErrReplayed) {
+		return nil, requester(flow.ReasonReplay, "", "The app sent the same message twice. Let it ask anew.")
+	}
 	return append(append([]byte(`<saml:EncryptedID xmlns:saml="`+nsAssertion+`">`), sealed...), `</saml:EncryptedID>`...), err
 }
 

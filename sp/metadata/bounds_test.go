@@ -51,7 +51,7 @@ func TestUnverifiedIsCheap(t *testing.T) {
 			begun := time.Now()
 			bytes := grown(func() { err = Verify(c.in, []crypto.PublicKey{key.key.Public()}) })
 			var refused *Error
-			if took := time.Since(begun); !errors.As(err, &refused) || bytes > 32<<20 || took > time.Second {
+			if took := time.Since(begun); !errors.As(err, &refused) || bytes > 32<<20 || took > 20*time.Second { // without the bounds it takes minutes
 				t.Errorf("%v, %d MiB, %s", err, bytes>>20, took)
 			}
 		})
@@ -76,7 +76,7 @@ func TestManyNamespacesAreCheap(t *testing.T) {
 	begun := time.Now()
 	err := Verify(repeated(signed[:at]+open.String(), "<md:b/>", 1<<20, close.String()+signed[at:]), []crypto.PublicKey{key.key.Public()})
 	var refused *Error
-	if took := time.Since(begun); !errors.As(err, &refused) || took > 3*time.Second {
+	if took := time.Since(begun); !errors.As(err, &refused) || took > 30*time.Second { // without the bounds it takes hours
 		t.Errorf("%v after %s", err, took)
 	}
 }
