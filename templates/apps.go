@@ -167,6 +167,7 @@ type AppMetadataPage struct {
 	App AppHead
 	MetadataForm
 	Facts  []Fact // about the metadata in use
+	From   string // the address that what is reviewed was fetched at
 	Follow FollowPart
 	Review bool
 	Diff   []DiffRow // empty with Review: nothing changes

@@ -74,11 +74,18 @@ func (a *Actions) preview(ctx context.Context, by By, n api.NewApp, in incoming)
 }
 
 // Upgrade replaces the metadata of one app by newer metadata of the same entity id, or, unless confirmed, tells what that
-// would change. It returns the metadata's text too, so that what was reviewed is what is stored.
-func (a *Actions) Upgrade(ctx context.Context, by By, ref string, n api.NewApp, confirmed bool) (api.AddedApp, string, error) {
+// would change. It returns the metadata's text too, so that what was reviewed is what is stored; from is the address that the text
+// was fetched at for the review, which the app follows then.
+func (a *Actions) Upgrade(ctx context.Context, by By, ref string, n api.NewApp, from string, confirmed bool) (api.AddedApp, string, error) {
 	in, err := a.parse(ctx, &n)
 	if err != nil {
 		return api.AddedApp{}, "", err
+	}
+	if from != "" {
+		if err := sp.CheckLocation(from, true); err != nil {
+			return api.AddedApp{}, "", badValue("url", "The address of the metadata %v: compare it again.", err)
+		}
+		n.URL, in.Metadata.SourceURL = from, from
 	}
 	err = a.view(ctx, func(tx store.Tx) error {
 		app, err := findApp(tx, ref)

@@ -53,7 +53,7 @@ func (a *Admin) appMetadataSave(w http.ResponseWriter, r *http.Request) error {
 		return a.appMetadataPage(w, r, &app, page)
 	}
 	confirmed := r.PostForm.Get("confirm") == "replace"
-	outcome, text, err := a.Actions.Upgrade(r.Context(), byOf(r), app.ID, ask, confirmed)
+	outcome, text, err := a.Actions.Upgrade(r.Context(), byOf(r), app.ID, ask, r.PostForm.Get("from"), confirmed)
 	if err != nil {
 		if err := a.formProblem(r, &page.MetadataForm, err); err != nil {
 			return err
@@ -64,7 +64,7 @@ func (a *Admin) appMetadataSave(w http.ResponseWriter, r *http.Request) error {
 		web.SeeOther(w, link(appBase(app.ID)+"/metadata", "done", "replaced"))
 		return nil
 	}
-	page.Review, page.Pasted = true, text
+	page.Review, page.Pasted, page.From = true, text, ask.URL
 	for _, warning := range outcome.Warnings {
 		page.Warnings = append(page.Warnings, templateWarning(warning))
 	}

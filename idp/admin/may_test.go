@@ -47,7 +47,7 @@ func TestDevelopersRegister(t *testing.T) {
 	}
 	_, err = w.SetApp(t.Context(), other, id, map[string]string{"description": "Not mine."})
 	refusal(t, err, 403, "not_yours", "app")
-	_, _, err = w.Upgrade(t.Context(), other, id, api.NewApp{Metadata: metadataOf("https://a.example/md", "https://evil.example/acs")}, true)
+	_, _, err = w.Upgrade(t.Context(), other, id, api.NewApp{Metadata: metadataOf("https://a.example/md", "https://evil.example/acs")}, "", true)
 	refusal(t, err, 403, "not_yours", "app")
 	_, err = w.ApproveApp(t.Context(), dev, id)
 	refusal(t, err, 403, "needs_app_admin", "")
@@ -58,7 +58,7 @@ func TestDevelopersRegister(t *testing.T) {
 	}
 	_, err = w.ApproveApp(t.Context(), appAdmin, id)
 	must(t, err)
-	_, _, err = w.Upgrade(t.Context(), dev, id, api.NewApp{Metadata: metadataOf("https://a.example/md", "https://a.example/other")}, true)
+	_, _, err = w.Upgrade(t.Context(), dev, id, api.NewApp{Metadata: metadataOf("https://a.example/md", "https://a.example/other")}, "", true)
 	must(t, err)
 	if shown, err := w.App(t.Context(), id); err != nil || shown.State != string(sp.Active) {
 		t.Errorf("after an upgrade: %+v, %v", shown, err)

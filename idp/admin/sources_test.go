@@ -195,3 +195,29 @@ func TestRefusedFormsAreNoted(t *testing.T) {
 		}
 	}
 }
+
+// What is fetched from an address for a comparison is followed there once it is confirmed, as the comparison said.
+func TestReplacedFromAnAddress(t *testing.T) {
+	w := newWorld(t)
+	w.actor = w.person("ada", RoleOwner).Actor
+	publisher := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+		_, _ = out.Write([]byte(metadataOf("https://a.example/md", "https://a.example/two")))
+	}))
+	t.Cleanup(publisher.Close)
+	added, err := w.AddApp(t.Context(), socket, api.NewApp{Metadata: metadataOf("https://a.example/md", "https://a.example/acs")})
+	must(t, err)
+	server, path := w.server(), "/admin/apps/"+added.App.ID+"/metadata"
+	if status, body := post(t, server, path, "source", "url", "url", publisher.URL); status != 200 || !strings.Contains(body, `name="from" value="`+publisher.URL+`"`) {
+		t.Fatalf("%d %s", status, body)
+	}
+	text := metadataOf("https://a.example/md", "https://a.example/two")
+	if status, body := post(t, server, path, "source", "paste", "metadata", text, "confirm", "replace", "from", "javascript:alert(1)"); status != 422 {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, place := post(t, server, path, "source", "paste", "metadata", text, "confirm", "replace", "from", publisher.URL); status != 303 {
+		t.Fatalf("%d %s", status, place)
+	}
+	if m, err := w.AppMetadata(t.Context(), added.App.ID); err != nil || m.From != publisher.URL {
+		t.Errorf("%+v %v", m, err)
+	}
+}
