@@ -193,6 +193,9 @@ func (k *Keeper) offer(tx store.Tx, app *sp.App, f *Follow, md sp.Metadata, sign
 	case len(diff) == 1 && diff[0].Field == "valid_until",
 		mode == sp.RefreshAutomatic && (signed || !sp.Widens(before, &md)):
 		event, err := Apply(tx, app, md, k.Now())
+		if unfit := (*Error)(nil); errors.As(err, &unfit) {
+			return k.failed(tx, f, err) // of this app: the others of its source go on
+		}
 		if err != nil {
 			return err
 		}

@@ -20,14 +20,20 @@ const (
 // believed for longer than an attempt counts here, so that nobody can make it be asked without end.
 func (k *Keeper) askMissed(ctx context.Context) error {
 	asks, err := k.missed(ctx)
+	if err != nil || len(asks) == 0 {
+		return err
+	}
+	own, err := k.Own(ctx)
+	down := map[string]int{} // failures by source
 	for _, ask := range asks {
-		if err != nil {
-			break
+		if err != nil || down[ask.source.Name] == mdqPatience {
+			continue
 		}
-		var own string
-		if own, err = k.Own(ctx); err == nil {
-			err = unnoted(typed(k.askNow(ctx, &ask.source, own, ask.entityID, document{})))
+		failure := typed(k.askNow(ctx, &ask.source, own, ask.entityID, document{}))
+		if code, _ := worded(failure); code == CodeFetch {
+			down[ask.source.Name]++
 		}
+		err = unnoted(failure)
 	}
 	return err
 }

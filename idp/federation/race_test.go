@@ -142,3 +142,26 @@ func TestDismissedComesBack(t *testing.T) {
 		t.Error("what is not published any more waits for a yes")
 	}
 }
+
+// Metadata that does not go with one app's settings is that app's failure, and the other apps of the source go on.
+func TestUnfitAppHoldsUpNobody(t *testing.T) {
+	w, publish, auto, slow := followers(t)
+	key, next := newSigner()
+	for _, id := range []string{auto, slow} {
+		must(t, w.Store.Update(t.Context(), func(tx store.Tx) error {
+			app, _, err := sp.Apps.Get(tx, id)
+			app.Definition.SAML.Settings.MetadataRefresh = sp.RefreshAutomatic
+			if id == min(auto, slow) { // the first of the source's apps
+				app.Definition.Name = ""
+			}
+			return errors.Join(err, sp.Apps.Put(tx, &app))
+		}))
+	}
+	publish("b", entity("auto", "", key, next), entity("slow", "", key, next))
+	if _, f := w.app(min(auto, slow)); f.Code != CodeMetadata || f.Failures != 1 || w.keys(min(auto, slow)) != 1 {
+		t.Errorf("the unfit one: %+v, %d keys", f, w.keys(min(auto, slow)))
+	}
+	if _, f := w.app(max(auto, slow)); f.Failures != 0 || w.keys(max(auto, slow)) != 2 {
+		t.Errorf("the other: %+v, %d keys", f, w.keys(max(auto, slow)))
+	}
+}

@@ -163,6 +163,9 @@ func (s *Source) Change(values map[string]string) error {
 	case len(next.Keys) > 0 && next.Unsigned:
 		return &sp.SettingError{Key: "unsigned", Reason: "cannot be true while keys are pinned"}
 	}
+	if next.Kind == MDQ && strings.Contains(next.URL, "?") {
+		return &sp.SettingError{Key: "url", Reason: "must have no query: the names of entities are put behind it"}
+	}
 	if next.OnDemand && next.Kind != MDQ {
 		return &sp.SettingError{Key: "on_demand", Reason: "is for MDQ servers: an aggregate is known as a whole"}
 	}

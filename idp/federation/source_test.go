@@ -36,6 +36,9 @@ func TestSourceSettings(t *testing.T) {
 			t.Errorf("%d: %v", i, err)
 		}
 	}
+	if _, err := NewSource("x", MDQ, with("url", "https://md.example.org/mdq?x=1"), "", noon); err == nil {
+		t.Error("an MDQ server with a query is taken")
+	}
 	for _, name := range []string{"", "a b", "A", "-a", strings.Repeat("a", 41), "a\x00"} {
 		if _, err := NewSource(name, Aggregate, good, "", noon); err == nil {
 			t.Errorf("%q is a name", name)
