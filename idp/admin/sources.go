@@ -22,7 +22,7 @@ func wordedSource(err *federation.Error) error {
 		return refused(http.StatusNotFound, "not_found", "source", "%s", err.Text)
 	case federation.CodeNotThere:
 		return refused(http.StatusNotFound, err.Code, "entity_id", "%s", err.Text)
-	case federation.CodeNothing, federation.CodeNewer, federation.CodeChanged:
+	case federation.CodeNothing, federation.CodeNewer, federation.CodeChanged, federation.CodeBusy:
 		return refused(http.StatusConflict, err.Code, "metadata", "%s", err.Text)
 	}
 	return refused(http.StatusUnprocessableEntity, err.Code, "metadata", "%s", err.Text)

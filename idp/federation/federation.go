@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"sync"
 	"time"
 
 	"gatehouse/idp/audit"
@@ -20,13 +21,15 @@ import (
 	"gatehouse/store"
 )
 
-// Keeper keeps metadata up to date. All fields must be set.
+// Keeper keeps metadata up to date. All fields must be set. Safe for concurrent use; do not copy.
 type Keeper struct {
 	Store store.Store
 	Audit *audit.Log
 	Fetch *outbound.Client
 	Own   func(ctx context.Context) (string, error) // our entity id, which no app may have
 	Now   func() time.Time
+
+	fetching sync.Map // names of the sources that are fetched at this moment
 }
 
 // Bounds of a fetch and of what is kept.
@@ -62,6 +65,7 @@ const (
 	CodeNothing     = "nothing_waits"
 	CodeNewer       = "newer_waits"
 	CodeChanged     = "source_changed"
+	CodeBusy        = "being_fetched"
 )
 
 // typed gives an error of the packages below its code; what is not known stays as it is.

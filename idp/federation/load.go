@@ -17,6 +17,10 @@ import (
 // Refresh fetches what a source has, now, and brings the apps that come from it up to date. A failure is noted with the source,
 // and what was fetched before stays.
 func (k *Keeper) Refresh(ctx context.Context, name, by string) error {
+	if _, busy := k.fetching.LoadOrStore(name, true); busy { // two documents would be kept in a mixture
+		return &Error{Code: CodeBusy, Text: "The metadata source " + name + " is being fetched at this moment: look again in a little while."}
+	}
+	defer k.fetching.Delete(name)
 	source, own, err := k.source(ctx, name)
 	if err != nil {
 		return err

@@ -165,3 +165,19 @@ func TestUnfitAppHoldsUpNobody(t *testing.T) {
 		t.Errorf("the other: %+v, %d keys", f, w.keys(max(auto, slow)))
 	}
 }
+
+// A source is fetched by one at a time.
+func TestFetchedByOneAtATime(t *testing.T) {
+	key, _ := newSigner()
+	w := newWorld(t)
+	w.source("all", Aggregate, key)
+	w.web.set("/all", key.sign(t, group(until(14*days), entity("one", ""))))
+	second := "not asked"
+	w.web.while = func() { second = w.refresh("all") }
+	if first := w.refresh("all"); first != "" || second != CodeBusy {
+		t.Errorf("%q, meanwhile %q", first, second)
+	}
+	if code := w.refresh("all"); code != "" {
+		t.Errorf("afterwards %q", code)
+	}
+}
