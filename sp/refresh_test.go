@@ -1,6 +1,7 @@
 package sp
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -53,5 +54,23 @@ func TestTagsInSeveralElements(t *testing.T) {
 	list := app.Attributes()
 	if slices.Contains(list, subjectID()) || slices.Contains(list, pairwiseID()) || !slices.Contains(list, homeOrganisation()) {
 		t.Errorf("%v", list)
+	}
+}
+
+// TestOfPolicy sets every setting to values that it may take: what changes the policy is an administrator's.
+func TestOfPolicy(t *testing.T) {
+	seen := 0
+	for _, s := range Settings() {
+		for _, value := range append(slices.Clone(s.Options), "https://x.example/", "x", "1h", "1", "true", "2027-01-31", "192.0.2.0/24", "lifetime:1h") {
+			app := App{Definition: Definition{SAML: &SAML{}}}
+			if s.set(&app, value) == nil && !reflect.DeepEqual(app.Policy, Policy{}) {
+				if seen++; !OfPolicy(s.Key) {
+					t.Errorf("%s=%s changes the policy", s.Key, value)
+				}
+			}
+		}
+	}
+	if seen < 20 || OfPolicy("saml.sign") {
+		t.Errorf("%d values", seen)
 	}
 }

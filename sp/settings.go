@@ -107,6 +107,11 @@ func (a *App) Apply(values map[string]string) error {
 	return nil
 }
 
+// OfPolicy tells whether a setting is an administrator's: it is kept with the policy, whatever its name.
+func OfPolicy(key string) bool {
+	return strings.HasPrefix(key, "policy.") || key == "saml.affiliation" || key == "saml.may_map_to"
+}
+
 // Validate checks the whole record: every stored value, and what only holds between several of them.
 func (a *App) Validate() error {
 	if a.State == Removed {

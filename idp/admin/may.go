@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-	"strings"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/directory"
@@ -36,7 +35,7 @@ func mayAskOf(by By, app *sp.App, values map[string]string) error {
 		return notYours(app)
 	}
 	for key := range values {
-		if strings.HasPrefix(key, "policy.") {
+		if sp.OfPolicy(key) {
 			return needsAppAdmin()
 		}
 	}

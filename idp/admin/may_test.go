@@ -251,3 +251,39 @@ func TestUpgradesKeepTheStricter(t *testing.T) {
 		t.Errorf("asked for by name, and still %q", signed)
 	}
 }
+
+// TestPackageBringsNoPolicy: which apps may compare people is an administrator's word, and no package's, neither to say nor to undo.
+func TestPackageBringsNoPolicy(t *testing.T) {
+	w := newWorld(t)
+	added, err := w.AddApp(t.Context(), socket, api.NewApp{Metadata: metadataOf("https://a.example/md", "https://a.example/acs"), Set: map[string]string{
+		"saml.affiliation": "https://group.example", "saml.may_map_to": "https://b.example/md"}})
+	must(t, err)
+	exported, err := w.ExportApp(t.Context(), added.App.ID)
+	must(t, err)
+	for key := range exported.Settings {
+		if sp.OfPolicy(key) {
+			t.Errorf("%s is in the package", key)
+		}
+	}
+	text, err := json.Marshal(exported)
+	must(t, err)
+	upgraded, err := w.AddApp(t.Context(), socket, api.NewApp{Metadata: string(text), Replace: true})
+	must(t, err)
+	values := map[string]string{}
+	for _, s := range upgraded.App.Settings {
+		values[s.Key] = s.Value
+	}
+	if values["saml.affiliation"] != "https://group.example" || values["saml.may_map_to"] != "https://b.example/md" {
+		t.Errorf("after the upgrade: %v", values)
+	}
+	for _, key := range []string{"saml.affiliation", "saml.may_map_to"} {
+		exported.Settings[key] = "https://evil.example/md"
+		text, err := json.Marshal(exported)
+		must(t, err)
+		_, err = w.AddApp(t.Context(), socket, api.NewApp{Metadata: string(text), Replace: true})
+		refusal(t, err, 400, "bad_value", "metadata")
+		delete(exported.Settings, key)
+		_, err = w.SetApp(t.Context(), w.person("d"+key[5:8], RoleDeveloper), added.App.ID, map[string]string{key: "x"})
+		refusal(t, err, 403, "not_yours", "app")
+	}
+}

@@ -25,7 +25,7 @@ const (
 
 // travels tells whether a setting is the developer's: not the policy, and not what names something of this organisation.
 func travels(key string) bool {
-	return !strings.HasPrefix(key, "policy.") && key != "saml.signing_key" && key != "saml.metadata_refresh"
+	return !sp.OfPolicy(key) && key != "saml.signing_key" && key != "saml.metadata_refresh"
 }
 
 // ExportApp makes the package of an app: its definition without policy, credentials and ids.
