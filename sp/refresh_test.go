@@ -10,7 +10,9 @@ func TestWidens(t *testing.T) {
 	at := func(location string) []Endpoint {
 		return []Endpoint{{Binding: BindingPOST, Location: "https://app.example" + location}}
 	}
-	tagged := func(name string, values ...string) []EntityAttribute { return []EntityAttribute{{Name: name, Values: values}} }
+	tagged := func(name string, values ...string) []EntityAttribute {
+		return []EntityAttribute{{Name: name, Values: values}}
+	}
 	key := []Key{{Use: ForEncryption, PublicKey: []byte("k")}}
 	base := func(change func(*Metadata)) *Metadata {
 		m := &Metadata{ACS: at("/acs"), SLO: at("/slo"), ManageNameID: at("/nid"), Keys: key, EntityAttributes: tagged(EntityCategory, "a", "b")}
