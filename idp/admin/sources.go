@@ -258,7 +258,7 @@ func (a *Actions) AnswerAppMetadata(ctx context.Context, by By, ref, answer, see
 		if err != nil {
 			return audit.Event{}, err
 		}
-		event := audit.Event{Kind: "app.metadata_dismiss", App: app.ID}
+		event := audit.Event{Kind: "app.metadata_dismiss", App: app.ID, Facts: map[string]string{"version": seen}}
 		if answer == answerApprove {
 			if md.Expired(a.Now()) {
 				return event, refused(http.StatusConflict, metadata.CodeExpired, "metadata", "The newer metadata is past its end by now: look for newer first.")

@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"gatehouse/sp"
@@ -105,6 +106,12 @@ func localized(nodes []*node, limit int) (string, error) {
 		return "", nil
 	}
 	text, err := n.value()
+	text = strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Bidi_Control, r) { // would turn around what stands beside it
+			return -1
+		}
+		return r
+	}, text)
 	return cut(strings.Join(strings.Fields(text), " "), limit), err
 }
 

@@ -106,3 +106,17 @@ func TestYearTenThousand(t *testing.T) {
 		}
 	}
 }
+
+// What is not seen, or turns text around, makes an entity look like another.
+func TestUnseenCharacters(t *testing.T) {
+	for _, r := range "\u200b\u202e\u2028\u3000\u0085\u00a0\ufeff" {
+		if _, err := Parse([]byte(replaced("https://app.example.org/sp", "https://app.example.org/"+string(r)+"sp")), Options{Now: now}); err == nil {
+			t.Errorf("%U in an entity id", r)
+		}
+	}
+	ui := `<Extensions><UIInfo xmlns="urn:oasis:names:tc:SAML:metadata:ui"><DisplayName xml:lang="en">Pay` + "\u202e\u2066" + `roll</DisplayName></UIInfo></Extensions>`
+	r, err := Parse([]byte(replaced(`:protocol">`, `:protocol">`+ui)), Options{Now: now})
+	if err != nil || r.Metadata.DisplayName != "Payroll" {
+		t.Errorf("%q %v", r.Metadata.DisplayName, err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"gatehouse/sp"
 )
@@ -108,8 +109,8 @@ func entityIDProblem(id, own string) string {
 		return "the entity id is missing; ask the app's vendor for complete metadata"
 	case len([]rune(id)) > maxEntityID:
 		return "the entity id is longer than 1,024 characters; shorten it in the app"
-	case strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r == 0x7f || r == 0xa0 }):
-		return "the entity id contains a space or control character; remove it in the app"
+	case strings.ContainsFunc(id, func(r rune) bool { return unicode.In(r, unicode.Z, unicode.C) }):
+		return "the entity id contains a space, a control character or one that is not seen; remove it in the app"
 	case own != "" && id == own:
 		return "this is Gatehouse's own entity id; upload the metadata of the app, not the identity provider's"
 	}
