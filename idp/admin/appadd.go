@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -243,6 +244,7 @@ func addEvent(app *sp.App, n api.NewApp, outcome api.AddedApp) audit.Event {
 	for _, d := range outcome.Differences {
 		changed = append(changed, d.Field)
 	}
-	facts["changed"], facts["changes"] = strings.Join(changed, ", "), strconv.Itoa(len(changed))
+	facts["changes"] = strconv.Itoa(len(changed))
+	facts["changed"] = strings.Join(slices.Compact(changed), ", ")
 	return audit.Event{Kind: "app.replace", App: app.ID, Facts: facts}
 }

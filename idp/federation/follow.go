@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -249,7 +250,7 @@ func Apply(tx store.Tx, app *sp.App, md sp.Metadata, now time.Time) (audit.Event
 	for i, change := range diff {
 		changed[i] = change.Field
 	}
-	facts := map[string]string{"entity_id": md.EntityID, "changed": strings.Join(changed, ", "), "changes": strconv.Itoa(len(diff))}
+	facts := map[string]string{"entity_id": md.EntityID, "changed": strings.Join(slices.Compact(changed), ", "), "changes": strconv.Itoa(len(diff))}
 	if from := md.SourceURL + md.Source; from != "" {
 		facts["source"] = from
 	}

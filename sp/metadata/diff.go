@@ -55,20 +55,28 @@ func (d *changes) value(field, before, after string) {
 
 // list tells what came and went; where nothing did, whether the order is another: the first of several often counts.
 func (d *changes) list(field string, before, after []string) {
-	known := len(*d)
+	known, was, is := len(*d), setOf(before), setOf(after) // there may be thousands
 	for _, s := range before {
-		if !slices.Contains(after, s) {
+		if !is[s] {
 			*d = append(*d, Change{Field: field, Before: s})
 		}
 	}
 	for _, s := range after {
-		if !slices.Contains(before, s) {
+		if !was[s] {
 			*d = append(*d, Change{Field: field, After: s})
 		}
 	}
 	if len(*d) == known && !slices.Equal(before, after) {
 		*d = append(*d, Change{field + "_order", strings.Join(before, "; "), strings.Join(after, "; ")})
 	}
+}
+
+func setOf(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, s := range list {
+		set[s] = true
+	}
+	return set
 }
 
 func endpoints(list []sp.Endpoint) []string {
