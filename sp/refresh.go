@@ -1,6 +1,7 @@
 package sp
 
 import (
+	"crypto/rsa"
 	"net/url"
 	"slices"
 	"time"
@@ -43,7 +44,16 @@ func Widens(before, after *Metadata) bool {
 	known, tags := hosts(before), before.tags()
 	return slices.ContainsFunc(hosts(after), func(host string) bool { return !slices.Contains(known, host) }) ||
 		slices.ContainsFunc(after.tags(), func(tag [2]string) bool { return !slices.Contains(tags, tag) }) ||
-		len(before.EncryptionKeys()) > 0 && len(after.EncryptionKeys()) == 0
+		before.encrypts() && !after.encrypts()
+}
+
+// encrypts tells whether there is a key that answers can be encrypted to.
+func (m *Metadata) encrypts() bool {
+	return slices.ContainsFunc(m.EncryptionKeys(), func(k Key) bool {
+		public, err := k.Public()
+		key, ok := public.(*rsa.PublicKey)
+		return err == nil && ok && key.N.BitLen() >= StrongRSABits
+	})
 }
 
 // hosts are those to which answers, logouts and changes of names go.

@@ -1,6 +1,12 @@
 package sp
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"reflect"
 	"slices"
 	"testing"
@@ -13,7 +19,22 @@ func TestWidens(t *testing.T) {
 	tagged := func(name string, values ...string) []EntityAttribute {
 		return []EntityAttribute{{Name: name, Values: values}}
 	}
-	key := []Key{{Use: ForEncryption, PublicKey: []byte("k")}}
+	old, err := rsa.GenerateKey(rand.Reader, StrongRSABits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(use KeyUse, public crypto.PublicKey) []Key {
+		der, err := x509.MarshalPKIXPublicKey(public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []Key{{Use: use, PublicKey: der}}
+	}
+	key := of(ForEncryption, old.Public())
 	base := func(change func(*Metadata)) *Metadata {
 		m := &Metadata{ACS: at("/acs"), SLO: at("/slo"), ManageNameID: at("/nid"), Keys: key, EntityAttributes: tagged(EntityCategory, "a", "b")}
 		change(m)
@@ -34,8 +55,9 @@ func TestWidens(t *testing.T) {
 		{"a category more", func(m *Metadata) { m.EntityAttributes = tagged(EntityCategory, "a", "b", "c") }, true},
 		{"a category less", func(m *Metadata) { m.EntityAttributes = tagged(EntityCategory, "b") }, false},
 		{"an identifier", func(m *Metadata) { m.EntityAttributes = tagged(SubjectIDNeeded, "subject-id") }, true},
-		{"another key to encrypt to", func(m *Metadata) { m.Keys = []Key{{PublicKey: []byte("other")}} }, false},
-		{"no key to encrypt to", func(m *Metadata) { m.Keys = []Key{{Use: ForSigning, PublicKey: []byte("k")}} }, true},
+		{"another key to encrypt to", func(m *Metadata) { m.Keys = of(ForBoth, old.Public()) }, false},
+		{"no key to encrypt to", func(m *Metadata) { m.Keys = of(ForSigning, old.Public()) }, true},
+		{"a key that cannot be encrypted to", func(m *Metadata) { m.Keys = of(ForBoth, curve.Public()) }, true},
 	} {
 		if got := Widens(base(func(*Metadata) {}), base(c.change)); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
