@@ -24,6 +24,7 @@ type Settings struct {
 	WantSignedRequests bool          `json:"want_signed_requests,omitempty"`
 	MetadataFor        time.Duration `json:"metadata_for,omitempty"`
 	Scopes             []string      `json:"scopes,omitempty"`
+	Discovery          Discovery     `json:"discovery,omitzero"`
 	InformationURL     string        `json:"information_url,omitempty"`
 	PrivacyURL         string        `json:"privacy_url,omitempty"`
 	SecurityContact    string        `json:"security_contact,omitempty"` // empty: SupportContact
@@ -122,7 +123,9 @@ type key[T any] struct {
 	set            func(record *T, value string) error // empty: back to the default
 }
 
-func keys() []key[Settings] {
+func keys() []key[Settings] { return slices.Concat(baseKeys(), discoveryKeys()) }
+
+func baseKeys() []key[Settings] {
 	return []key[Settings]{
 		text("name", "", 100, func(s *Settings) *string { return &s.Name }, nil),
 		{"logo", "", func(s *Settings) string { return s.Logo }, setLogoKey},
@@ -131,7 +134,7 @@ func keys() []key[Settings] {
 		text("saml.entity_id", "", 1024, func(s *Settings) *string { return &s.SAMLEntityID }, checkEntityID),
 		flag("saml.want_signed_requests", func(s *Settings) *bool { return &s.WantSignedRequests }),
 		duration("saml.metadata_lifetime", "14d", time.Hour, 366*day, func(s *Settings) *time.Duration { return &s.MetadataFor }),
-		scopes("saml.scope", func(s *Settings) *[]string { return &s.Scopes }),
+		listed("saml.scope", func(s *Settings) *[]string { return &s.Scopes }, domain),
 		text("saml.information_url", "", 1024, func(s *Settings) *string { return &s.InformationURL }, checkHTTPS("saml.information_url")),
 		text("saml.privacy_url", "", 1024, func(s *Settings) *string { return &s.PrivacyURL }, checkHTTPS("saml.privacy_url")),
 		text("saml.security_contact", "", 200, func(s *Settings) *string { return &s.SecurityContact }, checkAddress("saml.security_contact")),

@@ -4,7 +4,6 @@ import (
 	"net/mail"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -53,33 +52,4 @@ func checkAddress(name string) func(string) error {
 		}
 		return nil
 	}
-}
-
-// maxScopes bounds how many domains may be named.
-const maxScopes = 20
-
-var domainForm = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
-
-// scopes is a list of domains, in lower case because scopes are compared octet by octet.
-func scopes(name string, at func(*Settings) *[]string) key[Settings] {
-	get := func(s *Settings) string { return strings.Join(*at(s), ",") }
-	return key[Settings]{name, "", get, func(s *Settings, value string) error {
-		var list []string
-		for one := range strings.SplitSeq(value, ",") {
-			one = strings.ToLower(strings.TrimSpace(one))
-			switch {
-			case one == "" && value == "":
-				continue
-			case len(one) > 253 || !domainForm.MatchString(one):
-				return refuse("%s lists domains such as example.org, and %.80q is none", name, one)
-			case !slices.Contains(list, one):
-				list = append(list, one)
-			}
-		}
-		if len(list) > maxScopes {
-			return refuse("%s lists %d domains at most", name, maxScopes)
-		}
-		*at(s) = list
-		return nil
-	}}
 }

@@ -58,7 +58,7 @@ func (w *world) settings(t *testing.T, pairs ...string) {
 }
 
 // TestSAMLMetadataOut is section 11 of the requirements. MDP-10 and MDP-11 are in keys_test.go, MDP-13's logo, which needs
-// https, in idp/saml. Not claimed: MDP-18 (EntityAttributes), MDP-23 (DiscoHints).
+// https, in idp/saml; MDP-18 and MDP-23 are in discovery_test.go.
 func TestSAMLMetadataOut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

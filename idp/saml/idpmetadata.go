@@ -4,9 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"time"
 
+	"gatehouse/idp/directory"
 	"gatehouse/sp"
 )
 
@@ -27,6 +29,7 @@ type Description struct {
 	Contact     string        // e-mail address for support, may be empty
 	Security    string        // e-mail address for security incidents, may be empty
 	Scopes      []string      // domains that the organisation's scoped attributes may name
+	Discovery   directory.Discovery
 	Information string        // URL of a page about this service, may be empty
 	Privacy     string        // URL of the privacy statement, may be empty
 	Error       string        // errorURL, may be empty
@@ -44,8 +47,8 @@ type Picture struct {
 // Metadata writes the signed EntityDescriptor. Polls within a twelfth of the lifetime (about a day of two weeks) get the
 // same dates and id, so that a document changes only when something in it does.
 func Metadata(d *Description) ([]byte, error) {
-	said := append([]string{d.EntityID, d.SSO, d.Name, d.URL, d.Logo.URL, d.Contact, d.Security, d.Information, d.Privacy, d.Error}, d.Scopes...)
-	for _, s := range said {
+	said := []string{d.EntityID, d.SSO, d.Name, d.URL, d.Logo.URL, d.Contact, d.Security, d.Information, d.Privacy, d.Error}
+	for _, s := range slices.Concat(said, d.Scopes, d.Discovery.Categories, d.Discovery.Supported, d.Discovery.Assurance, d.Discovery.Networks, d.Discovery.Domains, d.Discovery.Places) {
 		if !writable(s) {
 			return nil, errUnwritable
 		}
@@ -67,7 +70,9 @@ func Metadata(d *Description) ([]byte, error) {
 func metadataStep(lifetime time.Duration) time.Duration { return max(lifetime/12, time.Hour) }
 
 func (d *Description) appendBody(doc []byte) []byte {
+	doc = append(doc, `<md:Extensions>`...)
 	doc = d.appendAlgorithms(doc)
+	doc = append(d.appendEntityAttributes(doc), `</md:Extensions>`...)
 	doc = append(doc, `<md:IDPSSODescriptor WantAuthnRequestsSigned="`...)
 	if d.WantSigned {
 		doc = append(doc, "true"...)
@@ -135,7 +140,6 @@ func (d *Description) appendDecryption(doc []byte) []byte {
 // appendAlgorithms lists what is accepted and used (sstc-saml-metadata-algsupport): the runtime tables themselves.
 func (d *Description) appendAlgorithms(doc []byte) []byte {
 	const open = ` xmlns:alg="urn:oasis:names:tc:SAML:metadata:algsupport"`
-	doc = append(doc, `<md:Extensions>`...)
 	for _, digest := range digests {
 		doc = append(appendAttr(append(doc, `<alg:DigestMethod`+open...), "Algorithm", digest.uri), `></alg:DigestMethod>`...)
 	}
@@ -144,12 +148,13 @@ func (d *Description) appendAlgorithms(doc []byte) []byte {
 			doc = append(appendAttr(append(doc, `<alg:SigningMethod`+open...), "Algorithm", a.uri), `></alg:SigningMethod>`...)
 		}
 	}
-	return append(doc, `</md:Extensions>`...)
+	return doc
 }
 
 // appendUI writes the extensions of the role: the scopes that we may name (shibmd), and how to show us to people (MDUI).
 func (d *Description) appendUI(doc []byte) []byte {
-	if d.Name == "" && len(d.Scopes) == 0 {
+	hints := d.appendHints(nil)
+	if d.Name == "" && len(d.Scopes) == 0 && len(hints) == 0 {
 		return doc
 	}
 	doc = append(doc, `<md:Extensions>`...)
@@ -164,6 +169,7 @@ func (d *Description) appendUI(doc []byte) []byte {
 		doc = appendEnglish(doc, "mdui:PrivacyStatementURL", d.Privacy)
 		doc = append(d.Logo.append(doc), `</mdui:UIInfo>`...)
 	}
+	doc = append(doc, hints...)
 	return append(doc, `</md:Extensions>`...)
 }
 

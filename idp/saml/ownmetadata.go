@@ -122,7 +122,7 @@ func (h *Handlers) cached(ctx context.Context, settings *directory.Settings, sig
 func sameOrganisation(a, b *directory.Settings) bool {
 	return a.Name == b.Name && a.SupportContact == b.SupportContact && a.SAMLEntityID == b.SAMLEntityID && a.Logo == b.Logo &&
 		a.WantSignedRequests == b.WantSignedRequests && a.MetadataFor == b.MetadataFor && a.InformationURL == b.InformationURL &&
-		a.PrivacyURL == b.PrivacyURL && a.SecurityContact == b.SecurityContact && slices.Equal(a.Scopes, b.Scopes)
+		a.PrivacyURL == b.PrivacyURL && a.SecurityContact == b.SecurityContact && slices.Equal(a.Scopes, b.Scopes) && a.Discovery.Equal(&b.Discovery)
 }
 
 // describeUs signs the metadata with the key that comes first in it; the other published keys follow.
@@ -171,7 +171,7 @@ func (h *Handlers) description(settings *directory.Settings) *Description {
 	return &Description{
 		EntityID: h.entityID(settings), SSO: h.BaseURL + ssoPath, SLO: h.BaseURL + sloPath, NID: h.BaseURL + nidPath, SOAP: h.BaseURL + soapPath, Artifact: h.BaseURL + artifactPath, WantSigned: settings.WantSignedRequests, Lifetime: settings.MetadataLifetime(),
 		Name: name, URL: h.BaseURL + "/", Contact: settings.SupportContact, Security: security, Scopes: settings.Scopes,
-		Information: settings.InformationURL, Privacy: settings.PrivacyURL, Error: h.BaseURL + errorPath + errorQuery, Now: h.Now(),
+		Information: settings.InformationURL, Privacy: settings.PrivacyURL, Error: h.BaseURL + errorPath + errorQuery, Discovery: settings.Discovery, Now: h.Now(),
 	}
 }
 
