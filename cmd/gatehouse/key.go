@@ -112,7 +112,7 @@ func (c *cli) keyStage() *cobra.Command {
 			return c.id(key, key.ID)
 		}),
 	}
-	command.Flags().StringVar(&ask.Algorithm, "algorithm", "rsa", "rsa, or ecdsa (P-256) for apps whose metadata asks for it")
+	command.Flags().StringVar(&ask.Algorithm, "algorithm", "rsa", "rsa; or for apps whose metadata asks for it ecdsa (P-256), ecdsa-p384, ecdsa-p521")
 	return command
 }
 

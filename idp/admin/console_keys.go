@@ -69,6 +69,10 @@ func algorithmName(algorithm string) string {
 		return "RSA 2048"
 	case certs.ECDSA:
 		return "ECDSA P-256"
+	case certs.ECDSA384:
+		return "ECDSA P-384"
+	case certs.ECDSA521:
+		return "ECDSA P-521"
 	}
 	return algorithm
 }

@@ -35,7 +35,7 @@ type KeyApp struct {
 	Blocked bool      `json:"blocked,omitempty"` // nobody can enter it now
 }
 
-// NewKey asks for the next key. Algorithm is rsa (also when empty) or ecdsa.
+// NewKey asks for the next key. Algorithm is rsa (also when empty), ecdsa, ecdsa-p384 or ecdsa-p521.
 type NewKey struct {
 	Algorithm string `json:"algorithm,omitempty"`
 }

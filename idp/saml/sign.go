@@ -57,17 +57,19 @@ func SigningFor(app *sp.SAML, keys []*Credential) (Signing, *Problem) {
 		if s.algorithm = algorithmByName(name); s.algorithm == nil {
 			return s, cannotSign("saml.signature_algorithm is unknown")
 		}
-		if s.key = keyOfKind(keys, s.algorithm.kind); s.key == nil {
+		if s.key = s.algorithm.keyAmong(keys); s.key == nil {
 			return s, cannotSign("no signing key fits saml.signature_algorithm=" + name)
 		}
 		return s, nil
 	}
-	for _, key := range keys {
-		for _, a := range algorithms {
-			listed := len(app.Metadata.SigningMethods) == 0 || slices.Contains(app.Metadata.SigningMethods, a.uri)
-			if a.kind == kindOf(key.signer.Public()) && a.hash != crypto.SHA1 && listed {
-				s.key, s.algorithm = key, a
-				return s, nil
+	for _, suited := range []bool{true, false} {
+		for _, key := range keys {
+			for _, a := range algorithms {
+				listed := len(app.Metadata.SigningMethods) == 0 || slices.Contains(app.Metadata.SigningMethods, a.uri)
+				if a.fits(key, suited) && a.hash != crypto.SHA1 && listed {
+					s.key, s.algorithm = key, a
+					return s, nil
+				}
 			}
 		}
 	}
@@ -83,13 +85,24 @@ func chooseDigest(listed []string) *digest {
 	return nil
 }
 
-func keyOfKind(keys []*Credential, kind keyKind) *Credential {
-	for _, key := range keys {
-		if kindOf(key.signer.Public()) == kind {
-			return key
+// keyAmong is the first key of the algorithm's kind, of a curve as strong as its hash if there is one.
+func (a *algorithm) keyAmong(keys []*Credential) *Credential {
+	for _, suited := range []bool{true, false} {
+		if i := slices.IndexFunc(keys, func(key *Credential) bool { return a.fits(key, suited) }); i >= 0 {
+			return keys[i]
 		}
 	}
 	return nil
+}
+
+// fits tells whether a key can sign with the algorithm; suited demands that an EC key is as strong as the hash (RFC 5480, 4).
+func (a *algorithm) fits(key *Credential, suited bool) bool {
+	public := key.signer.Public()
+	if kindOf(public) != a.kind {
+		return false
+	}
+	ec, ok := public.(*ecdsa.PublicKey)
+	return !ok || !suited || min((ec.Curve.Params().BitSize+7)/8, 64) == a.hash.Size()
 }
 
 func cannotSign(detail string) *Problem {
