@@ -152,6 +152,9 @@ type SAMLSettings struct {
 	NameIDSource          string        `json:"nameid_source,omitempty"`
 	Attributes            []Attribute   `json:"attributes,omitzero"` // nil: the default release; empty: nothing
 	Release               string        `json:"release,omitempty"`
+	MissingAttributes     string        `json:"missing_attributes,omitempty"`
+	EmptyValues           string        `json:"empty_values,omitempty"`
+	SendConsent           string        `json:"send_consent,omitempty"`
 	SLO                   string        `json:"slo,omitempty"`
 	ECP                   string        `json:"ecp,omitempty"`
 	AllowIDPInitiated     *bool         `json:"allow_idp_initiated,omitempty"` // nil: true

@@ -44,6 +44,47 @@ const (
 // Release is ReleaseAll, ReleaseRequested or ReleaseRequired.
 func (s *SAML) Release() string { return first(s.Settings.Release, ReleaseAll) }
 
+// Values of saml.missing_attributes and saml.empty_values; the first of each is what holds while they are unset.
+const (
+	MissingRelease = "release"
+	MissingRefuse  = "refuse"
+	EmptyOmit      = "omit"
+	EmptySend      = "send"
+)
+
+// Required are the attributes without which the app says that it cannot work: those of the attribute service with the given index,
+// else of the default one, and the subject identifier that it signals.
+func (m *Metadata) Required(service *int) []RequestedAttribute {
+	var list []RequestedAttribute
+	for i := range m.AttributeServices {
+		one := &m.AttributeServices[i]
+		standing := one.IsDefault != nil && *one.IsDefault || i == 0 && !slices.ContainsFunc(m.AttributeServices, func(s AttributeService) bool { return s.IsDefault != nil && *s.IsDefault })
+		if service != nil && one.Index != *service || service == nil && !standing {
+			continue
+		}
+		for _, requested := range one.Requested {
+			if requested.Required {
+				list = append(list, requested)
+			}
+		}
+	}
+	if needed, ok := m.identifier(); ok {
+		list = append(list, RequestedAttribute{Name: needed.Name, NameFormat: needed.Format, Required: true})
+	}
+	return list
+}
+
+// identifier is the subject identifier that subject-id:req signals; any: the pairwise one.
+func (m *Metadata) identifier() (Attribute, bool) {
+	switch needed := m.Tag(SubjectIDNeeded); {
+	case slices.Contains(needed, "subject-id"):
+		return subjectID(), true
+	case slices.Contains(needed, "pairwise-id"), slices.Contains(needed, "any"):
+		return pairwiseID(), true
+	}
+	return Attribute{}, false
+}
+
 // subject identifiers and what federations call the rest.
 func subjectID() Attribute {
 	return Attribute{"urn:oasis:names:tc:SAML:attribute:subject-id", FormatURI, "subject-id", SourceSubjectID}
@@ -86,11 +127,8 @@ func named(friendly ...string) []Attribute {
 // of the categories, and for a code of conduct the attributes of ours that the metadata requires.
 func (s *SAML) tagged() []Attribute {
 	var list []Attribute
-	switch needed := s.Metadata.Tag(SubjectIDNeeded); {
-	case slices.Contains(needed, "subject-id"):
-		list = append(list, subjectID())
-	case slices.Contains(needed, "pairwise-id"), slices.Contains(needed, "any"):
-		list = append(list, pairwiseID())
+	if needed, ok := s.Metadata.identifier(); ok {
+		list = append(list, needed)
 	}
 	bundles := bundles()
 	for _, category := range s.Metadata.Tag(EntityCategory) {

@@ -73,7 +73,7 @@ func samlSettings() []Setting {
 			[]string{SignBoth, SignAssertion, SignResponse}, func(a *App) *string { return &local(a).Sign }).
 			or(func(a *App) string { return a.Definition.SAML.sign() }),
 		choice("saml.signature_algorithm", "Signature algorithm", "rsa-sha1 is broken: only for an app that knows no other.",
-			[]string{"rsa-sha256", "rsa-sha384", "rsa-sha512", "rsa-pss-sha256", "ecdsa-sha256", AlgorithmSHA1},
+			[]string{"rsa-sha256", "rsa-sha384", "rsa-sha512", "rsa-pss-sha256", "ecdsa-sha256", "ecdsa-sha384", "ecdsa-sha512", AlgorithmSHA1},
 			func(a *App) *string { return &local(a).SignatureAlgorithm }),
 		signingKey(),
 		flag("saml.require_signed_requests", "Require signed requests", "Refuse a sign-on request without a good signature.",
@@ -95,6 +95,10 @@ func samlSettings() []Setting {
 		attributes(),
 		choice("saml.release", "Release", "All of these, or only those that the metadata requests, or requires.",
 			[]string{ReleaseAll, ReleaseRequested, ReleaseRequired}, func(a *App) *string { return &local(a).Release }),
+		choice("saml.missing_attributes", "Missing attributes", "Whether a person who lacks an attribute that the metadata requires gets in without it, or is refused.",
+			[]string{MissingRelease, MissingRefuse}, func(a *App) *string { return &local(a).MissingAttributes }),
+		choice("saml.empty_values", "Empty values", "Leave out what an expression gives as an empty text or as null, or send it as an empty or as a nil value.",
+			[]string{EmptyOmit, EmptySend}, func(a *App) *string { return &local(a).EmptyValues }),
 	}
 }
 
@@ -134,6 +138,8 @@ func samlAnswerSettings() []Setting {
 		oneTimeUse(),
 		choice("saml.authenticating_authority", "Name the other identity provider", "Tell the app where people signed in, when that was not here.",
 			[]string{"on", "off"}, func(a *App) *string { return &local(a).AuthenticatingAuthority }),
+		choice("saml.send_consent", "Tell about consent", "Say in the answer whether the person agreed to what the app is told.",
+			[]string{"off", "on"}, func(a *App) *string { return &local(a).SendConsent }),
 		choice("saml.metadata_refresh", "Newer metadata", "When there is newer metadata where this one came from: wait for a yes, take it, or do not look.",
 			[]string{RefreshReview, RefreshAutomatic, RefreshOff}, func(a *App) *string { return &local(a).MetadataRefresh }),
 	}

@@ -8,6 +8,7 @@ package claims
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -73,7 +74,21 @@ func (e *Evaluator) Values(source string, person *Person) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return expression.values(person)
+	values, _, err := expression.exact(person)
+	return slices.DeleteFunc(values, func(one string) bool { return one == "" }), err
+}
+
+// Exact is like Values, but keeps the empty texts that an expression gives; null tells that it gave null.
+func (e *Evaluator) Exact(source string, person *Person) (values []string, null bool, err error) {
+	if isName(source) {
+		values, err = named(source, person)
+		return values, false, err
+	}
+	expression, err := e.compile(source)
+	if err != nil {
+		return nil, false, err
+	}
+	return expression.exact(person)
 }
 
 // isName tells a plain attribute name from an expression: letters, digits, _ and -, beginning with a letter.

@@ -145,13 +145,12 @@ func (x *expression) look(tree *ast.AST) error {
 	return nil
 }
 
-// values evaluates for a person. The error, say of a missing attribute, is worded for the administrator.
-func (x *expression) values(person *Person) ([]string, error) {
+// exact evaluates for a person, and keeps empty texts. The error, say of a missing attribute, is worded for the administrator.
+func (x *expression) exact(person *Person) (values []string, null bool, err error) {
 	var held Held
 	if x.held {
-		var err error
 		if held, err = person.held(); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	result, _, err := x.program.Eval(map[string]any{"user": map[string]any{
@@ -160,9 +159,13 @@ func (x *expression) values(person *Person) ([]string, error) {
 		"permission_sets": held.PermissionSets, "groups": held.Groups, "attributes": person.Attributes,
 	}})
 	if err != nil {
-		return nil, fmt.Errorf("the attribute source fails for this person: %w", err)
+		return nil, false, fmt.Errorf("the attribute source fails for this person: %w", err)
 	}
-	return texts(result)
+	if _, null = result.(types.Null); null {
+		return nil, true, nil
+	}
+	values, err = texts(result)
+	return values, false, err
 }
 
 var errTooMuch = errors.New("the attribute source gives more values than fit into an answer")
@@ -170,9 +173,7 @@ var errTooMuch = errors.New("the attribute source gives more values than fit int
 func texts(result ref.Val) ([]string, error) {
 	switch value := result.(type) {
 	case types.String:
-		return bounded(one(string(value)))
-	case types.Null:
-		return nil, nil
+		return bounded([]string{string(value)})
 	case traits.Lister:
 		var all []string
 		for it := value.Iterator(); it.HasNext() == types.True; {
@@ -183,7 +184,7 @@ func texts(result ref.Val) ([]string, error) {
 			if len(all) > maxValues {
 				return nil, errTooMuch
 			}
-			all = append(all, one(string(text))...)
+			all = append(all, string(text))
 		}
 		return bounded(all)
 	}

@@ -153,7 +153,7 @@ func (w *world) consent(t *testing.T) {
 		}
 		return "[" + strings.Join(list, ",") + "]"
 	}
-	app := w.AddApp(t, sp.Metadata(), map[string]string{"policy.consent": "always", "saml.attributes": release("email", "surname"), "policy.attributes": "email,username"})
+	app := w.AddApp(t, sp.Metadata(), map[string]string{"policy.consent": "always", "saml.send_consent": "on", "saml.attributes": release("email", "surname"), "policy.attributes": "email,username"})
 	c := w.signedIn(t, "ana")
 	t.Run("REQ-23 IsPassive while consent is due", func(t *testing.T) { w.passively(t, c, sp) })
 
@@ -172,13 +172,22 @@ func (w *world) consent(t *testing.T) {
 		form.Set(field, value)
 		w.asks(t, c.Post("/consent", form), "Your e-mail address") // nobody was shown this
 	}
-	w.check(t, c.Post("/consent", agreed(page)), sp, Ask{}, issued())
+	told := func(name, page string, r *Response) {
+		t.Run("RSP-35 "+name, func(t *testing.T) {
+			if got := r.Root.SelectAttrValue("Consent", ""); got != "urn:oasis:names:tc:SAML:2.0:consent:"+page {
+				t.Errorf("Consent %q", got)
+			}
+			w.xmlsec(t, r.XML, "Response", "Assertion")
+		})
+	}
+	told("agreed now", "current-explicit", w.check(t, c.Post("/consent", agreed(page)), sp, Ask{}, issued()))
 	entries := w.Audit(t)
 	if i := slices.IndexFunc(entries, func(e api.AuditEntry) bool { return e.Kind == "consent.give" }); i < 0 || !strings.Contains(entries[i].Facts["names"], "e-mail") {
 		t.Error("no consent in the audit")
 	}
+	w.clock.advance(time.Minute)
 	ask = Ask{ID: newRequestID()}
-	w.check(t, w.send(t, c, sp, ask, false), sp, ask, issued())
+	told("agreed before", "prior", w.check(t, w.send(t, c, sp, ask, false), sp, ask, issued()))
 
 	w.set(t, sp, "saml.attributes", release("email", "username"))
 	ask = Ask{ID: newRequestID()}
@@ -188,6 +197,8 @@ func (w *world) consent(t *testing.T) {
 	w.set(t, sp, "saml.attributes", release("email"))
 	ask = Ask{ID: newRequestID()}
 	w.check(t, w.send(t, c, sp, ask, false), sp, ask, issued())
+	w.set(t, sp, "policy.consent", "never")
+	told("nobody asked", "unspecified", w.issue(t, c, sp, Ask{}))
 }
 
 // passively: what would need a page is refused where the app forbids pages, with or without the POST bounce.

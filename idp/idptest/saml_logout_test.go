@@ -204,8 +204,8 @@ func (w *logoutWorld) postSOAP(t *testing.T, endpoint, envelope string) (int, me
 	return response.StatusCode, m
 }
 
-// logoutAudit is the newest entry of a kind.
-func (w *logoutWorld) newest(t *testing.T, kind string) api.AuditEntry {
+// newest is the newest entry of a kind.
+func (w *world) newest(t *testing.T, kind string) api.AuditEntry {
 	t.Helper()
 	var newest api.AuditEntry
 	for _, entry := range w.Audit(t) {

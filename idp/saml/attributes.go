@@ -22,17 +22,47 @@ func ReleaseTo(app *sp.App, person *claims.Person, service *int, evaluator *clai
 		if service != nil && findRequested(requested, a) == nil {
 			continue
 		}
-		values, err := evaluator.Values(a.Source, person)
+		values, null, err := valuesOf(a.Source, person, evaluator, settings.Settings.EmptyValues)
 		if err != nil {
 			p := responder(ReasonAttributes, "", "What this app needs to know about you could not be worked out. Ask your administrator to check the app's attributes.")
 			return nil, p.because(a.Name, a.Source).caused(err)
 		}
 		if service != nil {
-			values = onlyValues(values, findRequested(requested, a).Values)
+			wanted := findRequested(requested, a).Values
+			values, null = onlyValues(values, wanted), null && len(wanted) == 0
 		}
-		out = merge(out, a, values)
+		out = merge(out, a, values, null)
 	}
 	return out, nil
+}
+
+// valuesOf keeps empty values and null only for an app that is set to get them.
+func valuesOf(source string, person *claims.Person, evaluator *claims.Evaluator, empty string) (values []string, null bool, err error) {
+	if empty == sp.EmptySend {
+		return evaluator.Exact(source, person)
+	}
+	values, err = evaluator.Values(source, person)
+	return values, false, err
+}
+
+// missing names the attributes that the app's metadata requires and that are not told.
+func missing(md *sp.Metadata, service *int, told []AttributeValues) []string {
+	var names []string
+	for _, required := range md.Required(service) {
+		has := slices.ContainsFunc(told, func(a AttributeValues) bool {
+			return len(a.Values) > 0 && required.Asks(&sp.Attribute{Name: a.Name, Format: a.Format})
+		})
+		if !has {
+			names = append(names, required.Name)
+		}
+	}
+	return names
+}
+
+// errMissing refuses a person whom the app cannot work with, where its setting says so.
+func errMissing(names []string) *Problem {
+	p := responder(ReasonMissing, "", "This app needs to know more about you than is known here. Ask your administrator to complete your account.")
+	return p.because(strings.Join(names, " "), "")
 }
 
 // longValue is the longest value, in characters, that every app must take (SDP-G02).
@@ -81,11 +111,12 @@ func onlyValues(values, wanted []string) []string {
 	return kept
 }
 
-func merge(out []AttributeValues, a *sp.Attribute, values []string) []AttributeValues {
+func merge(out []AttributeValues, a *sp.Attribute, values []string, null bool) []AttributeValues {
 	for i := range out {
 		if out[i].Name != a.Name || out[i].Format != a.Format {
 			continue
 		}
+		out[i].Null = out[i].Null || null
 		for _, value := range values {
 			if !slices.Contains(out[i].Values, value) {
 				out[i].Values = append(slices.Clip(out[i].Values), value)
@@ -93,5 +124,5 @@ func merge(out []AttributeValues, a *sp.Attribute, values []string) []AttributeV
 		}
 		return out
 	}
-	return append(out, AttributeValues{Name: a.Name, Format: a.Format, FriendlyName: a.FriendlyName, Values: values})
+	return append(out, AttributeValues{Name: a.Name, Format: a.Format, FriendlyName: a.FriendlyName, Values: values, Null: null})
 }

@@ -18,10 +18,11 @@ type NameID struct {
 	SPProvidedID    string // the app's own name for the person; empty: it gave none
 }
 
-// AttributeValues is one released attribute with its values; none: the attribute is left out.
+// AttributeValues is one released attribute with its values; none, and not Null: the attribute is left out.
 type AttributeValues struct {
 	Name, Format, FriendlyName string
 	Values                     []string
+	Null                       bool // a value that is nil (core 2.7.3.1.1)
 }
 
 // Statement is everything that an answer says about a person.
@@ -40,6 +41,7 @@ type Statement struct {
 	Class        string    // authentication context class
 	Attributes   []AttributeValues
 	OneTimeUse   bool
+	Consent      string // URI of the person's consent; empty: nothing is said of it
 
 	Authorities    []string // where the person signed in, if not here
 	ProxyCount     *int     // how often others may pass this on; nil: as they like
@@ -60,7 +62,7 @@ func Build(st *Statement, signing *Signing, to *Recipient) (Response, error) {
 	}
 	out := Response{ID: newID(), AssertionID: newID()}
 	doc := make([]byte, 0, 8<<10)
-	doc = appendResponseHead(doc, out.ID, st.Recipient, st.InResponseTo, st.Issuer, st.Now)
+	doc = appendResponseHead(doc, out.ID, st.Consent, st.Recipient, st.InResponseTo, st.Issuer, st.Now)
 	signatureAt := len(doc)
 	doc = append(doc, `<samlp:Status><samlp:StatusCode Value="`+StatusSuccess+`"></samlp:StatusCode></samlp:Status>`...)
 	from := len(doc)
@@ -100,7 +102,7 @@ func BuildRefusal(r *Refusal, signing *Signing) (Response, error) {
 	}
 	out := Response{ID: newID()}
 	doc := make([]byte, 0, 4<<10)
-	doc = appendResponseHead(doc, out.ID, r.Recipient, r.InResponseTo, r.Issuer, r.Now)
+	doc = appendResponseHead(doc, out.ID, "", r.Recipient, r.InResponseTo, r.Issuer, r.Now)
 	signatureAt := len(doc)
 	doc = appendStatus(doc, r.Status, r.SubStatus, r.Message)
 	return finishResponse(out, doc, signatureAt, signing, true)
@@ -158,8 +160,8 @@ func (st *Statement) writable() bool {
 	return true
 }
 
-func appendResponseHead(doc []byte, id, destination, inResponseTo, issuer string, now time.Time) []byte {
-	doc = append(doc, `<samlp:Response xmlns:samlp="`+nsProtocol+`"`...)
+func appendResponseHead(doc []byte, id, consent, destination, inResponseTo, issuer string, now time.Time) []byte {
+	doc = appendOptional(append(doc, `<samlp:Response xmlns:samlp="`+nsProtocol+`"`...), "Consent", consent)
 	doc = appendAttr(doc, "Destination", destination)
 	doc = appendAttr(doc, "ID", id)
 	if inResponseTo != "" {
@@ -276,7 +278,7 @@ func (st *Statement) appendAttributes(doc []byte) []byte {
 	opened := false
 	for i := range st.Attributes {
 		a := &st.Attributes[i]
-		if len(a.Values) == 0 {
+		if len(a.Values) == 0 && !a.Null {
 			continue
 		}
 		if !opened {
@@ -288,6 +290,9 @@ func (st *Statement) appendAttributes(doc []byte) []byte {
 		doc = append(appendOptional(doc, "NameFormat", a.Format), '>')
 		for _, value := range a.Values {
 			doc = append(appendText(append(doc, `<saml:AttributeValue>`...), value), `</saml:AttributeValue>`...)
+		}
+		if a.Null {
+			doc = append(doc, `<saml:AttributeValue xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:nil="true"></saml:AttributeValue>`...)
 		}
 		doc = append(doc, `</saml:Attribute>`...)
 	}

@@ -38,6 +38,7 @@ const (
 	ReasonEncryption    = "cannot_encrypt"
 	ReasonSigning       = "cannot_sign"
 	ReasonAttributes    = "cannot_evaluate_attributes"
+	ReasonMissing       = "missing_attributes"
 )
 
 func (p *Problem) Error() string {

@@ -106,10 +106,17 @@ func (h *Handlers) statement(ctx context.Context, pass *flow.Pass, asked *Accept
 	if problem != nil {
 		return nil, problem
 	}
+	if names := missing(&settings.Metadata, asked.Attributes, attributes); len(names) > 0 {
+		if settings.Settings.MissingAttributes == sp.MissingRefuse {
+			return nil, errMissing(names)
+		}
+		pass.Event.Facts["missing"] = strings.Join(names, " ")
+	}
 	st := &Statement{
 		Issuer: entityID, Audience: settings.Metadata.EntityID, Recipient: asked.ACS, InResponseTo: asked.ID, NameID: id,
 		Now: pass.Now, Lifetime: settings.AssertionLifetime(), AuthnInstant: pass.Session.AuthAt(), SessionIndex: sessionIndex(pass),
 		SessionEnds: sessionEnds(pass), Class: class, Attributes: attributes, OneTimeUse: settings.Settings.OneTimeUse,
+		Consent: consentOf(pass),
 	}
 	st.passOn(broker, settings.Settings.AuthenticatingAuthority != "off")
 	if asked.EncryptName {
@@ -118,6 +125,26 @@ func (h *Handlers) statement(ctx context.Context, pass *flow.Pass, asked *Accept
 		}
 	}
 	return st, nil
+}
+
+// Identifiers of consent (core 8.4).
+const (
+	consentUnspecified = "urn:oasis:names:tc:SAML:2.0:consent:unspecified"
+	consentPrior       = "urn:oasis:names:tc:SAML:2.0:consent:prior"
+	consentNow         = "urn:oasis:names:tc:SAML:2.0:consent:current-explicit"
+)
+
+// consentOf says what the person agreed to, for an app that is set to be told: now, within this request, or some time before.
+func consentOf(pass *flow.Pass) string {
+	switch {
+	case pass.App.Definition.SAML.Settings.SendConsent != "on":
+		return ""
+	case pass.Consent == nil || len(pass.Asks) == 0:
+		return consentUnspecified
+	case !pass.Request.Created.IsZero() && !pass.Consent.Given.Before(pass.Request.Created):
+		return consentNow
+	}
+	return consentPrior
 }
 
 // nameID names the person, and refuses to answer about another one than the request demands. A transient name lasts as long
