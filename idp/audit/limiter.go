@@ -13,8 +13,10 @@ import (
 const (
 	singlePerAddress = 60
 	singleInAll      = 600
-	maxAppFolds      = 100  // kinds of refusal that name their app; further ones are counted without
-	maxFolds         = 1000 // kinds of refusal that are counted apart; further ones share one entry
+	floodPerAddress  = 600
+	maxNetworks      = 10_000 // that are counted; further ones are not
+	maxAppFolds      = 100    // kinds of refusal that name their app; further ones are counted without
+	maxFolds         = 1000   // kinds of refusal that are counted apart; further ones share one entry
 )
 
 // Limiter bounds what strangers can make the log write: refusals before sign-in are entries of their own up to a number per
@@ -26,6 +28,7 @@ type Limiter struct {
 	minute    time.Time
 	inAll     int
 	byAddress map[string]int // by network or user
+	refused   map[string]int // by network, all of them
 	folds     map[fold]int
 }
 
@@ -36,17 +39,33 @@ type fold struct {
 	app, user          string
 }
 
+// turn begins a new minute. The lock is held.
+func (l *Limiter) turn() {
+	if minute := l.Now().UTC().Truncate(time.Minute); !minute.Equal(l.minute) {
+		l.minute, l.inAll, l.byAddress, l.refused = minute, 0, map[string]int{}, map[string]int{}
+	}
+}
+
+// Flood tells whether so much from a network was refused in this minute that nothing more of it is looked at, and for how long.
+func (l *Limiter) Flood(address string) (time.Duration, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.turn()
+	return l.minute.Add(time.Minute).Sub(l.Now()), l.refused[Network(address)] >= floodPerAddress
+}
+
 // Single counts a refusal and tells whether it may have an entry of its own; otherwise it is part of a counted one. What
 // concerns a person is counted by that person, so that the noise of strangers never hides it.
 func (l *Limiter) Single(event Event) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if minute := l.Now().UTC().Truncate(time.Minute); !minute.Equal(l.minute) {
-		l.minute, l.inAll, l.byAddress = minute, 0, map[string]int{}
-	}
+	l.turn()
 	from, strange := "user "+event.User, event.User == ""
 	if strange {
 		from = Network(event.Address)
+	}
+	if _, known := l.refused[from]; strange && (known || len(l.refused) < maxNetworks) {
+		l.refused[from]++
 	}
 	if l.byAddress[from] < singlePerAddress && (!strange || l.inAll < singleInAll) {
 		l.byAddress[from]++

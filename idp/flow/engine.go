@@ -168,6 +168,20 @@ func (e *Engine) Halt(r *http.Request, app, kind string, reason Reason) error {
 	return &web.Error{Status: http.StatusBadRequest, Reason: reason.Type, Text: reason.Text, Code: code, Err: reason.Err}
 }
 
+// Bounded turns away a network from which too much was refused within the minute, for what needs no step by a person: other
+// servers' messages, and sign-outs. What is taken never counts.
+func (e *Engine) Bounded(handle web.HandlerFunc) web.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if wait, flood := e.Strangers.Flood(web.Of(r).AddressText()); flood {
+			return &web.Error{
+				Status: http.StatusTooManyRequests, Reason: "too_many_refused", RetryAfter: wait,
+				Text: "Too many messages from this network were refused. Wait a minute, and correct what sends them.",
+			}
+		}
+		return handle(w, r)
+	}
+}
+
 // Record writes the audit entry of a request that was refused outside the road: cross-site, too large, not allowed, failed. A
 // failing audit is logged with the request, whose own answer must not wait for it.
 func (e *Engine) Record(r *http.Request, refused *web.Error) string {

@@ -4,6 +4,8 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +103,18 @@ func TestSAMLArtifact(t *testing.T) {
 			t.Errorf("audit %+v", entry)
 		}
 	})
+	t.Run("ART-09 SOAP at the resolution service", func(t *testing.T) {
+		value, _, _ := artifact(t, byBinding)
+		w.artifactSOAP(t, sp, value)
+	})
+	t.Run("ART-13 the answer inside is signed", func(t *testing.T) {
+		w.set(t, sp, "saml.sign", "assertion")
+		value, _, _ := artifact(t, byBinding)
+		_, answer := w.resolve(t, sp, value, true)
+		w.xmlsec(t, answer.raw, "ArtifactResponse", "Assertion")
+		w.xmlsec(t, inside(t, answer).XML, "Assertion")
+		w.set(t, sp, "saml.sign", "default")
+	})
 	w.artifactsFor(t, sp, other, artifact)
 	w.everything(t)
 }
@@ -159,4 +173,54 @@ func (w *logoutWorld) artifactsFor(t *testing.T, sp, other *SP, artifact func(*t
 			t.Errorf("%d: it is gone", status)
 		}
 	})
+}
+
+// artifactSOAP: faults are for what is wrong with SOAP itself, and SOAPAction is nobody's business.
+func (w *logoutWorld) artifactSOAP(t *testing.T, sp *SP, value string) {
+	endpoint := w.URL + "/saml/artifact"
+	message := sp.SignXML(fmt.Sprintf(`<samlp:ArtifactResolve xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" Version="2.0" ID="%s" IssueInstant="%s"><saml:Issuer>%s</saml:Issuer><samlp:Artifact>%s</samlp:Artifact></samlp:ArtifactResolve>`,
+		newRequestID(), sp.instant(), sp.EntityID, value))
+	const open = `<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/">`
+	demanding := open + `<e:Header><x:y xmlns:x="urn:x" e:mustUnderstand="1"/></e:Header><e:Body>` + message + `</e:Body></e:Envelope>`
+	for name, row := range map[string]struct {
+		kind, body string
+		status     int
+		want       string
+	}{
+		"a header that must be understood": {"text/xml", demanding, 500, "MustUnderstand"},
+		"another version of SOAP":          {"text/xml", strings.ReplaceAll(demanding, "http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2003/05/soap-envelope"), 500, "VersionMismatch"},
+		"no envelope":                      {"text/xml", message, 400, "Client"},
+		"a form":                           {"application/x-www-form-urlencoded", inEnvelope(message), 415, "Client"},
+	} {
+		if status, body := w.rawSOAP(t, endpoint, row.kind, "", row.body); status != row.status || !strings.Contains(body, row.want) || !strings.Contains(body, "Fault>") {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+	}
+	envelope := open + `<e:Header><x:y xmlns:x="urn:x"/></e:Header><e:Body>` + message + `</e:Body></e:Envelope>`
+	if status, body := w.rawSOAP(t, endpoint, "text/xml; charset=utf-8", `"urn:whatever"`, envelope); status != 200 || !strings.Contains(body, "Assertion>") {
+		t.Errorf("with a SOAPAction: %d %s", status, body)
+	}
+}
+
+// rawSOAP posts a body and returns what comes back.
+func (w *world) rawSOAP(t *testing.T, endpoint, kind, action, body string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", kind)
+	if action != "" {
+		request.Header.Set("SOAPAction", action)
+	}
+	response, err := oneHop("203.0.113.77").RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(answer)
 }

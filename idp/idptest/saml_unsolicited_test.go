@@ -30,6 +30,7 @@ func TestSAMLUnsolicited(t *testing.T) {
 	})
 	t.Run("UNS-06 switched off", func(t *testing.T) { w.switchedOff(t) })
 	t.Run("UNS-07 a link on another site", func(t *testing.T) { w.foreignLink(t) })
+	t.Run("UNS-08 a link that names the app by its entity id", func(t *testing.T) { w.byEntityID(t) })
 	t.Run("UNS-09 refusals stay here", func(t *testing.T) { w.launchRefusals(t) })
 	t.Run("RSP-38 every click is a new answer", func(t *testing.T) {
 		sp := w.newSP(t, "again")
@@ -78,6 +79,31 @@ func (w *world) landingPages(t *testing.T) {
 	plain := w.newSP(t, "no-landing")
 	other := w.AddApp(t, plain.Metadata(), nil)
 	w.checkHere(t, w.ana(t).Get("/launch/"+other.ID+"?RelayState=x"), "bad_relay_state")
+}
+
+// byEntityID: links with the parameters that Shibboleth takes lead into the app, and never elsewhere.
+func (w *world) byEntityID(t *testing.T) {
+	sp := w.newSP(t, "shibboleth")
+	w.AddApp(t, sp.Metadata(), map[string]string{"saml.allowed_relay_states": "https://shibboleth.example.org"})
+	link := func(pairs ...string) string {
+		query := url.Values{}
+		for i := 0; i < len(pairs); i += 2 {
+			query.Set(pairs[i], pairs[i+1])
+		}
+		return "/saml/unsolicited?" + query.Encode()
+	}
+	deep := "https://shibboleth.example.org/deep?x=1&y=<2>"
+	w.check(t, w.ana(t).Get(link("providerId", sp.EntityID)), sp, Ask{}, issued())
+	w.check(t, w.ana(t).Get(link("providerId", sp.EntityID, "shire", sp.ACS[0], "target", deep, "time", "1")), sp, Ask{RelayState: &deep}, issued())
+	w.checkHere(t, w.ana(t).Get(link("providerId", "https://unknown.example.org")), "unknown_issuer")
+	w.checkHere(t, w.ana(t).Get(link()), "unknown_issuer")
+	w.checkHere(t, w.ana(t).Get(link("providerId", sp.EntityID, "shire", "https://evil.example.org/acs")), "unregistered_acs")
+	w.checkHere(t, w.ana(t).Get(link("providerId", sp.EntityID, "target", "https://evil.example.org/")), "bad_relay_state")
+	r := w.ana(t).request(http.MethodGet, link("providerId", sp.EntityID), nil)
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	if asked := w.ana(t).Do(r); asked.Status != http.StatusOK || strings.Contains(asked.Body, "SAMLResponse") || !strings.HasPrefix(asked.Action(), "/launch/") {
+		t.Errorf("a link on another site gives %d:\n%s", asked.Status, asked.Body)
+	}
 }
 
 func (w *world) switchedOff(t *testing.T) {
