@@ -79,8 +79,12 @@ type Metadata struct {
 	SigningMethods       []string           `json:"signing_methods,omitempty"`
 	EntityAttributes     []EntityAttribute  `json:"entity_attributes,omitempty"`
 	DisplayName          string             `json:"display_name,omitempty"`
+	Names                []Localized        `json:"names,omitempty"` // DisplayName, where there is more than one language
 	Description          string             `json:"description,omitempty"`
 	InformationURL       string             `json:"information_url,omitempty"`
+	InformationURLs      []Localized        `json:"information_urls,omitempty"`
+	PrivacyURL           string             `json:"privacy_url,omitempty"`
+	PrivacyURLs          []Localized        `json:"privacy_urls,omitempty"`
 	LogoURL              string             `json:"logo_url,omitempty"`
 	Contact              string             `json:"contact,omitempty"`
 	SourceURL            string             `json:"source_url,omitempty"` // where it was fetched, empty for an upload

@@ -26,11 +26,19 @@ func text(key, label, help string, field func(*App) *string) Setting {
 }
 
 func address(key, label, help string, field func(*App) *string) Setting {
+	return checked(key, label, help, field, CheckAddress)
+}
+
+func picture(key, label, help string, field func(*App) *string) Setting {
+	return checked(key, label, help, field, CheckPicture)
+}
+
+func checked(key, label, help string, field func(*App) *string, check func(string) error) Setting {
 	s := text(key, label, help, field)
 	s.Kind = KindURL
 	s.set = func(a *App, v string) error {
 		if v != "" {
-			if err := CheckAddress(v); err != nil {
+			if err := check(v); err != nil {
 				return fmt.Errorf("the address %w", err)
 			}
 		}

@@ -17,7 +17,7 @@ func definitionSettings() []Setting {
 			Default: "as the metadata says", get: func(a *App) string { return a.Definition.Name }, set: setName},
 		text("description", "Description", "One sentence under the name.",
 			func(a *App) *string { return &a.Definition.Description }),
-		address("logo_url", "Logo", "An https address of a picture.",
+		picture("logo_url", "Logo", "An https address of a PNG, JPEG, GIF or WebP picture. It is copied, and shown from here.",
 			func(a *App) *string { return &a.Definition.LogoURL }),
 		address("start_url", "Start URL", "Where the tile goes when the app may not be started from here.",
 			func(a *App) *string { return &a.Definition.StartURL }),

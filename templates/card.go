@@ -15,12 +15,21 @@ type SignInPage struct {
 	Error      string // the one sentence of the summary; empty at first
 	Code       string // trace code that belongs to Error, if any
 	App        string // name of the app being opened, may be empty
+	About      AppAbout
 	Flow       string // id of the waiting flow, may be empty
 	Next       string // path to go on to where no flow waits, may be empty
 	ReauthNote string // why a signed-in person is asked again; then Name cannot be edited
 	SwitchHref string // "Not you?", shown with ReauthNote when set
 	NoPassword bool   // people sign in elsewhere alone
 	Upstreams  []SignInUpstream
+}
+
+// AppAbout is what else is shown of the app that is being opened.
+type AppAbout struct {
+	Lang        string // of the app's name, where it is not the page's
+	LogoURL     string
+	Information string // address of a page about it, may be empty
+	Privacy     string // of its privacy statement, may be empty
 }
 
 // SignInUpstream is another identity provider to choose; its button posts `flow` and `next` to Action.
@@ -37,6 +46,7 @@ type ConsentPage struct {
 	Flow        string // id of the waiting flow
 	Session     string // handle of the session that the page is shown to
 	App         string
+	About       AppAbout
 	Description string    // of the app, may be empty
 	Person      string    // who is signed in
 	Asks        []string  // what the app will be told

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"html"
 	"html/template"
 	"strings"
 	"time"
@@ -71,6 +72,12 @@ func initials(name string) string {
 		return "?"
 	}
 	return string(letters)
+}
+
+// InitialsPicture stands for an app's picture that cannot be shown: an SVG of ours with the initials of its name.
+func InitialsPicture(name string) []byte {
+	return []byte(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 44 44"><rect width="44" height="44" rx="9" fill="#56606e"/>` +
+		`<text x="22" y="28" text-anchor="middle" font-family="system-ui,sans-serif" font-size="16" font-weight="650" fill="#fff">` + html.EscapeString(initials(name)) + `</text></svg>`)
 }
 
 // hue picks one of eight tile colours, always the same for the same name.

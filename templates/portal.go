@@ -9,6 +9,7 @@ import (
 type Tile struct {
 	ID          string
 	Name        string
+	Lang        string // of Name, where it is not the page's
 	Description string
 	LogoURL     string
 	Href        string

@@ -37,7 +37,7 @@ func cardSamples() []sample {
 	branded.Org = Brand{Name: longName, Color: "#f5c518", SupportContact: "Room 4.12, ask at the desk"}
 	return []sample{
 		{"signin", func(w io.Writer) error {
-			return SignIn(w, SignInPage{Shell: outside("Sign in"), Action: "/login", App: "Your Benefits", Flow: "fl_1"})
+			return SignIn(w, SignInPage{Shell: outside("Sign in"), Action: "/login", App: "Deine Vorteile", About: AppAbout{Lang: "de", LogoURL: "/app-logo/app_1/0", Information: "https://benefits.example.org/about", Privacy: "https://benefits.example.org/privacy"}, Flow: "fl_1"})
 		}},
 		{"signin_choice", func(w io.Writer) error {
 			return SignIn(w, SignInPage{Shell: outside("Sign in"), Action: "/login", App: "Your Benefits", Flow: "fl_1", Upstreams: []SignInUpstream{

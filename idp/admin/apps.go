@@ -136,7 +136,7 @@ func (a *Actions) endApp(ctx context.Context, by By, ref, kind, word string, mov
 		}
 		left, err := flow.Withdraw(tx, flow.Scope{App: app.ID})
 		if err == nil && app.State == sp.Removed {
-			err = errors.Join(flow.Forget(tx, flow.Scope{App: app.ID}), sp.Fetches.Delete(tx, app.ID), federation.Track(tx, app, 0, a.Now()))
+			err = errors.Join(flow.Forget(tx, flow.Scope{App: app.ID}), sp.Fetches.Delete(tx, app.ID), sp.Logos.Delete(tx, app.ID), federation.Track(tx, app, 0, a.Now()))
 		}
 		return map[string]string{"sessions": strconv.Itoa(len(left))}, err
 	})

@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"gatehouse/idp/api"
+	"gatehouse/idp/flow"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/templates"
 )
 
 func (a *Admin) appHead(app *api.App) templates.AppHead {
-	return templates.AppHead{ID: app.ID, Name: app.Name, State: app.State, LogoURL: app.LogoURL, Base: appBase(app.ID)}
+	return templates.AppHead{ID: app.ID, Name: app.Name, State: app.State, LogoURL: flow.LogoPath(app.ID, app.LogoURL), Base: appBase(app.ID)}
 }
 
 // appPage is the overview of one app: what it is, what to look at, and what to enter at the other side.

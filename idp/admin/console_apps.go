@@ -112,7 +112,7 @@ func contains(app *api.App, text string) bool {
 
 func appRow(app *api.App) templates.AppRow {
 	row := templates.AppRow{
-		Name: app.Name, Href: appBase(app.ID), EntityID: app.EntityID, State: app.State, LogoURL: app.LogoURL,
+		Name: app.Name, Href: appBase(app.ID), EntityID: app.EntityID, State: app.State, LogoURL: flow.LogoPath(app.ID, app.LogoURL),
 		Who: who(app), Changed: app.Changed,
 	}
 	if app.Builtin {

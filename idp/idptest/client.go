@@ -17,6 +17,8 @@ type Client struct {
 	t      testing.TB
 	server *Server
 	http   *http.Client
+
+	Language string // Accept-Language; empty: not sent
 }
 
 // Page is where a Client came to rest.
@@ -92,6 +94,9 @@ func (c *Client) request(method, target string, form url.Values) *http.Request {
 	r, err := http.NewRequestWithContext(c.t.Context(), method, target, strings.NewReader(form.Encode()))
 	if err != nil {
 		c.t.Fatal(err)
+	}
+	if c.Language != "" {
+		r.Header.Set("Accept-Language", c.Language)
 	}
 	if method == http.MethodPost {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -80,8 +80,10 @@ func (w *world) userInterface(t *testing.T) {
 			t.Errorf("%s: the name is not there, or not inert:\n%s", name, page.Body)
 		}
 	}
-	if !strings.Contains(pages["portal"].Body, `src="https://mdui.example.org/logo.png"`) {
-		t.Errorf("no logo on the tile")
+	for name, page := range pages {
+		if !strings.Contains(page.Body, `src="/app-logo/`) || strings.Contains(page.Body, "https://mdui.example.org/logo.png") {
+			t.Errorf("%s: no logo, or one from the app's own server", name)
+		}
 	}
 }
 

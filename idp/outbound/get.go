@@ -15,6 +15,7 @@ type Ask struct {
 	URL          string
 	ETag         string
 	LastModified string
+	Accept       string        // media types; empty: metadata
 	Most         int64         // bytes, unpacked
 	Within       time.Duration // 0: 5 seconds, as for Fetch
 }
@@ -43,7 +44,9 @@ func (c *Client) Get(ctx context.Context, ask Ask, w io.Writer) (Got, error) {
 		return Got{}, err
 	}
 	u := request.URL
-	request.Header.Set("Accept", acceptMetadata)
+	if request.Header.Set("Accept", acceptMetadata); ask.Accept != "" {
+		request.Header.Set("Accept", ask.Accept)
+	}
 	if ask.ETag != "" {
 		request.Header.Set("If-None-Match", ask.ETag)
 	}

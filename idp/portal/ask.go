@@ -60,15 +60,15 @@ func (h *Handlers) ask(w http.ResponseWriter, r *http.Request) error {
 		waits[one.AppHref] = one.WithdrawAction != ""
 	}
 	for _, app := range apps {
-		if tile := askTile(app); matches(app, page.Query) && !waits[tile.Href] {
+		if tile := askTile(r, app); matches(app, tile.Name, page.Query) && !waits[tile.Href] {
 			page.Tiles = append(page.Tiles, tile)
 		}
 	}
 	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Ask(b, page) })
 }
 
-func askTile(app *sp.App) templates.Tile {
-	t := tile(app)
+func askTile(r *http.Request, app *sp.App) templates.Tile {
+	t := tile(r, app)
 	t.Href = flow.AskHref(app.ID)
 	return t
 }
@@ -127,7 +127,7 @@ func ownRow(tx store.Tx, one *grants.Request, now time.Time) (templates.RequestR
 	if errors.Is(err, store.ErrNotFound) {
 		return row, nil
 	}
-	row.App, row.LogoURL = app.Definition.Name, app.Definition.LogoURL
+	row.App, row.LogoURL = app.Definition.Name, flow.LogoPath(app.ID, app.Definition.LogoURL)
 	return row, err
 }
 
@@ -167,7 +167,7 @@ func (h *Handlers) askPage(w http.ResponseWriter, r *http.Request, page template
 	if page.Shell, _, err = h.frame(r, "Ask for "+app.Definition.Name, templates.SectionPortal); err != nil {
 		return err
 	}
-	page.App, page.Action, page.Most = askTile(app), flow.AskHref(app.ID), grants.MaxText
+	page.App, page.Action, page.Most = askTile(r, app), flow.AskHref(app.ID), grants.MaxText
 	status := http.StatusOK
 	if len(page.Errors) > 0 {
 		status = http.StatusUnprocessableEntity

@@ -7,13 +7,17 @@ package portal
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/singleflight"
+
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/outbound"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
@@ -26,7 +30,7 @@ type Launcher interface {
 	Launch(app *sp.App, relayState string) (flow.Request, error)
 }
 
-// Handlers serve the portal. All fields must be set.
+// Handlers serve the portal. All exported fields must be set.
 type Handlers struct {
 	Kit       *web.Kit
 	Engine    *flow.Engine
@@ -35,13 +39,22 @@ type Handlers struct {
 	Sessions  *session.Keeper
 	Audit     *audit.Log
 	SAML      Launcher
+	Fetch     Fetcher
 	IsAdmin   func(roles []string) bool
+
+	fetching singleflight.Group
+}
+
+// Fetcher gets what is at an address of the Internet.
+type Fetcher interface {
+	Get(ctx context.Context, ask outbound.Ask, w io.Writer) (outbound.Got, error)
 }
 
 // Routes are the paths of this package.
 func (h *Handlers) Routes() []web.Route {
 	return append(h.askRoutes(), []web.Route{
 		{Method: http.MethodGet, Path: "/", Permission: web.SignedIn, Handle: h.tiles},
+		{Method: http.MethodGet, Path: flow.LogoRoot + "{app}/{version}", Permission: web.Public, Handle: h.logo},
 		{Method: http.MethodGet, Path: "/launch/{app}", Permission: web.Public, Handle: h.launch},
 		{Method: http.MethodPost, Path: "/launch/{app}", Permission: web.Public, Handle: h.launchNow},
 		{Method: http.MethodGet, Path: "/account", Permission: web.SignedIn, Handle: h.account},
@@ -67,12 +80,12 @@ func (h *Handlers) tiles(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := templates.PortalPage{Shell: shell, Query: query, Ask: inbox.Asking}
 	for _, app := range apps {
-		if matches(app, query) {
-			page.Tiles = append(page.Tiles, tile(app))
+		if tile := tile(r, app); matches(app, tile.Name, query) {
+			page.Tiles = append(page.Tiles, tile)
 		}
 	}
 	for _, app := range recent {
-		page.Recent = append(page.Recent, tile(app))
+		page.Recent = append(page.Recent, tile(r, app))
 	}
 	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Portal(b, page) })
 }
@@ -115,14 +128,14 @@ func launchable(app *sp.App) bool {
 	return !startsAtApp(app) || app.Definition.StartURL != ""
 }
 
-func matches(app *sp.App, query string) bool {
-	text := strings.ToLower(app.Definition.Name + " " + app.Definition.Description)
+func matches(app *sp.App, shown, query string) bool {
+	text := strings.ToLower(app.Definition.Name + " " + shown + " " + app.Definition.Description)
 	return strings.Contains(text, strings.ToLower(query))
 }
 
-func tile(app *sp.App) templates.Tile {
-	d := app.Definition
-	return templates.Tile{ID: app.ID, Name: d.Name, Description: d.Description, LogoURL: d.LogoURL, Href: "/launch/" + app.ID}
+func tile(r *http.Request, app *sp.App) templates.Tile {
+	d, shown := app.Definition, flow.Shown(r, app)
+	return templates.Tile{ID: app.ID, Name: shown.Name, Lang: shown.Lang, Description: d.Description, LogoURL: flow.LogoPath(app.ID, d.LogoURL), Href: "/launch/" + app.ID}
 }
 
 // shell is the frame of a signed-in person's page.

@@ -50,7 +50,7 @@ func (h *Handlers) requestsPage(w http.ResponseWriter, r *http.Request, id strin
 
 func waitingRow(one *flow.Waiting) templates.RequestRow {
 	row := templates.RequestRow{
-		ID: one.ID, Person: one.User, App: one.App.Definition.Name, LogoURL: one.App.Definition.LogoURL, Why: one.Why,
+		ID: one.ID, Person: one.User, App: one.App.Definition.Name, LogoURL: flow.LogoPath(one.App.ID, one.App.Definition.LogoURL), Why: one.Why,
 		Wanted: one.Wanted.String(), Asked: one.Asked, State: "waiting",
 		ApproveAction: "/requests/" + one.ID + "/approve", DenyAction: "/requests/" + one.ID + "/deny",
 		Span: wantedField(&one.Request),

@@ -11,6 +11,7 @@ import (
 	"gatehouse/idp/grants"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
+	"gatehouse/sp"
 	"gatehouse/store"
 	"gatehouse/templates"
 )
@@ -28,13 +29,22 @@ func (h *Handlers) askConsent(w http.ResponseWriter, r *http.Request) error {
 	}
 	definition := &facts.App.Definition
 	page := templates.ConsentPage{
-		Shell: h.Kit.Shell(r, "Open "+definition.Name), Action: "/consent", Flow: token, Session: facts.Session.Handle, App: definition.Name,
+		Shell: h.Kit.Shell(r, "Open "+definition.Name), Action: "/consent", Flow: token, Session: facts.Session.Handle,
 		Description: definition.Description, Person: facts.User.Name, Asks: facts.Asks,
 	}
+	page.App, page.About = about(r, facts.App)
 	if facts.Consent != nil {
 		page.Agreed = facts.Consent.Given
 	}
 	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Consent(b, page) })
+}
+
+// about is how an app is shown to a person who is about to enter it, in their browser's language.
+func about(r *http.Request, app *sp.App) (string, templates.AppAbout) {
+	shown := flow.Shown(r, app)
+	return shown.Name, templates.AppAbout{
+		Lang: shown.Lang, LogoURL: flow.LogoPath(app.ID, app.Definition.LogoURL), Information: shown.InformationURL, Privacy: shown.PrivacyURL,
+	}
 }
 
 // consent notes what the person agreed to, which is what the page showed as long as nothing changed since, and goes on.

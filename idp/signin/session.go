@@ -87,7 +87,7 @@ func (h *Handlers) page(w http.ResponseWriter, r *http.Request, status int, requ
 		Shell: h.Kit.Shell(r, "Sign in"), Action: "/login", Flow: form.flow, Next: form.next, Name: form.name, Error: problem,
 	}
 	if app != nil && !flow.IsBuiltin(app.ID) {
-		page.App = app.Definition.Name
+		page.App, page.About = about(r, app)
 	}
 	csp, err := h.offer(r, &page)
 	if err != nil {

@@ -47,7 +47,7 @@ func isLoopback(host string) bool {
 // Header is the policy for a page with the given nonce.
 func (c CSP) Header(nonce string) string {
 	var b strings.Builder
-	b.WriteString("default-src 'none'; img-src 'self' https: data:; connect-src 'self'")
+	b.WriteString("default-src 'none'; img-src 'self'; connect-src 'self'")
 	if c.Connect != "" {
 		b.WriteString(" " + c.Connect)
 	}

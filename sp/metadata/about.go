@@ -76,14 +76,46 @@ func (r *reader) userInterface(role *node) (err error) {
 	if r.out.Description, err = localized(ui.all(nsMDUI, "Description"), maxDescription); err != nil {
 		return err
 	}
-	if r.out.InformationURL, err = r.shownAddress(ui.all(nsMDUI, "InformationURL"), "information"); err != nil {
+	r.out.Names = languages(ui.all(nsMDUI, "DisplayName"), func(text string) string { return cut(strings.Join(strings.Fields(text), " "), maxName) })
+	r.out.InformationURLs = languages(ui.all(nsMDUI, "InformationURL"), addressOnly)
+	r.out.PrivacyURLs = languages(ui.all(nsMDUI, "PrivacyStatementURL"), addressOnly)
+	if r.out.InformationURL, err = r.shownAddress(ui.all(nsMDUI, "InformationURL"), "information", sp.CheckAddress); err != nil {
 		return err
 	}
-	r.out.LogoURL, err = r.shownAddress(ui.all(nsMDUI, "Logo"), "logo")
+	if r.out.PrivacyURL, err = r.shownAddress(ui.all(nsMDUI, "PrivacyStatementURL"), "privacy", sp.CheckAddress); err != nil {
+		return err
+	}
+	r.out.LogoURL, err = r.shownAddress(ui.all(nsMDUI, "Logo"), "logo", sp.CheckPicture)
 	return err
 }
 
-func (r *reader) shownAddress(nodes []*node, what string) (string, error) {
+// maxLanguages bounds how many languages are kept of one text.
+const maxLanguages = 50
+
+// languages are the texts by language, where there is more than one; what use makes empty is left out.
+func languages(nodes []*node, use func(string) string) []sp.Localized {
+	var list []sp.Localized
+	for _, n := range nodes[:min(len(nodes), maxLanguages)] {
+		lang := n.language()
+		if text := use(strings.TrimSpace(n.text.String())); lang != "" && len(lang) <= 35 && text != "" && len(n.children) == 0 {
+			list = append(list, sp.Localized{Lang: lang, Text: text})
+		}
+	}
+	if len(list) < 2 {
+		return nil
+	}
+	return list
+}
+
+// addressOnly drops what is no address that may be linked to.
+func addressOnly(text string) string {
+	if sp.CheckAddress(text) != nil {
+		return ""
+	}
+	return text
+}
+
+func (r *reader) shownAddress(nodes []*node, what string, check func(string) error) (string, error) {
 	n := preferred(nodes)
 	if n == nil {
 		return "", nil
@@ -92,7 +124,7 @@ func (r *reader) shownAddress(nodes []*node, what string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := sp.CheckAddress(address); err != nil {
+	if err := check(address); err != nil {
 		r.warn(Info, what+"_url_ignored", "The %s address is left out: it %v.", what, err)
 		return "", nil
 	}

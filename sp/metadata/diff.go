@@ -36,13 +36,25 @@ func Diff(before, after sp.Metadata) []Change {
 	d.list("digest_method", before.DigestMethods, after.DigestMethods)
 	d.list("signing_method", before.SigningMethods, after.SigningMethods)
 	d.value("display_name", before.DisplayName, after.DisplayName)
+	d.list("name_in", localizedTexts(before.Names), localizedTexts(after.Names))
 	d.value("description", before.Description, after.Description)
 	d.value("information_url", before.InformationURL, after.InformationURL)
+	d.list("information_url_in", localizedTexts(before.InformationURLs), localizedTexts(after.InformationURLs))
+	d.value("privacy_url", before.PrivacyURL, after.PrivacyURL)
+	d.list("privacy_url_in", localizedTexts(before.PrivacyURLs), localizedTexts(after.PrivacyURLs))
 	d.value("logo_url", before.LogoURL, after.LogoURL)
 	d.value("contact", before.Contact, after.Contact)
 	d.value("source_url", before.SourceURL, after.SourceURL)
 	d.value("source", before.Source, after.Source)
 	return d
+}
+
+func localizedTexts(values []sp.Localized) []string {
+	var list []string
+	for _, one := range values {
+		list = append(list, one.Lang+": "+one.Text)
+	}
+	return list
 }
 
 type changes []Change

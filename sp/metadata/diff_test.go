@@ -37,6 +37,8 @@ func TestDiffSeesEveryField(t *testing.T) {
 	full.ValidUntil, full.AuthnRequestsSigned, full.WantAssertionsSigned = now, true, true
 	full.DisplayName, full.Description, full.InformationURL = "a", "b", "c"
 	full.ManageNameID = full.SLO
+	full.Names, full.InformationURLs, full.PrivacyURLs = []sp.Localized{{Lang: "de", Text: "h"}}, []sp.Localized{{Lang: "de", Text: "i"}}, []sp.Localized{{Lang: "de", Text: "j"}}
+	full.PrivacyURL = "k"
 	full.LogoURL, full.Contact, full.SourceURL, full.Source = "d", "e", "f", "g"
 	for i := range reflect.TypeFor[sp.Metadata]().NumField() {
 		changed := full

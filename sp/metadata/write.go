@@ -103,16 +103,25 @@ func (w *writer) extensions(m *sp.Metadata) {
 		w.empty("alg:SigningMethod", "Algorithm", algorithm)
 	}
 	w.open("mdui:UIInfo")
-	for _, one := range [][3]string{{"mdui:DisplayName", m.DisplayName}, {"mdui:Description", m.Description}, {"mdui:InformationURL", m.InformationURL}} {
-		if one[1] != "" {
-			w.text(one[0], one[1], "xml:lang", "en")
-		}
-	}
+	w.localized("mdui:DisplayName", m.DisplayName, m.Names)
+	w.localized("mdui:Description", m.Description, nil)
+	w.localized("mdui:InformationURL", m.InformationURL, m.InformationURLs)
+	w.localized("mdui:PrivacyStatementURL", m.PrivacyURL, m.PrivacyURLs)
 	if m.LogoURL != "" {
 		w.text("mdui:Logo", m.LogoURL, "height", "64", "width", "64")
 	}
 	w.close("mdui:UIInfo")
 	w.close("Extensions")
+}
+
+// localized writes a text in its languages, or the one that there is as English.
+func (w *writer) localized(name, text string, languages []sp.Localized) {
+	if text != "" && len(languages) == 0 {
+		languages = []sp.Localized{{Lang: "en", Text: text}}
+	}
+	for _, one := range languages {
+		w.text(name, one.Text, "xml:lang", one.Lang)
+	}
 }
 
 func (w *writer) endpoint(name string, e *sp.Endpoint) {
