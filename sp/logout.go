@@ -21,10 +21,20 @@ func (a *App) LogoutWay() LogoutWay {
 	if _, ok := settings.LogoutEndpoint(BindingSOAP); ok {
 		return LogoutBack
 	}
-	if _, ok := settings.LogoutEndpoint(BindingRedirect, BindingPOST); ok {
+	if a.LeavesByBrowser() {
 		return LogoutFront
 	}
 	return LogoutNone
+}
+
+// LeavesByBrowser tells whether the app can be told through the browser, be it beside a way that needs none.
+func (a *App) LeavesByBrowser() bool {
+	settings := a.Definition.SAML
+	if settings == nil || settings.Settings.NameIDFormat == NameIDNone {
+		return false
+	}
+	_, ok := settings.LogoutEndpoint(BindingRedirect, BindingPOST)
+	return ok
 }
 
 // LogoutEndpoint is the app's single logout service for the first of the bindings that it has; none where saml.slo is off.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"gatehouse/idp/outbound"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -104,7 +105,7 @@ func (e *Engine) LeadOn(w http.ResponseWriter, r *http.Request, id string, skip 
 		if err != nil {
 			return err
 		}
-		if app != nil && app.LogoutWay() == sp.LogoutFront {
+		if app != nil && app.LeavesByBrowser() {
 			err := e.Leavers[e.ProtocolOf(app)].Lead(w, r, app, &chosen.Reached, message)
 			if err == nil {
 				return nil
@@ -137,6 +138,9 @@ func (e *Engine) Left(ctx context.Context, message, app string, confirmed bool) 
 			one.State = LeaveFailed
 			if confirmed {
 				one.State = LeaveOut
+				if err := outbound.Rows.Delete(tx, rowOf(one.Session, &one.Reached)); err != nil { // it may have been told both ways
+					return err
+				}
 			}
 			id = logout.ID
 		}

@@ -109,6 +109,11 @@ func (e *Engine) SignOut(ctx context.Context, ask SignOut) (*Logout, error) {
 		return nil, err
 	}
 	e.tellAll(ctx, logout)
+	if !ask.NoBrowser {
+		if err := e.turnToBrowser(ctx, logout); err != nil {
+			return nil, err
+		}
+	}
 	return logout, e.keepLogout(ctx, logout, !ask.NoBrowser)
 }
 
