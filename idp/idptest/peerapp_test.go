@@ -86,7 +86,8 @@ func TestPySAMLEndToEnd(t *testing.T) {
 type peerLogout struct {
 	*peerWorld
 	soap, front *PeerApp
-	silent      bool // the first ends its session, and fails to say so
+	silent      bool              // the first ends its session, and fails to say so
+	settings    map[string]string // of the second; nil: its name alone
 }
 
 // in is a browser in which Ana is signed in at both.
@@ -133,7 +134,10 @@ func (w peerLogout) out(t *testing.T, v *visitor, seen *wire) {
 
 func (w peerLogout) run(t *testing.T) {
 	w.AddApp(t, w.soap.Metadata, map[string]string{"name": "soap"})
-	w.AddApp(t, w.front.Metadata, map[string]string{"name": "front"})
+	if w.settings == nil {
+		w.settings = map[string]string{"name": "front"}
+	}
+	w.AddApp(t, w.front.Metadata, w.settings)
 	for name, peer := range map[string]*PeerApp{"from the app with SOAP": w.soap, "from the app without": w.front} {
 		t.Run(name, func(t *testing.T) {
 			v, seen := w.in(t)
@@ -150,13 +154,13 @@ func (w peerLogout) run(t *testing.T) {
 	t.Run("SLO-15 SLO-16 SLO-23 from the portal", func(t *testing.T) {
 		v, seen := w.in(t)
 		_, page := v.rest(v.PostForm(w.URL+"/logout", url.Values{}))
-		link := nextLink.FindStringSubmatch(page)
-		if link == nil {
-			t.Fatalf("no app is told through the browser:\n%s", page)
+		led := 0
+		for link := nextLink.FindStringSubmatch(page); link != nil && led < 3; link = nextLink.FindStringSubmatch(page) {
+			_, page = v.open(w.URL + link[1])
+			led++
 		}
-		_, page = v.open(w.URL + link[1])
-		want := map[bool][2]int{false: {2, 0}, true: {1, 1}}[w.silent]
-		if got := [2]int{strings.Count(page, "signed out</span>"), strings.Count(page, "did not confirm</span>")}; got != want {
+		if want := map[bool]int{false: 1, true: 2}[w.silent]; led != want || strings.Count(page, "signed out</span>") != 2 {
+			t.Errorf("%d apps were told through the browser, want %d", led, want)
 			t.Errorf("it ends with:\n%s\n%s\n%s", page, w.front.Log(), w.soap.Log())
 		}
 		w.out(t, v, seen)
@@ -176,13 +180,15 @@ func (w peerLogout) run(t *testing.T) {
 func TestSimpleSAMLLogout(t *testing.T) {
 	t.Parallel()
 	w := newPeerWorld(t)
-	// SimpleSAMLphp before 2.0 answers a LogoutRequest by SOAP with a TypeError of its own, after it ended the session
-	frontOnly := map[string]any{"SingleLogoutServiceBinding": []string{bindingRedirect}, "assertion.encryption": true}
+	// SimpleSAMLphp before 2.0 answers a LogoutRequest by SOAP with a TypeError of its own, after it ended the session: the browser is
+	// led there then. It encrypts names with AES-CBC alone.
+	frontOnly := map[string]any{"SingleLogoutServiceBinding": []string{bindingRedirect}, "assertion.encryption": true, "nameid.encryption": true}
 	peerLogout{
 		peerWorld: w,
 		soap:      StartSimpleSAML(t, SimpleSAMLOptions{IDPMetadata: w.metadata, NameIDFormat: persistentFormat}),
 		front:     StartSimpleSAML(t, SimpleSAMLOptions{IDPMetadata: w.metadata, Options: frontOnly}),
 		silent:    true,
+		settings:  map[string]string{"name": "front", "saml.encryption_algorithm": "aes128-cbc"},
 	}.run(t)
 }
 

@@ -1,6 +1,15 @@
 package idptest
 
 import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"encoding/base64"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -49,4 +58,58 @@ func (w *logoutWorld) secondWay(t *testing.T) {
 		}
 	})
 	server.set("")
+}
+
+// oldNames: what an app encrypts with AES-CBC is read only of an app that is set to it, in a message with its signature.
+func (w *logoutWorld) oldNames(t *testing.T, key *rsa.PublicKey) {
+	sp, app := w.leaver(t, "old-names", front("old-names")...)
+	c := w.signedIn(t, "ana")
+	good := leaveOf(w.enter(t, c, sp, app))
+	cookie := w.cookie(t, c)
+	try := func(name string, change func(*Leave)) *Page {
+		leave := good
+		leave.ID = newRequestID()
+		leave.Name = encryptCBC(t, good.Name, key, name == "a broken padding")
+		if change != nil {
+			change(&leave)
+		}
+		return w.byPost(t, c, sp, leave)
+	}
+	if answer := carried(t, try("not set to it", nil)); answer.status() != "Requester" || w.over(t, cookie) {
+		t.Errorf("without the setting: %s", answer.status())
+	}
+	w.set(t, sp, "saml.encryption_algorithm", "aes128-cbc")
+	w.checkHere(t, try("unsigned", func(l *Leave) { l.Unsigned = true }), "unsigned_request")
+	if answer := carried(t, try("a broken padding", nil)); answer.status() != "Requester" || w.over(t, cookie) {
+		t.Errorf("a broken padding: %s", answer.status())
+	}
+	if answer := carried(t, try("good", nil)); answer.status() != "Success" || !w.over(t, cookie) {
+		t.Errorf("set to it and signed: %s", answer.status())
+	}
+}
+
+// encryptCBC wraps a NameID as an EncryptedID as old software does: AES-128-CBC and RSA-OAEP.
+func encryptCBC(t *testing.T, name string, to *rsa.PublicKey, broken bool) string {
+	t.Helper()
+	key, vector := make([]byte, 16), make([]byte, 16)
+	rand.Read(key)
+	rand.Read(vector)
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	padding := 16 - len(name)%16
+	plain := append([]byte(name), bytes.Repeat([]byte{byte(padding)}, padding)...)
+	if broken {
+		plain[len(plain)-1] = 17
+	}
+	sealed := make([]byte, len(plain))
+	cipher.NewCBCEncrypter(block, vector).CryptBlocks(sealed, plain)
+	wrapped, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, to, key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b64 := base64.StdEncoding.EncodeToString
+	return fmt.Sprintf(`<saml:EncryptedID><xenc:EncryptedData xmlns:xenc="http://www.w3.org/2001/04/xmlenc#" Type="http://www.w3.org/2001/04/xmlenc#Element"><xenc:EncryptionMethod Algorithm="http://www.w3.org/2001/04/xmlenc#aes128-cbc"/><ds:KeyInfo xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><xenc:EncryptedKey><xenc:EncryptionMethod Algorithm="http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p"/><xenc:CipherData><xenc:CipherValue>%s</xenc:CipherValue></xenc:CipherData></xenc:EncryptedKey></ds:KeyInfo><xenc:CipherData><xenc:CipherValue>%s</xenc:CipherValue></xenc:CipherData></xenc:EncryptedData></saml:EncryptedID>`,
+		b64(wrapped), b64(slices.Concat(vector, sealed)))
 }

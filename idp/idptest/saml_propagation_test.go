@@ -298,6 +298,7 @@ func (w *logoutWorld) encryptedNames(t *testing.T) {
 			}
 		})
 	}
+	t.Run("with AES-CBC", func(t *testing.T) { w.oldNames(t, certificates[0].PublicKey.(*rsa.PublicKey)) })
 }
 
 // encryptID wraps a NameID as an EncryptedID: AES-128-GCM and RSA-OAEP.

@@ -17,6 +17,7 @@ type encryptedData struct {
 	method string
 	value  []byte
 	keys   []wrappedKey
+	legacy bool // AES-CBC is taken too: only once the signature around it is verified
 }
 
 type wrappedKey struct {
@@ -93,9 +94,10 @@ func (t *tree) child(parent int32, space, name string) int32 {
 // errOpaque is the one answer to whatever goes wrong while decrypting, so that nobody learns from it (no padding oracle).
 var errOpaque = errors.New("its EncryptedID cannot be decrypted with any key of ours")
 
-// open decrypts with the first of our keys that fits. Only GCM and OAEP: old modes would be an oracle.
+// open decrypts with the first of our keys that fits. Only GCM and OAEP: old modes would be an oracle, save where nobody but the
+// app that signed the message could have sent it.
 func (e *encryptedData) open(keys []crypto.Decrypter) ([]byte, error) {
-	at := slices.IndexFunc(blockCiphers, func(c *blockCipher) bool { return c.uri == e.method && !c.legacy })
+	at := slices.IndexFunc(blockCiphers, func(c *blockCipher) bool { return c.uri == e.method && (!c.legacy || e.legacy) })
 	if at < 0 {
 		return nil, errOpaque
 	}
@@ -141,11 +143,28 @@ func (c *blockCipher) open(key, sealed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.legacy {
+		return openCBC(block, sealed)
+	}
 	gcm, err := cipher.NewGCM(block)
 	if err != nil || len(sealed) < gcm.NonceSize() {
 		return nil, errOpaque
 	}
 	return gcm.Open(nil, sealed[:gcm.NonceSize()], sealed[gcm.NonceSize():], nil)
+}
+
+// openCBC decrypts AES-CBC with the vector in front and XML Encryption's padding, of which the last octet is the length.
+func openCBC(block cipher.Block, sealed []byte) ([]byte, error) {
+	if len(sealed) < 2*aes.BlockSize || len(sealed)%aes.BlockSize != 0 {
+		return nil, errOpaque
+	}
+	plain := make([]byte, len(sealed)-aes.BlockSize)
+	cipher.NewCBCDecrypter(block, sealed[:aes.BlockSize]).CryptBlocks(plain, sealed[aes.BlockSize:])
+	padding := int(plain[len(plain)-1])
+	if padding < 1 || padding > aes.BlockSize {
+		return nil, errOpaque
+	}
+	return plain[:len(plain)-padding], nil
 }
 
 // openNameID decrypts the name.

@@ -116,6 +116,7 @@ func (h *Handlers) wish(ctx context.Context, app *sp.App, m *Message, endpoint s
 		if err != nil {
 			return nil, nil, err
 		}
+		request.encrypted.legacy = strings.HasSuffix(app.Definition.SAML.Settings.EncryptionAlgorithm, "-cbc") // the signature is verified
 		name, err := request.encrypted.openNameID(keys)
 		if err != nil {
 			return nil, requester(ReasonInvalid, "", "The app encrypted the name in its message so that it cannot be read here. Import this identity provider's current metadata in the app.").caused(err), nil
