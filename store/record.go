@@ -72,14 +72,15 @@ const schemaName = "schema"
 // Check is what Prepare needs of a table, whatever its record type.
 type Check interface {
 	schema() (name string, version int)
+	rebuild(ctx context.Context, s Store) error
 }
 
 func (t *Table[T]) schema() (string, int) { return t.Name, t.Version }
 
 // Prepare refuses a store whose tables were written by a newer Gatehouse (ErrNewer) and records this one's versions.
-// Call it once after opening, with every table.
+// What an older one wrote is entered in the indexes that came since. Call it once after opening, with every table.
 func Prepare(ctx context.Context, s Store, tables ...Check) error {
-	return s.Update(ctx, func(tx Tx) error {
+	err := s.Update(ctx, func(tx Tx) error {
 		for _, table := range tables {
 			if err := prepare(tx, table); err != nil {
 				return err
@@ -87,6 +88,12 @@ func Prepare(ctx context.Context, s Store, tables ...Check) error {
 		}
 		return nil
 	})
+	for _, table := range tables {
+		if err == nil {
+			err = table.rebuild(ctx, s)
+		}
+	}
+	return err
 }
 
 func prepare(tx Tx, table Check) error {

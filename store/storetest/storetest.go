@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"writing while listing", testWriteInEach},
 		{"expiry", testExpiry},
 		{"schema version", testSchema},
+		{"new indexes", testRebuild},
 		{"damage", testDamage},
 		{"cache", testCache},
 	}
