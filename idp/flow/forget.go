@@ -28,25 +28,38 @@ func Forget(tx store.Tx, scope Scope) error {
 
 // ForgetRest goes on with what Forget left, a batch a transaction. Call it now and then.
 func (e *Engine) ForgetRest(ctx context.Context) error {
-	for more := true; more; {
-		more = false
-		err := e.Store.Update(ctx, func(tx store.Tx) error {
-			left, _, err := grants.AllGone.List(tx, store.Page{Limit: 1})
-			if err != nil || len(left) == 0 {
-				return err
-			}
-			n, err := forget(tx, left[0])
-			if err == nil && n < forgetBatch {
-				err = grants.AllGone.Delete(tx, grants.AllGone.Key(&left[0]))
-			}
-			more = true
+	for {
+		more := false
+		err := e.Store.View(ctx, func(tx store.Tx) error { // most of the time there is nothing, and nobody waits for that
+			n, err := grants.AllGone.Count(tx, store.Page{}, 1)
+			more = n > 0
 			return err
 		})
+		if err == nil && !more {
+			return nil
+		}
+		if err == nil {
+			err = e.forgetSome(ctx)
+		}
 		if err != nil {
 			return fmt.Errorf("forgetting what the removed were granted: %w", err)
 		}
 	}
-	return nil
+}
+
+// forgetSome goes on with the first that Forget left.
+func (e *Engine) forgetSome(ctx context.Context) error {
+	return e.Store.Update(ctx, func(tx store.Tx) error {
+		left, _, err := grants.AllGone.List(tx, store.Page{Limit: 1})
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		n, err := forget(tx, left[0])
+		if err == nil && n < forgetBatch {
+			err = grants.AllGone.Delete(tx, grants.AllGone.Key(&left[0]))
+		}
+		return err
+	})
 }
 
 // forget deletes at most a batch and returns how many that were.
