@@ -105,7 +105,7 @@ func samlSettings() []Setting {
 // samlNameSettings are kept with the policy: they join what apps know of people, which is not the developer's to decide.
 func samlNameSettings() []Setting {
 	return []Setting{
-		text("saml.affiliation", "Affiliation", "Entity id of a group of apps that may know people by the same persistent names, when they ask for that.",
+		text("saml.affiliation", "Affiliation", "Entity id of a group of apps that may know people by the same persistent names, when they ask for that; or the group's own metadata, which must list the app.",
 			func(a *App) *string { return &a.Policy.Affiliation }),
 		list("saml.may_map_to", "May map names to", "Ids or entity ids of apps whose persistent names of people this app may ask for, encrypted to them.",
 			func(a *App) *[]string { return &a.Policy.MayMapTo }),

@@ -2,11 +2,13 @@ package admin
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/directory"
 	"gatehouse/sp"
+	"gatehouse/sp/metadata"
 	"gatehouse/store"
 )
 
@@ -40,6 +42,13 @@ func userIDs(tx store.Tx, names []string) ([]string, error) {
 func (a *Actions) apply(tx store.Tx, app *sp.App, values map[string]string) error {
 	resolved := make(map[string]string, len(values))
 	for key, value := range values {
+		if key == "saml.affiliation" && strings.HasPrefix(value, "<") {
+			group, err := a.affiliation(app, value)
+			if err != nil {
+				return err
+			}
+			value = group
+		}
 		ref, named := references[key]
 		if !named || value == sp.Undo || value == "" {
 			resolved[key] = value
@@ -55,6 +64,18 @@ func (a *Actions) apply(tx store.Tx, app *sp.App, values map[string]string) erro
 		return err
 	}
 	return a.checkApp(tx, app, values)
+}
+
+// affiliation is the entity id of the group whose metadata lists the app as a member.
+func (a *Actions) affiliation(app *sp.App, document string) (string, error) {
+	group, err := metadata.ParseAffiliation([]byte(document), metadata.Options{Now: a.Now()})
+	if err != nil {
+		return "", badValue("saml.affiliation", "The affiliation's metadata cannot be used: %s", ended(err.Error()))
+	}
+	if !slices.Contains(group.Members, app.EntityID()) {
+		return "", badValue("saml.affiliation", "%s is no member of %.200q: its owner (%.200q) must list %s.", app.Definition.Name, group.ID, group.Owner, app.EntityID())
+	}
+	return group.ID, nil
 }
 
 func (a *Actions) checkApp(tx store.Tx, app *sp.App, values map[string]string) error {

@@ -1,6 +1,12 @@
 package idptest
 
 import (
+	"bytes"
+	"encoding/base64"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
 	"net/http"
 	"strings"
 	"testing"
@@ -96,7 +102,8 @@ func TestPages(t *testing.T) {
 	s := Start(t, Options{})
 	ada, app := furnish(t, s)
 	g := newGallery(t)
-	signedOutPages(g, s)
+	reports := shownApp(t, s)
+	signedOutPages(g, s, reports)
 	g.Open(s.URL)
 	g.signIn("ada", Password)
 	g.WaitFor("#tiles")
@@ -105,6 +112,7 @@ func TestPages(t *testing.T) {
 	g.visit("portal-search-none", s.URL+"/?q=zebra")
 	wiki := s.AddApp(t, NewSP(t, "wiki").Metadata(), map[string]string{"name": "Wiki", "description": "What everybody should know.", "policy.consent": "always"})
 	g.visit("consent", s.URL+"/launch/"+wiki.ID)
+	g.visit("consent-app", s.URL+"/launch/"+reports.ID)
 	g.visit("account", s.URL+"/account")
 	g.Type("#f-current", "wrong")
 	g.Type("#f-new", "short")
@@ -145,18 +153,35 @@ func signsOut(g *gallery, s *Server, app api.App) {
 }
 
 // signedOutPages are those that strangers see.
-func signedOutPages(g *gallery, s *Server) {
+func signedOutPages(g *gallery, s *Server, reports api.App) {
 	g.t.Helper()
 	g.visit("sign-in", s.URL)
 	g.signIn("ada", "wrong password")
 	g.Expect("403")
 	g.WaitFor("#summary")
 	g.look("sign-in-wrong")
+	g.visit("sign-in-app", s.URL+"/launch/"+reports.ID)
 	g.Expect("404")
 	g.visit("not-found", s.URL+"/nothing/here")
 	g.Expect("400")
 	g.visit("error-with-code", s.URL+"/launch/no-such-app")
 	g.visit("malformed-request", s.URL+"/saml/sso?SAMLRequest=rubbish")
+}
+
+// shownApp is an app with a picture, and pages about it.
+func shownApp(t *testing.T, s *Server) api.App {
+	t.Helper()
+	square := image.NewNRGBA(image.Rect(0, 0, 64, 64))
+	draw.Draw(square, square.Bounds(), image.NewUniform(color.NRGBA{0x2f, 0x6f, 0xdf, 0xff}), image.Point{}, draw.Src)
+	var picture bytes.Buffer
+	if err := png.Encode(&picture, square); err != nil {
+		t.Fatal(err)
+	}
+	const ui = `<Extensions><mdui:UIInfo xmlns:mdui="urn:oasis:names:tc:SAML:metadata:ui"><mdui:DisplayName xml:lang="en">Field Reports</mdui:DisplayName><mdui:InformationURL xml:lang="en">https://reports.example.org/about</mdui:InformationURL>` +
+		`<mdui:PrivacyStatementURL xml:lang="en">https://reports.example.org/privacy</mdui:PrivacyStatementURL></mdui:UIInfo></Extensions>`
+	sp := NewSP(t, "reports")
+	return s.AddApp(t, metadataWith(sp, "", ui+acsAt(bindingPost, sp.ACS[0], 0, "")), map[string]string{
+		"policy.consent": "always", "logo_url": "data:image/png;base64," + base64.StdEncoding.EncodeToString(picture.Bytes())})
 }
 
 // clickMenu opens the person's menu, so that it is looked at too.

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/beevik/etree"
+
+	"gatehouse/idp/api"
 )
 
 func TestSAMLSharedNames(t *testing.T) {
@@ -21,9 +23,15 @@ func (w *logoutWorld) affiliations(t *testing.T) {
 	one, oneApp := w.names(t, "member-one")
 	two, _ := w.names(t, "member-two")
 	outside, _ := w.names(t, "outside")
-	for _, sp := range []*SP{one, two} {
-		w.set(t, sp, "saml.affiliation", group)
-	}
+	descriptor := `<EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" entityID="` + group + `"><AffiliationDescriptor affiliationOwnerID="https://owner.example.org"><AffiliateMember>` +
+		one.EntityID + `</AffiliateMember><AffiliateMember>https://elsewhere.example.org</AffiliateMember></AffiliationDescriptor></EntityDescriptor>`
+	t.Run("MDC-19 an AffiliationDescriptor names its members", func(t *testing.T) {
+		w.set(t, one, "saml.affiliation", descriptor)
+		if _, err := w.API.SetApp(t.Context(), two.EntityID, api.Change{Set: map[string]string{"saml.affiliation": descriptor}}); err == nil || !strings.Contains(err.Error(), "no member") {
+			t.Errorf("an app that is not listed: %v", err)
+		}
+	})
+	w.set(t, two, "saml.affiliation", group)
 	ask := policy(`SPNameQualifier="` + group + `"`)
 	c := w.signedIn(t, "ana")
 	own := w.enter(t, c, one, oneApp).Text(pathNameID)
