@@ -62,7 +62,7 @@ func missing(md *sp.Metadata, service *int, told []AttributeValues) []string {
 // errMissing refuses a person whom the app cannot work with, where its setting says so.
 func errMissing(names []string) *Problem {
 	p := responder(ReasonMissing, "", "This app needs to know more about you than is known here. Ask your administrator to complete your account.")
-	return p.because(strings.Join(names, " "), "")
+	return p.because(cut(strings.Join(names, " ")), "")
 }
 
 // longValue is the longest value, in characters, that every app must take (SDP-G02).

@@ -110,7 +110,7 @@ func (h *Handlers) statement(ctx context.Context, pass *flow.Pass, asked *Accept
 		if settings.Settings.MissingAttributes == sp.MissingRefuse {
 			return nil, errMissing(names)
 		}
-		pass.Event.Facts["missing"] = strings.Join(names, " ")
+		pass.Event.Facts["missing"] = cut(strings.Join(names, " "))
 	}
 	st := &Statement{
 		Issuer: entityID, Audience: settings.Metadata.EntityID, Recipient: asked.ACS, InResponseTo: asked.ID, NameID: id,
