@@ -49,14 +49,6 @@ func Diff(before, after sp.Metadata) []Change {
 	return d
 }
 
-func localizedTexts(values []sp.Localized) []string {
-	var list []string
-	for _, one := range values {
-		list = append(list, one.Lang+": "+one.Text)
-	}
-	return list
-}
-
 type changes []Change
 
 func (d *changes) value(field, before, after string) {
@@ -168,5 +160,13 @@ func tagTexts(tags []sp.EntityAttribute) []string {
 		}
 	}
 	slices.Sort(list) // their order means nothing
+	return list
+}
+
+func localizedTexts(values []sp.Localized) []string {
+	var list []string
+	for _, one := range values {
+		list = append(list, one.Lang+": "+one.Text)
+	}
 	return list
 }
