@@ -123,7 +123,11 @@ type key[T any] struct {
 	set            func(record *T, value string) error // empty: back to the default
 }
 
-func keys() []key[Settings] { return slices.Concat(baseKeys(), discoveryKeys()) }
+func keys() []key[Settings] {
+	all := baseKeys()
+	behindSAML := slices.IndexFunc(all, func(k key[Settings]) bool { return k.name == "session.idle" })
+	return slices.Insert(all, behindSAML, discoveryKeys()...)
+}
 
 func baseKeys() []key[Settings] {
 	return []key[Settings]{
