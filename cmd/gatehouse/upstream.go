@@ -9,7 +9,7 @@ import (
 	"gatehouse/idp/api"
 )
 
-const upstreamKeys = "label, match, attribute, create, profile, admins, level, levels, requester_id or state"
+const upstreamKeys = "label, match, attribute, domains, create, profile, admins, level, levels, requester_id or state"
 
 func (c *cli) upstreamCommand() *cobra.Command {
 	return group("upstream", "other identity providers where people may sign in",

@@ -3,6 +3,7 @@ package federation
 import (
 	"errors"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +30,7 @@ type Upstream struct {
 	Label     string              `json:"label,omitempty"` // on the sign-in page; empty: as its metadata says
 	Match     string              `json:"match"`
 	Attribute string              `json:"attribute,omitempty"` // that Match looks at; empty: the usual ones
+	Domains   []string            `json:"domains,omitempty"`   // of the e-mail addresses that it may vouch for; empty: of all
 	Create    bool                `json:"create,omitempty"`    // people who are not here yet
 	Profile   string              `json:"profile,omitempty"`   // id, of those who are created
 	Admins    bool                `json:"admins,omitempty"`    // people with a role may sign in there
@@ -100,9 +102,15 @@ func (u *Upstream) Classes(level sp.Level) []string {
 	return classes
 }
 
+// Vouches tells whether it may say that somebody has an e-mail address, in normal form: of several upstreams, none shall speak for
+// the people of another.
+func (u *Upstream) Vouches(email string) bool {
+	return len(u.Domains) == 0 || slices.Contains(u.Domains, email[strings.LastIndexByte(email, '@')+1:])
+}
+
 // UpstreamKeys are the keys of an upstream's settings, in order.
 func UpstreamKeys() []string {
-	return []string{"label", "match", "attribute", "create", "profile", "admins", "level", "levels", "requester_id", "state"}
+	return []string{"label", "match", "attribute", "domains", "create", "profile", "admins", "level", "levels", "requester_id", "state"}
 }
 
 // Setting is a value in the form that Change takes.
@@ -114,6 +122,8 @@ func (u *Upstream) Setting(key string) string {
 		return u.Match
 	case "attribute":
 		return u.Attribute
+	case "domains":
+		return strings.Join(u.Domains, ",")
 	case "create":
 		return strconv.FormatBool(u.Create)
 	case "profile":
@@ -168,6 +178,8 @@ func (u *Upstream) set(key, value string) (err error) {
 		u.Match, err = value, oneOf(value, MatchEmail, MatchUsername, MatchLink)
 	case "attribute":
 		u.Attribute, err = value, shortText(value, 256)
+	case "domains":
+		u.Domains, err = parseDomains(value)
 	case "create":
 		u.Create, err = value == "true", oneOf(value, "false", "true")
 	case "profile":
@@ -186,6 +198,19 @@ func (u *Upstream) set(key, value string) (err error) {
 		err = errors.New("is not a setting of an upstream; they are " + strings.Join(UpstreamKeys(), ", "))
 	}
 	return err
+}
+
+var domainName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?$`)
+
+func parseDomains(value string) ([]string, error) {
+	if value == "" {
+		return nil, nil
+	}
+	list := strings.Split(strings.ReplaceAll(value, " ", ""), ",")
+	if len(list) > 50 || slices.ContainsFunc(list, func(name string) bool { return !domainName.MatchString(name) }) {
+		return nil, errors.New("must be a list of at most 50 domains in lower case, such as example.org, as they stand behind the @")
+	}
+	return list, nil
 }
 
 func parseLevels(value string) (map[string]sp.Level, error) {

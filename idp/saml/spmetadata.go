@@ -49,6 +49,7 @@ func describeSP(entityID, acs string, validUntil time.Time, keys []*Credential, 
 		body = base64.StdEncoding.AppendEncode(body, key.Certificate)
 		body = append(body, `</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>`...)
 	}
+	body = appendDecryption(body, keys)
 	for _, format := range []string{sp.NameIDPersistent, sp.NameIDEmail, sp.NameIDUnspecified} {
 		body = append(append(append(body, `<md:NameIDFormat>`...), format...), `</md:NameIDFormat>`...)
 	}

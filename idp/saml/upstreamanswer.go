@@ -81,8 +81,12 @@ func (h *Handlers) answerEnv(ctx context.Context, issuer string) (*federation.Up
 		return nil, AnswerEnv{}, err
 	}
 	settings, err := h.loadSettings(ctx)
+	if err != nil {
+		return nil, AnswerEnv{}, err
+	}
+	decrypt, err := h.decrypters(ctx)
 	return &u, AnswerEnv{
-		Upstream: issuer, Keys: u.Provider.SigningKeys(), EntityID: h.entityID(settings), Recipient: h.BaseURL + acsPath, Now: h.Now(),
+		Upstream: issuer, Keys: u.Provider.SigningKeys(), EntityID: h.entityID(settings), Recipient: h.BaseURL + acsPath, Decrypt: decrypt, Now: h.Now(),
 	}, err
 }
 
