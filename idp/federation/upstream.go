@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"gatehouse/idp/session"
 	"gatehouse/sp"
 	"gatehouse/sp/metadata"
 	"gatehouse/store"
@@ -106,6 +107,28 @@ func (u *Upstream) Classes(level sp.Level) []string {
 // the people of another.
 func (u *Upstream) Vouches(email string) bool {
 	return len(u.Domains) == 0 || slices.Contains(u.Domains, email[strings.LastIndexByte(email, '@')+1:])
+}
+
+// Party is the upstream as sign-out sees it: told like an app and, like one, able to ask. Through the browser where that is offered,
+// because other service providers of it may have to be told so.
+func (u *Upstream) Party() *sp.App {
+	p := &u.Provider
+	front := slices.DeleteFunc(slices.Clone(p.SLO), func(e sp.Endpoint) bool { return e.Binding != sp.BindingRedirect && e.Binding != sp.BindingPOST })
+	if len(front) == 0 {
+		front = p.SLO
+	}
+	return &sp.App{ID: session.UpstreamID(p.EntityID), State: sp.Active, Definition: sp.Definition{
+		Name: u.Title(), SAML: &sp.SAML{Metadata: sp.Metadata{EntityID: p.EntityID, ValidUntil: p.ValidUntil, Keys: p.Keys, SLO: front}},
+	}}
+}
+
+// Party finds an upstream by its entity id, as sign-out sees it; nil: there is none.
+func Party(tx store.Tx, entityID string) (*sp.App, error) {
+	u, _, err := Upstreams.By(tx, "entity_id", entityID)
+	if err != nil {
+		return nil, absent(err)
+	}
+	return u.Party(), nil
 }
 
 // UpstreamKeys are the keys of an upstream's settings, in order.

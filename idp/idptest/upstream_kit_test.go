@@ -40,16 +40,22 @@ func newBroker(t *testing.T, settings map[string]string) *broker {
 }
 
 // newForger is a Gatehouse in front of a fake identity provider.
-func newForger(t *testing.T, settings map[string]string) *broker {
+func newForger(t *testing.T, settings map[string]string, logout ...sloService) *broker {
 	t.Helper()
-	b := &broker{world: newWorld(t), fake: NewSP(t, "uni")}
+	b := &broker{world: newWorld(t)}
+	b.fake = b.newSP(t, "uni")
+	b.fake.SLO = logout
 	b.addUpstream(t, "uni", idpMetadata(b.fake), settings)
 	return b
 }
 
 func idpMetadata(sp *SP) []byte {
-	return fmt.Appendf(nil, `<EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" xmlns:ds="http://www.w3.org/2000/09/xmldsig#" entityID="%s"><IDPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">%s<SingleSignOnService Binding="%s" Location="https://uni.example.org/sso"/></IDPSSODescriptor></EntityDescriptor>`,
-		sp.EntityID, keyDescriptor("signing", sp.DER, ""), bindingRedirect)
+	services := ""
+	for _, s := range sp.SLO {
+		services += s.xml()
+	}
+	return fmt.Appendf(nil, `<EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" xmlns:ds="http://www.w3.org/2000/09/xmldsig#" entityID="%s"><IDPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">%s%s<SingleSignOnService Binding="%s" Location="https://uni.example.org/sso"/></IDPSSODescriptor></EntityDescriptor>`,
+		sp.EntityID, keyDescriptor("signing", sp.DER, ""), services, bindingRedirect)
 }
 
 func (b *broker) addUpstream(t *testing.T, name string, metadata []byte, settings map[string]string) {
@@ -148,7 +154,7 @@ func (b *broker) forge(t *testing.T, f forged) string {
 	assertion := fmt.Sprintf(`<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="%s" IssueInstant="%s" Version="2.0"><saml:Issuer>%s</saml:Issuer>`+
 		`<saml:Subject>%s<saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer"><saml:SubjectConfirmationData InResponseTo="%s" NotOnOrAfter="%s" Recipient="%s"/></saml:SubjectConfirmation></saml:Subject>`+
 		`<saml:Conditions NotOnOrAfter="%s"><saml:AudienceRestriction><saml:Audience>%s</saml:Audience></saml:AudienceRestriction>%s</saml:Conditions>`+
-		`<saml:AuthnStatement AuthnInstant="%s"><saml:AuthnContext><saml:AuthnContextClassRef>%s</saml:AuthnContextClassRef>%s</saml:AuthnContext></saml:AuthnStatement></saml:Assertion>`,
+		`<saml:AuthnStatement AuthnInstant="%s" SessionIndex="there"><saml:AuthnContext><saml:AuthnContextClassRef>%s</saml:AuthnContextClassRef>%s</saml:AuthnContext></saml:AuthnStatement></saml:Assertion>`,
 		newRequestID(), b.clock.instant(), f.issuer, f.name, f.to, until, f.recipient, until, f.audience, f.conditions, b.clock.instant(), f.class, f.context)
 	if !f.whole && !f.bare {
 		assertion = f.signer.SignXML(assertion)

@@ -18,6 +18,7 @@ type Told struct {
 	Attributes   map[string][]string `json:"attributes,omitempty"`
 	Class        string              `json:"class"`
 	AuthnInstant time.Time           `json:"authn_instant"`
+	SessionIndex string              `json:"session_index,omitempty"`
 	SessionEnds  time.Time           `json:"session_ends,omitzero"`
 	Authorities  []string            `json:"authorities,omitempty"` // behind the upstream
 	Count        *int                `json:"count,omitempty"`       // of its ProxyRestriction
@@ -293,6 +294,9 @@ func (r *assertionReader) authn() (err error) {
 	r.told.SessionEnds, err = r.instant(at, "SessionNotOnOrAfter")
 	if err != nil || !r.told.SessionEnds.IsZero() && !r.env.Now.Before(r.told.SessionEnds) {
 		return errors.New("the person's session there is over")
+	}
+	if index := strings.TrimSpace(r.t.attrOr(at, "SessionIndex")); len(index) <= maxTextLength {
+		r.told.SessionIndex = index
 	}
 	context := r.t.child(at, nsAssertion, "AuthnContext")
 	if context < 0 {

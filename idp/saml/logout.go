@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gatehouse/idp/audit"
+	"gatehouse/idp/federation"
 	"gatehouse/idp/flow"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
@@ -38,13 +39,13 @@ func (h *Handlers) leaving(w http.ResponseWriter, r *http.Request, m *Message, p
 		return err
 	}
 	if problem != nil {
-		return h.haltLogout(r, idOf(app), problem)
+		return h.haltLogout(r, app, problem)
 	}
 	if m.LoggedOut != nil {
 		return h.loggedOut(w, r, app, m)
 	}
 	if m.Logout == nil {
-		return h.haltLogout(r, app.ID, wrongMessage(m.kind))
+		return h.haltLogout(r, app, wrongMessage(m.kind))
 	}
 	wish, problem, err := h.wish(r.Context(), app, m, h.BaseURL+sloPath)
 	if err != nil {
@@ -68,7 +69,7 @@ func (h *Handlers) authentic(ctx context.Context, m *Message, problem *Problem) 
 	if m.Request != nil {
 		return nil, wrongMessage("AuthnRequest"), nil
 	}
-	app, err := h.appOf(ctx, m.Head.Issuer)
+	app, err := h.sender(ctx, m)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -81,11 +82,52 @@ func (h *Handlers) authentic(ctx context.Context, m *Message, problem *Problem) 
 	return app, m.Verify(app.Definition.SAML, true), nil
 }
 
+// idOf is the app's id for the audit; an upstream has none.
 func idOf(app *sp.App) string {
 	if app == nil {
 		return ""
 	}
+	if _, upstream := session.UpstreamOf(app.ID); upstream {
+		return ""
+	}
 	return app.ID
+}
+
+// sender finds who a message is from: an app or, where it is about a sign-out, an upstream. One that is both is taken for the one
+// that the message concerns.
+func (h *Handlers) sender(ctx context.Context, m *Message) (*sp.App, error) {
+	app, err := h.appOf(ctx, m.Head.Issuer)
+	if err != nil || m.Logout == nil && m.LoggedOut == nil {
+		return app, err
+	}
+	err = h.Store.View(ctx, func(tx store.Tx) error {
+		party, err := federation.Party(tx, m.Head.Issuer)
+		if err != nil || party == nil {
+			return err
+		}
+		if app == nil || app.State == sp.Pending {
+			app = party
+			return nil
+		}
+		concerned, err := concerns(tx, party.ID, m)
+		if concerned {
+			app = party
+		}
+		return err
+	})
+	return app, err
+}
+
+// concerns tells whether a sign-out message is about somebody who came from an upstream, or answers what that was told.
+func concerns(tx store.Tx, upstream string, m *Message) (bool, error) {
+	if m.LoggedOut != nil {
+		return flow.Asked(tx, m.LoggedOut.InResponseTo, upstream)
+	}
+	if m.Logout.Name == nil {
+		return false, nil
+	}
+	n, err := session.Table.Count(tx, store.Page{Index: "name", Value: session.NameKey(upstream, m.Logout.Name.Value)}, 1)
+	return n > 0, err
 }
 
 // asker is the payload of a sign-out that an app asked for: how it is answered.
@@ -135,8 +177,8 @@ func (h *Handlers) wish(ctx context.Context, app *sp.App, m *Message, endpoint s
 	wish := &flow.SignOut{
 		App: app.ID, Protocol: Protocol, Payload: payload, Sessions: func(tx store.Tx) ([]session.Session, error) { return h.named(tx, app, entityID, request) },
 		Once: onceName(app, request.ID), OnceUntil: h.Now().Add(2*Skew + logoutLifetime),
-		Event: audit.Event{Kind: logoutEvent, Outcome: audit.OK, App: app.ID, Facts: map[string]string{
-			"protocol": Protocol, "start": "SP", "binding": m.Binding[strings.LastIndexByte(m.Binding, ':')+1:], "request": cut(request.ID),
+		Event: audit.Event{Kind: logoutEvent, Outcome: audit.OK, App: idOf(app), Facts: map[string]string{
+			"protocol": Protocol, "start": startOf(app), "binding": m.Binding[strings.LastIndexByte(m.Binding, ':')+1:], "request": cut(request.ID),
 		}},
 	}
 	if request.Asynchronous {
@@ -157,6 +199,14 @@ func checkLogoutAllowed(app *sp.SAML, m *Message) *Problem {
 	return nil
 }
 
+// startOf says in the audit who wanted the sign-out.
+func startOf(app *sp.App) string {
+	if entityID, upstream := session.UpstreamOf(app.ID); upstream {
+		return "upstream " + cut(entityID)
+	}
+	return "SP"
+}
+
 func checkExpiry(notOnOrAfter, now time.Time) *Problem {
 	if notOnOrAfter.IsZero() || now.Before(notOnOrAfter.Add(Skew)) {
 		return nil
@@ -173,6 +223,9 @@ func (h *Handlers) named(tx store.Tx, app *sp.App, entityID string, request *Log
 	var found []session.Session
 	candidates := 0
 	means := func(reached session.AppReached) bool {
+		if _, upstream := session.UpstreamOf(app.ID); upstream { // it gave the name, and to us
+			return reached.App == app.ID && request.means(&reached, app.EntityID(), entityID)
+		}
 		return reached.App == app.ID && request.means(&reached, entityID, app.EntityID())
 	}
 	err := session.Table.Each(tx, store.Page{Index: "name", Value: session.NameKey(app.ID, request.Name.Value)}, func(_ string, s *session.Session) error {
@@ -180,7 +233,7 @@ func (h *Handlers) named(tx store.Tx, app *sp.App, entityID string, request *Log
 			return nil
 		}
 		candidates++
-		if slices.ContainsFunc(s.Apps, means) {
+		if slices.ContainsFunc(s.Places(), means) {
 			found = append(found, *s)
 		}
 		return nil
@@ -256,13 +309,13 @@ func (h *Handlers) decrypters(ctx context.Context) ([]crypto.Decrypter, error) {
 	return list, err
 }
 
-func (h *Handlers) haltLogout(r *http.Request, app string, problem *Problem) error {
-	return h.Engine.Halt(r, app, logoutEvent, problem.reason())
+func (h *Handlers) haltLogout(r *http.Request, app *sp.App, problem *Problem) error {
+	return h.Engine.Halt(r, idOf(app), logoutEvent, problem.reason())
 }
 
 // refuseLogout notes why a verified LogoutRequest is refused, and tells the app.
 func (h *Handlers) refuseLogout(w http.ResponseWriter, r *http.Request, app *sp.App, m *Message, problem *Problem) error {
-	err := h.haltLogout(r, app.ID, problem)
+	err := h.haltLogout(r, app, problem)
 	var page *web.Error
 	if !errors.As(err, &page) || problem.Local || m.Logout.Asynchronous {
 		return err
@@ -278,14 +331,14 @@ func (h *Handlers) refuseLogout(w http.ResponseWriter, r *http.Request, app *sp.
 // loggedOut counts an app's answer to a LogoutRequest of ours, once it is verified, and takes the browser on.
 func (h *Handlers) loggedOut(w http.ResponseWriter, r *http.Request, app *sp.App, m *Message) error {
 	if problem := h.checkAnswer(m, h.BaseURL+sloPath); problem != nil {
-		return h.haltLogout(r, app.ID, problem)
+		return h.haltLogout(r, app, problem)
 	}
 	id, known, err := h.Engine.Left(r.Context(), m.LoggedOut.InResponseTo, app.ID, m.LoggedOut.confirms())
 	if err != nil {
 		return err
 	}
 	if !known {
-		return h.haltLogout(r, app.ID, local(ReasonInvalid, "The app answered a question that nobody asked, or that is over. You are signed out here; to be sure about your apps, close all browser windows.").because("InResponseTo of a running sign-out", m.LoggedOut.InResponseTo))
+		return h.haltLogout(r, app, local(ReasonInvalid, "The app answered a question that nobody asked, or that is over. You are signed out here; to be sure about your apps, close all browser windows.").because("InResponseTo of a running sign-out", m.LoggedOut.InResponseTo))
 	}
 	web.SeeOther(w, "/logout/"+id)
 	return nil
@@ -351,7 +404,7 @@ func (h *Handlers) soap(w http.ResponseWriter, r *http.Request) error {
 	case m.Query != nil:
 		return h.unsupported(w, r, app, m)
 	}
-	return h.haltLogout(r, app.ID, wrongMessage(m.kind))
+	return h.haltLogout(r, app, wrongMessage(m.kind))
 }
 
 // logoutSOAP ends sessions without a browser: apps that need one cannot be told.

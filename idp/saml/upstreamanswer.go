@@ -203,8 +203,17 @@ func methodOf(u *federation.Upstream, q *Inquiry, now time.Time) session.Method 
 	}
 	return session.Method{Name: "saml:" + u.Name, At: at, From: &session.Brokered{
 		Upstream: u.Provider.EntityID, Class: q.Told.Class, Authorities: q.Told.Authorities,
-		Count: q.Told.Count, Audiences: q.Told.Audiences, Ends: q.Told.SessionEnds,
+		Count: q.Told.Count, Audiences: q.Told.Audiences, Ends: q.Told.SessionEnds, Known: q.Told.known(u),
 	}}
+}
+
+// known is by what the upstream will know the person when it or we sign them out.
+func (t *Told) known(u *federation.Upstream) session.AppReached {
+	n := &t.Name
+	return session.AppReached{
+		App: session.UpstreamID(u.Provider.EntityID), SessionIndex: t.SessionIndex, NameID: n.Value, NameIDFormat: n.Format,
+		NameQualifier: n.NameQualifier, SPNameQualifier: n.SPNameQualifier, SPProvidedID: n.SPProvidedID,
+	}
 }
 
 // forcedSkew is how far the clock of an upstream may be behind where a new sign-in is wanted.

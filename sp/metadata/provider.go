@@ -14,6 +14,7 @@ type Provider struct {
 	EntityID    string        `json:"entity_id"`
 	ValidUntil  time.Time     `json:"valid_until,omitzero"`
 	SSO         []sp.Endpoint `json:"sso"`
+	SLO         []sp.Endpoint `json:"slo,omitempty"`
 	Keys        []sp.Key      `json:"keys"`
 	DisplayName string        `json:"display_name,omitempty"`
 }
@@ -58,13 +59,14 @@ func ParseProvider(data []byte, opts Options) (Provider, error) {
 		func() error { return r.validity(root, role) },
 		func() error { return r.keys(role) },
 		func() error { return r.userInterface(role) },
+		func() error { return r.logout(role) },
 		func() error { p.SSO, err = r.signOn(role); return err },
 	} {
 		if err := step(); err != nil {
 			return Provider{}, err
 		}
 	}
-	p.Keys, p.ValidUntil, p.DisplayName = r.out.Keys, r.out.ValidUntil, r.out.DisplayName
+	p.SLO, p.Keys, p.ValidUntil, p.DisplayName = r.out.SLO, r.out.Keys, r.out.ValidUntil, r.out.DisplayName
 	if len(p.SigningKeys()) == 0 {
 		return Provider{}, role.fail("there is no signing key, so no answer of the identity provider could be believed; ask for complete metadata")
 	}
