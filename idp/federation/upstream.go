@@ -28,7 +28,9 @@ const (
 type Upstream struct {
 	Name      string              `json:"name"`
 	Provider  metadata.Provider   `json:"provider"`
-	Label     string              `json:"label,omitempty"` // on the sign-in page; empty: as its metadata says
+	Look      Looked              `json:"look,omitzero"`    // where newer metadata is looked for; without an address: nowhere
+	Pinned    []sp.Key            `json:"pinned,omitempty"` // one of which must have signed what comes from there
+	Label     string              `json:"label,omitempty"`  // on the sign-in page; empty: as its metadata says
 	Match     string              `json:"match"`
 	Attribute string              `json:"attribute,omitempty"` // that Match looks at; empty: the usual ones
 	Domains   []string            `json:"domains,omitempty"`   // of the e-mail addresses that it may vouch for; empty: of all
@@ -133,7 +135,7 @@ func Party(tx store.Tx, entityID string) (*sp.App, error) {
 
 // UpstreamKeys are the keys of an upstream's settings, in order.
 func UpstreamKeys() []string {
-	return []string{"label", "match", "attribute", "domains", "create", "profile", "admins", "level", "levels", "requester_id", "state"}
+	return []string{"label", "match", "attribute", "domains", "create", "profile", "admins", "level", "levels", "requester_id", "metadata_keys", "state"}
 }
 
 // Setting is a value in the form that Change takes.
@@ -161,6 +163,8 @@ func (u *Upstream) Setting(key string) string {
 			pairs = append(pairs, class+"="+string(u.Levels[class]))
 		}
 		return strings.Join(pairs, ",")
+	case "metadata_keys":
+		return fingerprints(u.Pinned)
 	case "requester_id":
 		if u.Quiet {
 			return "off"
@@ -215,6 +219,11 @@ func (u *Upstream) set(key, value string) (err error) {
 		u.Levels, err = parseLevels(value)
 	case "requester_id":
 		u.Quiet, err = value == "off", oneOf(value, "on", "off")
+	case "metadata_keys":
+		u.Pinned, err = nil, nil
+		if value != "" {
+			u.Pinned, err = metadata.PinnedKeys([]byte(value))
+		}
 	case "state":
 		u.Off, err = value == "off", oneOf(value, "on", "off")
 	default:
