@@ -190,6 +190,9 @@ func (u *Upstream) Change(values map[string]string) error {
 	if next.Match == MatchLink && !next.Create {
 		return &sp.SettingError{Key: "create", Reason: "must be true with match=link: only people who were created by their first sign-in have a link"}
 	}
+	if fingerprints(next.Pinned) != fingerprints(u.Pinned) { // what is known was believed for other keys
+		next.Look.ETag, next.Look.LastModified, next.Look.Next = "", "", time.Time{}
+	}
 	*u = next
 	return nil
 }

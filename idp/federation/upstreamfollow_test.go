@@ -149,3 +149,21 @@ func TestLookAfter(t *testing.T) {
 		}
 	}
 }
+
+// TestUpstreamPinnedLater: what was known before a key was pinned is looked at again, whatever the server says of it.
+func TestUpstreamPinnedLater(t *testing.T) {
+	w := newWorld(t)
+	registrar, other := newSigner()
+	w.web.set("/uni", provider("uni", "", other))
+	w.upstream("uni", "")
+	must(t, w.Store.Update(t.Context(), func(tx store.Tx) error {
+		u, _, err := Upstreams.Get(tx, "uni")
+		must(t, err)
+		must(t, u.Change(map[string]string{"metadata_keys": registrar.pem()}))
+		return Upstreams.Put(tx, &u)
+	}))
+	w.due(time.Minute)
+	if u := w.known("uni"); u.Look.Failures != 1 {
+		t.Errorf("unsigned metadata goes on: %+v", u.Look)
+	}
+}

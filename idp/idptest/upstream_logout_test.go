@@ -93,7 +93,8 @@ func TestUpstreamLogout(t *testing.T) {
 func (w *logoutWorld) othersLeave(t *testing.T, b *broker, sp *SP, app api.App) {
 	c, _, cookie := w.came(t, b, sp, app)
 	stranger := w.newSP(t, "uni")
-	stranger.Key, stranger.DER = NewSP(t, "thief").Key, NewSP(t, "thief").DER
+	thief := NewSP(t, "thief")
+	stranger.Key, stranger.DER = thief.Key, thief.DER
 	other := w.newSP(t, "second")
 	other.SLO = front("second")
 	b.addUpstream(t, "second", idpMetadata(other), nil)

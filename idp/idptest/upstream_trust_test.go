@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/beevik/etree"
 
@@ -147,4 +148,58 @@ func TestUpstreamSpeaksForItsOwn(t *testing.T) {
 			t.Errorf("the status is %q, %+v", sub, b.Audit(t)[1])
 		}
 	})
+}
+
+// TestUpstreamRollover: an upstream's next key is believed from the look that finds it, its old one until the look that misses it, and
+// none past the end of its metadata.
+func TestUpstreamRollover(t *testing.T) {
+	b := &broker{world: newWorld(t)}
+	url, text := published(t)
+	first, second := b.newSP(t, "uni"), b.newSP(t, "uni")
+	next := NewSP(t, "next")
+	second.Key, second.DER = next.Key, next.DER
+	publish := func(keys ...*SP) {
+		descriptor := string(idpMetadata(first))
+		own, all := keyDescriptor("signing", first.DER, ""), ""
+		for _, key := range keys {
+			all += keyDescriptor("signing", key.DER, "")
+		}
+		end := b.clock.now().Add(time.Hour).UTC().Format(time.RFC3339)
+		text.Store(new(strings.Replace(strings.Replace(descriptor, own, all, 1), "<EntityDescriptor", `<EntityDescriptor validUntil="`+end+`"`, 1)))
+	}
+	b.fake = first
+	publish(first)
+	if _, err := b.API.AddUpstream(t.Context(), api.NewUpstream{Name: "uni", URL: url, Set: map[string]string{"level": "standard"}}); err != nil {
+		t.Fatal(err)
+	}
+	sp := b.sp(t, "rolling", nil)
+	try := func(key *SP, want int) {
+		t.Helper()
+		c, id := b.begin(t, sp)
+		if page := b.bring(c, b.forge(t, forged{to: id, signer: key})); page.Status != want {
+			t.Errorf("got %d, want %d, %+v", page.Status, want, b.Audit(t)[0])
+		}
+	}
+	look := func(keys ...*SP) {
+		t.Helper()
+		publish(keys...)
+		if _, err := b.API.RefreshUpstream(t.Context(), "uni"); err != nil {
+			t.Fatal(err)
+		}
+		if entry := b.Audit(t)[0]; entry.Kind != "upstream.refresh" || !strings.Contains(entry.Facts["changed"], "key") {
+			t.Errorf("the audit has %+v", entry)
+		}
+	}
+	try(first, http.StatusOK)
+	try(second, http.StatusBadRequest)
+	look(first, second)
+	try(first, http.StatusOK)
+	try(second, http.StatusOK)
+	look(second)
+	try(first, http.StatusBadRequest)
+	try(second, http.StatusOK)
+	b.clock.advance(2 * time.Hour)
+	if page := b.browser(t).Get("/login"); strings.Contains(page.Body, "/login/upstream/uni") {
+		t.Error("it is offered past the end of its metadata")
+	}
 }

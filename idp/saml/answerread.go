@@ -14,6 +14,7 @@ import (
 // Told is what an upstream identity provider says of a person: verified, and for us.
 type Told struct {
 	InResponseTo string              `json:"in_response_to"`
+	Issuer       string              `json:"issuer"`
 	Name         SubjectID           `json:"name"`
 	Attributes   map[string][]string `json:"attributes,omitempty"`
 	Class        string              `json:"class"`

@@ -53,7 +53,7 @@ func VerifyAnswer(source string, env AnswerEnv) (*Told, error) {
 	if err := a.check(&env); err != nil {
 		return nil, err
 	}
-	told := &Told{InResponseTo: a.head.InResponseTo, Status: a.status, SubStatus: a.sub}
+	told := &Told{InResponseTo: a.head.InResponseTo, Issuer: env.Upstream, Status: a.status, SubStatus: a.sub}
 	keys := publicKeys(env.Keys)
 	var verified *etree.Element
 	if a.signature != nil {
@@ -76,7 +76,7 @@ func VerifyAnswer(source string, env AnswerEnv) (*Told, error) {
 	if err != nil {
 		return nil, err
 	}
-	read, err := (&assertionReader{t: assertion, env: &env}).read()
+	read, err := (&assertionReader{t: assertion, env: &env, told: Told{Issuer: env.Upstream}}).read()
 	switch {
 	case err != nil:
 		return nil, err

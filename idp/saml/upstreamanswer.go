@@ -105,6 +105,9 @@ func (h *Handlers) claimAnswer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if q.Told.Issuer != u.Provider.EntityID { // it was removed, and another one has its name now
+		return h.disbelieve(r, u.Name, errors.New("its issuer is not an upstream any more: "+cut(q.Told.Issuer)))
+	}
 	if q.Told.Status != "" && q.Told.Status != StatusSuccess {
 		return h.declined(w, r, q, flow.Reason{
 			Type: ReasonUpstreamStatus, Text: u.Title() + " did not sign you in. Open the app again, or choose another way to sign in.",
