@@ -158,3 +158,46 @@ func TestUpstreamLogoutBySOAP(t *testing.T) {
 		t.Errorf("the upstream got %d requests", len(got))
 	}
 }
+
+// TestUpstreamThatIsAnApp: one entity id on both sides, as of two Gatehouses in front of each other. Each message is taken for the
+// side that it concerns.
+func TestUpstreamThatIsAnApp(t *testing.T) {
+	b := newForger(t, nil, front("uni")...)
+	w := &logoutWorld{b.world, b.URL + "/saml/slo", b.URL + "/saml/soap"}
+	app := w.AddApp(t, b.fake.Metadata(), nil)
+	sp, _ := w.leaver(t, "brokered", front("brokered")...)
+	in := func(t *testing.T) (*Client, *Response, *http.Cookie) {
+		c, id := b.begin(t, sp)
+		b.bring(c, b.forge(t, forged{to: id})).Response(t)
+		return c, w.enter(t, c, b.fake, app), w.cookie(t, c)
+	}
+	t.Run("as the upstream", func(t *testing.T) {
+		c, _, cookie := in(t)
+		w.byRedirect(t, c, b.fake, theirs())
+		if !w.over(t, cookie) || w.newest(t, "signout").Facts["start"] != "upstream "+b.fake.EntityID {
+			t.Errorf("audit %+v", w.newest(t, "signout"))
+		}
+	})
+	t.Run("as the app", func(t *testing.T) {
+		c, told, cookie := in(t)
+		w.byRedirect(t, c, b.fake, leaveOf(told))
+		if entry := w.newest(t, "signout"); !w.over(t, cookie) || entry.App.ID != app.ID || entry.Facts["start"] != "SP" {
+			t.Errorf("audit %+v", entry)
+		}
+	})
+	t.Run("its answers count for the side that was asked", func(t *testing.T) {
+		c, _, _ := in(t)
+		page := c.Post("/logout", nil)
+		for range 3 { // brokered, uni as an app, uni as the upstream
+			request := w.next(t, c, page)
+			from := b.fake
+			if strings.HasPrefix(request.location, "https://brokered.") {
+				from = sp
+			}
+			page = w.answers(t, c, from, request.SelectAttrValue("ID", ""), "")
+		}
+		if !strings.Contains(page.Body, "<h1>You are signed out</h1>") || strings.Count(page.Body, "signed out</span>") != 3 {
+			t.Errorf("at the end:\n%s", page.Body)
+		}
+	})
+}
