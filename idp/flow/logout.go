@@ -186,7 +186,7 @@ func (e *Engine) addUpstreams(tx store.Tx, s *session.Session, l *Logout) error 
 		if err != nil {
 			return err
 		}
-		if party != nil && party.LogoutWay() != sp.LogoutNone {
+		if party != nil && from.NameID != "" && party.LogoutWay() != sp.LogoutNone { // else it would not know whose session ends
 			one.Way, one.State = party.LogoutWay(), LeaveWaiting
 		}
 		l.Leaving = append(l.Leaving, one)

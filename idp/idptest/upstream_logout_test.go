@@ -201,3 +201,19 @@ func TestUpstreamThatIsAnApp(t *testing.T) {
 		}
 	})
 }
+
+// TestUpstreamLogoutNameless: an upstream that named nobody cannot be told whose session ends, and the page says so.
+func TestUpstreamLogoutNameless(t *testing.T) {
+	b := newForger(t, nil, front("uni")...)
+	sp := b.sp(t, "brokered", nil)
+	c, id := b.begin(t, sp)
+	mail := `</saml:AuthnStatement><saml:AttributeStatement><saml:Attribute Name="mail"><saml:AttributeValue>ana@example.org</saml:AttributeValue></saml:Attribute></saml:AttributeStatement></saml:Assertion>`
+	unsigned := strings.Replace(b.forge(t, forged{to: id, bare: true}), mailName("ana@example.org"), "", 1)
+	if top, sub := b.bring(c, b.fake.SignXML(strings.Replace(unsigned, `</saml:AuthnStatement></saml:Assertion>`, mail, 1))).Response(t).Status(); top != "Success" {
+		t.Fatalf("%s %s", top, sub)
+	}
+	page := c.Post("/logout", nil)
+	if !strings.Contains(page.Body, "You are signed out here") || !strings.Contains(page.Body, `uni</span><span class="hint">sign out there`) {
+		t.Errorf("at the end:\n%s", page.Body)
+	}
+}

@@ -32,7 +32,7 @@ type Brokered struct {
 	Count       *int      `json:"count,omitempty"`       // how often the sign-in may be passed on; nil: it does not say
 	Audiences   []string  `json:"audiences,omitempty"`   // to whom alone; empty: to all
 	Ends        time.Time `json:"ends,omitzero"`         // of the session there
-	// Known is by what name and session the person is known there; empty: it did not say.
+	// Known is by what name and session the person is known there; without a name: it did not say.
 	Known AppReached `json:"known,omitzero"`
 }
 
@@ -113,11 +113,16 @@ type Session struct {
 }
 
 // Places are the apps and the upstreams that know of the session.
-func (s *Session) Places() []AppReached { return slices.Concat(s.Apps, s.From) }
+func (s *Session) Places() []AppReached {
+	if len(s.From) == 0 {
+		return s.Apps
+	}
+	return slices.Concat(s.Apps, s.From)
+}
 
 // came notes where a sign-in comes from, if it comes from elsewhere. A session there is not over because another one began.
 func (s *Session) came(method Method) {
-	if method.From == nil || method.From.Known.NameID == "" {
+	if method.From == nil || method.From.Known.App == "" {
 		return
 	}
 	known := method.From.Known
