@@ -121,7 +121,7 @@ func (a *Admin) upstreamAdd(w http.ResponseWriter, r *http.Request) error {
 	v := form.Values
 	u, err := a.Actions.AddUpstream(r.Context(), byOf(r), api.NewUpstream{Name: v["name"], Metadata: v["metadata"], URL: v["metadata_url"], Set: settingsIn(v)})
 	if err != nil {
-		if form.Errors, err = formErrors(err); err != nil {
+		if form.Errors, err = a.formErrors(r, err); err != nil {
 			return err
 		}
 		return a.upstreamsPage(w, r, form)
@@ -218,7 +218,7 @@ func (a *Admin) upstreamRefresh(w http.ResponseWriter, r *http.Request) error {
 func (a *Admin) upstreamDone(w http.ResponseWriter, r *http.Request, notice string, do func(name string) error) error {
 	name := r.PathValue("upstream")
 	if err := do(name); err != nil {
-		errs, err := formErrors(err)
+		errs, err := a.formErrors(r, err)
 		if err != nil {
 			return err
 		}

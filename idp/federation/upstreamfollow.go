@@ -43,14 +43,14 @@ func (k *Keeper) FetchProvider(ctx context.Context, look Looked, pinned []sp.Key
 	if found.Provider, err = metadata.ParseProvider(body.Bytes(), metadata.Options{Now: k.Now(), OwnEntityID: own}); err != nil {
 		return Fetched{}, typed(err)
 	}
-	found.Look.ETag, found.Look.LastModified = got.ETag, got.LastModified
-	found.Look.fetched(k.Now(), lookAfter(&found.Provider, k.Now()))
+	found.Look.ETag, found.Look.LastModified, found.Look.Cache = got.ETag, got.LastModified, found.Provider.CacheDuration
+	found.Look.fetched(k.Now(), lookAfter(&found.Provider, found.Look.Cache, k.Now()))
 	return found, nil
 }
 
 // lookAfter is when to look again: as the metadata says, and in good time before its end.
-func lookAfter(p *metadata.Provider, now time.Time) time.Duration {
-	after := period(p.CacheDuration)
+func lookAfter(p *metadata.Provider, cache time.Duration, now time.Time) time.Duration {
+	after := period(cache)
 	if !p.ValidUntil.IsZero() {
 		after = min(after, max(p.ValidUntil.Sub(now)/2, shortestPeriod))
 	}
@@ -104,7 +104,7 @@ func (k *Keeper) noteUpstream(ctx context.Context, asked *Upstream, by string, f
 		} else {
 			changed := u.take(found)
 			u.Look = found.Look
-			u.Look.fetched(k.Now(), lookAfter(&u.Provider, k.Now()))
+			u.Look.fetched(k.Now(), lookAfter(&u.Provider, u.Look.Cache, k.Now()))
 			quiet = quiet && len(changed) == 0
 			event.Facts["changed"], event.Facts["keys"] = strings.Join(changed, ", "), fingerprints(u.Provider.SigningKeys())
 		}

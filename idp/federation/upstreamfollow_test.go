@@ -144,7 +144,7 @@ func TestLookAfter(t *testing.T) {
 		"nor after it has ended":  {metadata.Provider{ValidUntil: noon.Add(-time.Hour)}, time.Hour},
 		"an end that is far away": {metadata.Provider{ValidUntil: noon.Add(30 * days)}, 24 * time.Hour},
 	} {
-		if got := lookAfter(&c.provider, noon); got != c.want {
+		if got := lookAfter(&c.provider, c.provider.CacheDuration, noon); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
