@@ -131,6 +131,7 @@ func (s *Server) wire(ctx context.Context) error {
 		}
 		return flow.BuiltinProtocol
 	}
+	s.engine.Party = federation.Party
 	s.engine.Leavers = map[string]flow.Leaver{saml.Protocol: s.saml}
 	s.outbox = &outbound.Outbox{Store: c.Store, Now: c.Now, Senders: map[string]outbound.Sender{flow.OutboxKind: s.engine, saml.OutboxKind: &saml.NameSender{Handlers: s.saml}}}
 	s.engine.Protocols = map[string]flow.Protocol{saml.Protocol: s.saml, flow.BuiltinProtocol: flow.Builtin{}}

@@ -60,6 +60,8 @@ var declared = map[string]page{
 	"key":          {"console", KeyPage{}},
 	"sources":      {"console", SourcesPage{}},
 	"source":       {"console", SourcePage{}},
+	"upstreams":    {"console", UpstreamsPage{}},
+	"upstream":     {"console", UpstreamPage{}},
 }
 
 // compiled parses all templates once, at the first page or at Check.

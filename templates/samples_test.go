@@ -29,7 +29,7 @@ func shell(title, section string) Shell {
 func outside(title string) Shell { return Shell{Title: title, Nonce: "bm9uY2U", Org: acme} }
 
 func samples() []sample {
-	return append(append(append(cardSamples(), portalSamples()...), consoleSamples()...), append(requestSamples(), sourceSamples()...)...)
+	return append(append(append(cardSamples(), portalSamples()...), consoleSamples()...), append(append(requestSamples(), sourceSamples()...), upstreamSamples()...)...)
 }
 
 func cardSamples() []sample {

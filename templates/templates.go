@@ -37,6 +37,7 @@ const (
 	SectionSettings       = "settings"
 	SectionKeys           = "keys"
 	SectionSources        = "sources"
+	SectionUpstreams      = "upstreams"
 )
 
 // Brand is how the organisation looks. Color is #rgb or #rrggbb; anything else is ignored.

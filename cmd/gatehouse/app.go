@@ -136,20 +136,26 @@ func (c *cli) ask(n newApp) (api.NewApp, error) {
 		return ask, usagef("--metadata says the entity id and the ACS already: leave out --entity-id and --acs")
 	case n.metadata == "":
 		return ask, nil
-	case strings.HasPrefix(n.metadata, "https://") || strings.HasPrefix(n.metadata, "http://"):
-		ask.URL = n.metadata
-		return ask, nil
+	}
+	ask.Metadata, ask.URL, err = c.metadataAt(n.metadata)
+	return ask, err
+}
+
+// metadataAt reads what --metadata names: the text of a file or of stdin, or an address, which is the server's to fetch.
+func (c *cli) metadataAt(where string) (text, address string, err error) {
+	if strings.HasPrefix(where, "https://") || strings.HasPrefix(where, "http://") {
+		return "", where, nil
 	}
 	var content []byte
-	if n.metadata == "-" {
+	if where == "-" {
 		content, err = readAll(c.in, "stdin")
 	} else {
-		content, err = readFile(n.metadata)
+		content, err = readFile(where)
 	}
-	if ask.Metadata = string(content); err == nil && strings.TrimSpace(ask.Metadata) == "" {
-		err = usagef("%s is empty: give the app's metadata", n.metadata)
+	if err == nil && strings.TrimSpace(string(content)) == "" {
+		err = usagef("%s is empty: give the metadata", where)
 	}
-	return ask, err
+	return string(content), "", err
 }
 
 // differences writes on stderr what replacing has changed.

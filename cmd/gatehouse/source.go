@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"strconv"
 
@@ -82,39 +83,33 @@ func (c *cli) sourceList() *cobra.Command {
 	}
 }
 
-// sourceAction is a command on one source that shows it afterwards.
-func (c *cli) sourceAction(use, short string, quiet bool, do func(*cobra.Command, *api.Client, string) (api.MetadataSource, error)) *cobra.Command {
+// onOne is a command on one thing that has a name; text shows what came of it, nil nothing.
+func onOne[T any](c *cli, use, short string, do func(*api.Client, context.Context, string) (T, error), text func(*T) error) *cobra.Command {
 	return &cobra.Command{
 		Use: use + " NAME", Short: short, Args: exactly(1),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
-			source, err := do(command, client, args[0])
+			one, err := do(client, command.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			if quiet {
-				return c.quiet(source)
+			if text == nil {
+				return c.quiet(one)
 			}
-			return c.show(source, func() error { return c.sourceText(&source) })
+			return c.show(one, func() error { return text(&one) })
 		}),
 	}
 }
 
 func (c *cli) sourceShow() *cobra.Command {
-	return c.sourceAction("show", "show a source, its settings and how its last fetches went", false, func(command *cobra.Command, client *api.Client, name string) (api.MetadataSource, error) {
-		return client.MetadataSource(command.Context(), name)
-	})
+	return onOne(c, "show", "show a source, its settings and how its last fetches went", (*api.Client).MetadataSource, c.sourceText)
 }
 
 func (c *cli) sourceRefresh() *cobra.Command {
-	return c.sourceAction("refresh", "fetch a source now, and bring the apps that follow it up to date", false, func(command *cobra.Command, client *api.Client, name string) (api.MetadataSource, error) {
-		return client.RefreshMetadataSource(command.Context(), name)
-	})
+	return onOne(c, "refresh", "fetch a source now, and bring the apps that follow it up to date", (*api.Client).RefreshMetadataSource, c.sourceText)
 }
 
 func (c *cli) sourceRemove() *cobra.Command {
-	return c.sourceAction("remove", "remove a source that no app follows, and what was kept of it", true, func(command *cobra.Command, client *api.Client, name string) (api.MetadataSource, error) {
-		return client.RemoveMetadataSource(command.Context(), name)
-	})
+	return onOne(c, "remove", "remove a source that no app follows, and what was kept of it", (*api.Client).RemoveMetadataSource, nil)
 }
 
 func (c *cli) sourceText(s *api.MetadataSource) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -9,34 +10,36 @@ import (
 	"gatehouse/idp/api"
 )
 
-const upstreamKeys = "label, match, attribute, create, profile, admins, level, levels, requester_id or state"
+const upstreamKeys = "label, match, attribute, domains, create, profile, admins, level, levels, requester_id, metadata_keys (metadata_keys=@FILE) or state"
 
 func (c *cli) upstreamCommand() *cobra.Command {
 	return group("upstream", "other identity providers where people may sign in",
-		c.upstreamAdd(), c.upstreamList(), c.upstreamShow(), c.upstreamSet(), c.upstreamRemove())
+		c.upstreamAdd(), c.upstreamList(), c.upstreamSet(),
+		onOne(c, "show", "show an upstream, its settings and how the last looks at its metadata went", (*api.Client).Upstream, c.upstreamText),
+		onOne(c, "refresh", "look for newer metadata at the upstream's address now", (*api.Client).RefreshUpstream, c.upstreamText),
+		c.upstreamTest(),
+		onOne(c, "remove", "remove an upstream; people who came from there stay", (*api.Client).RemoveUpstream, nil))
 }
 
 func (c *cli) upstreamAdd() *cobra.Command {
-	var file, name string
+	var where string
 	var set []string
 	command := &cobra.Command{
-		Use:   "add --metadata FILE --name NAME",
+		Use:   "add NAME --metadata FILE|URL|-",
 		Short: "let people sign in at another identity provider; give that one our /saml/sp-metadata",
-		Args:  exactly(0),
-		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
-			if file == "" || name == "" {
-				return usagef("give --metadata with the file of the identity provider's metadata, and --name")
+		Args:  exactly(1),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+			if where == "" {
+				return usagef("give --metadata with the identity provider's metadata: a file, an address or - for stdin")
 			}
-			n := api.NewUpstream{Name: name}
+			n := api.NewUpstream{Name: args[0]}
 			var err error
 			if n.Set, err = keyValues(set); err != nil {
 				return err
 			}
-			text, err := readFile(file)
-			if err != nil {
+			if n.Metadata, n.URL, err = c.metadataAt(where); err != nil {
 				return err
 			}
-			n.Metadata = string(text)
 			u, err := client.AddUpstream(command.Context(), n)
 			if err != nil {
 				return err
@@ -44,8 +47,7 @@ func (c *cli) upstreamAdd() *cobra.Command {
 			return c.id(u, u.Name)
 		}),
 	}
-	command.Flags().StringVar(&file, "metadata", "", "file of the identity provider's SAML metadata")
-	command.Flags().StringVar(&name, "name", "", "lower-case letters, digits and hyphens")
+	command.Flags().StringVar(&where, "metadata", "", "the identity provider's SAML metadata: a file, an address where the server looks for newer from then on, or - for stdin")
 	command.Flags().StringArrayVar(&set, "set", nil, "KEY=VALUE of "+upstreamKeys+"; may be repeated")
 	return command
 }
@@ -61,37 +63,30 @@ func (c *cli) upstreamList() *cobra.Command {
 			return c.show(list, func() error {
 				var rows [][]string
 				for _, u := range list.Items {
-					rows = append(rows, []string{u.Name, plain(u.EntityID), stamp(u.ValidUntil)})
+					rows = append(rows, []string{u.Name, plain(u.EntityID), stamp(u.Good), stamp(u.ValidUntil), plain(u.Error)})
 				}
-				return c.table([]string{"NAME", "ENTITY ID", "VALID UNTIL"}, rows)
+				return c.table([]string{"NAME", "ENTITY ID", "LAST GOOD", "VALID UNTIL", "ERROR"}, rows)
 			})
 		}),
 	}
 }
 
-func (c *cli) upstreamShow() *cobra.Command {
-	return &cobra.Command{
-		Use: "show NAME", Short: "show an upstream and its settings", Args: exactly(1),
-		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
-			u, err := client.Upstream(command.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return c.show(u, func() error {
-				err := c.facts("name", u.Name, "entity id", plain(u.EntityID), "signs in at", plain(u.SSO), "keys", strings.Join(u.Keys, " "),
-					"valid until", stamp(u.ValidUntil), "added", stamp(u.Created), "by", u.CreatedBy)
-				if err != nil {
-					return err
-				}
-				fmt.Fprintln(c.out)
-				return c.settings(u.Settings)
-			})
-		}),
+func (c *cli) upstreamText(u *api.Upstream) error {
+	err := c.facts("name", u.Name, "entity id", u.EntityID, "signs in at", u.SSO, "signs out at", u.SLO, "keys", strings.Join(u.Keys, " "),
+		"valid until", stamp(u.ValidUntil), "metadata from", u.From, "last tried", stamp(u.Tried), "last good", stamp(u.Good), "next", stamp(u.Next),
+		"error", u.Error, "added", stamp(u.Created), "by", u.CreatedBy)
+	if err != nil {
+		return err
 	}
+	for _, w := range u.Warnings {
+		fmt.Fprintln(c.err, "warning:", plain(w.Text))
+	}
+	fmt.Fprintln(c.out)
+	return c.settings(u.Settings)
 }
 
 func (c *cli) upstreamSet() *cobra.Command {
-	var file string
+	var where string
 	command := &cobra.Command{
 		Use: "set NAME KEY=VALUE...", Short: "change " + upstreamKeys + ", or by --metadata its keys and addresses", Args: atLeast(1),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
@@ -100,12 +95,10 @@ func (c *cli) upstreamSet() *cobra.Command {
 				return err
 			}
 			ask := api.UpstreamChange{Set: values}
-			if file != "" {
-				text, err := readFile(file)
-				if err != nil {
+			if where != "" {
+				if ask.Metadata, ask.URL, err = c.metadataAt(where); err != nil {
 					return err
 				}
-				ask.Metadata = string(text)
 			}
 			u, err := client.SetUpstream(command.Context(), args[0], ask)
 			if err != nil {
@@ -114,19 +107,30 @@ func (c *cli) upstreamSet() *cobra.Command {
 			return c.quiet(u)
 		}),
 	}
-	command.Flags().StringVar(&file, "metadata", "", "file of newer metadata of the same identity provider")
+	command.Flags().StringVar(&where, "metadata", "", "newer metadata of the same identity provider: a file, an address where the server looks from then on, or - for stdin")
 	return command
 }
 
-func (c *cli) upstreamRemove() *cobra.Command {
+// upstreamTest prints a sentence for each side of an upstream, and fails where people cannot sign in.
+func (c *cli) upstreamTest() *cobra.Command {
 	return &cobra.Command{
-		Use: "remove NAME", Short: "remove an upstream; people who came from there stay", Args: exactly(1),
+		Use: "test NAME", Short: "look at everything that a sign-in there needs, and say what is wrong", Args: exactly(1),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
-			u, err := client.RemoveUpstream(command.Context(), args[0])
+			test, err := client.TestUpstream(command.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			return c.quiet(u)
+			err = c.show(test, func() error {
+				var rows [][]string
+				for _, check := range test.Checks {
+					rows = append(rows, []string{check.Outcome, check.What, check.Text})
+				}
+				return c.table([]string{"OUTCOME", "WHAT", "FOUND"}, rows)
+			})
+			if err == nil && !test.Good {
+				err = errors.New("nobody can sign in there: see what is bad above")
+			}
+			return err
 		}),
 	}
 }

@@ -68,6 +68,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 	routes = append(routes, a.requestPages()...)
 	routes = append(routes, a.keyPages()...)
 	routes = append(routes, a.sourcePages()...)
+	routes = append(routes, a.upstreamPages()...)
 	for _, list := range a.namedLists() {
 		routes = append(routes,
 			get(list.path, UsersRead, list.page),

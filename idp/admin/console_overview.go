@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"gatehouse/idp/api"
@@ -17,13 +18,14 @@ import (
 // Summary is the state of things at one glance.
 type Summary struct {
 	Apps, Blocked, Pending, People, Sessions int
-	Nobody                                   []api.Ref // active apps that nobody may use
-	Ending                                   []ending  // certificates of apps, one per app, that end within 90 days
-	EndingKeys                               []ending  // likewise of our own keys
-	Newer                                    []api.Ref // apps whose newer metadata waits for a yes
-	Expired                                  []api.Ref // active apps whose metadata is past its end, or within three days of it
-	Failing                                  []string  // metadata sources that cannot be fetched
-	Unused                                   []api.Ref // active apps that nobody used for 90 days, or ever, new ones excepted
+	Nobody                                   []api.Ref      // active apps that nobody may use
+	Ending                                   []ending       // certificates of apps, one per app, that end within 90 days
+	EndingKeys                               []ending       // likewise of our own keys
+	Newer                                    []api.Ref      // apps whose newer metadata waits for a yes
+	Expired                                  []api.Ref      // active apps whose metadata is past its end, or within three days of it
+	Failing                                  []string       // metadata sources that cannot be fetched
+	Upstreams                                []api.Upstream // that want attention
+	Unused                                   []api.Ref      // active apps that nobody used for 90 days, or ever, new ones excepted
 }
 
 // Summary counts connected apps, people and sessions and finds what wants attention.
@@ -41,7 +43,7 @@ func (a *Actions) Summary(ctx context.Context) (Summary, error) {
 		if s.EndingKeys, err = a.endingKeys(tx); err != nil {
 			return err
 		}
-		if err := sumMetadata(tx, &s); err != nil {
+		if err := errors.Join(sumMetadata(tx, &s), a.sumUpstreams(tx, &s)); err != nil {
 			return err
 		}
 		if s.People, err = directory.Users.Count(tx, store.Page{}, 0); err != nil {
@@ -95,6 +97,9 @@ func (a *Admin) overview(w http.ResponseWriter, r *http.Request) error {
 		if s.Blocked > 0 {
 			page.Counts = append(page.Counts, templates.Count{Label: "Blocked apps", Value: s.Blocked, Href: link("/admin/apps", "state", string(sp.Blocked))})
 		}
+	}
+	if may(r, SettingsRead) {
+		page.Tasks = append(page.Tasks, upstreamTasks(s.Upstreams)...)
 	}
 	if may(r, KeysRead) {
 		page.Tasks = append(page.Tasks, endingKeyTasks(s.EndingKeys, a.Actions.Now())...)

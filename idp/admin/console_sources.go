@@ -47,12 +47,7 @@ func kindWord(kind string) string {
 }
 
 func settingOf(s *api.MetadataSource, key string) string {
-	for _, one := range s.Settings {
-		if one.Key == key {
-			return one.Value
-		}
-	}
-	return ""
+	return valueOf(s.Settings, key)
 }
 
 func (a *Admin) sourcesPage(w http.ResponseWriter, r *http.Request, form templates.SourceForm) error {

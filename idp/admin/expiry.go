@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"gatehouse/certs"
 	"gatehouse/idp/api"
 	"gatehouse/idp/audit"
+	"gatehouse/idp/federation"
 	"gatehouse/sp"
 	"gatehouse/sp/metadata"
 	"gatehouse/store"
@@ -18,18 +20,19 @@ import (
 
 // held is a certificate with who holds it: a key of ours, or an app.
 type held struct {
-	key         string // id; empty: an app's
+	key         string // id; empty: an app's, or an upstream's
 	app         api.Ref
+	upstream    string // name
 	certificate []byte
 	subject     string
 	notAfter    time.Time
 }
 
 func (h *held) holder() string {
-	if h.key != "" {
-		return h.key
+	if h.upstream != "" {
+		return "upstream:" + h.upstream
 	}
-	return h.app.ID
+	return h.key + h.app.ID
 }
 
 // ends says when a certificate ends, or that it has.
@@ -66,14 +69,18 @@ func certificatesOf(app *sp.App) []held {
 // endingCertificates warns of an app's certificates that end within 90 days or have ended.
 func (a *Actions) endingCertificates(app *sp.App) []api.Warning {
 	var list []api.Warning
-	for _, c := range certificatesOf(app) {
-		if c.notAfter.After(a.Now()) && certs.Threshold(c.notAfter, a.Now()) == 0 {
-			continue
-		}
+	for _, c := range a.endingOf(app) {
 		list = append(list, api.Warning{Code: "certificate_ends", Severity: string(metadata.Caution),
 			Text: fmt.Sprintf("The app's certificate %.80q %s: ask for newer metadata.", c.subject, ends(c.notAfter, a.Now()))})
 	}
 	return list
+}
+
+// endingOf are the certificates of an app that end within 90 days or have ended.
+func (a *Actions) endingOf(app *sp.App) []held {
+	return slices.DeleteFunc(certificatesOf(app), func(c held) bool {
+		return c.notAfter.After(a.Now()) && certs.Threshold(c.notAfter, a.Now()) == 0
+	})
 }
 
 // ending is an app, or a key of ours by its id, whose certificate ends at a time.
@@ -85,10 +92,7 @@ type ending struct {
 // firstEnd is when the first of an app's certificates ends, within 90 days or in the past; zero: none does.
 func (a *Actions) firstEnd(app *sp.App) time.Time {
 	var first time.Time
-	for _, c := range certificatesOf(app) {
-		if c.notAfter.After(a.Now()) && certs.Threshold(c.notAfter, a.Now()) == 0 {
-			continue
-		}
+	for _, c := range a.endingOf(app) {
 		if first.IsZero() || c.notAfter.Before(first) {
 			first = c.notAfter
 		}
@@ -157,7 +161,7 @@ const (
 
 // AnnounceExpiring leaves an audit entry for each certificate that has come within 90, 30 or 7 days of its end, once each.
 func (a *Actions) AnnounceExpiring(ctx context.Context) error {
-	due, err := a.dueKeys(ctx)
+	due, err := a.dueFew(ctx)
 	if err != nil {
 		return err
 	}
@@ -178,13 +182,23 @@ func (a *Actions) AnnounceExpiring(ctx context.Context) error {
 	return nil
 }
 
-func (a *Actions) dueKeys(ctx context.Context) ([]held, error) {
+// dueFew are the certificates of our keys and of upstreams: there are never many.
+func (a *Actions) dueFew(ctx context.Context) ([]held, error) {
 	var due []held
 	err := a.view(ctx, func(tx store.Tx) error {
 		due = nil
 		published, _, err := a.Keyring.Published(tx)
 		for _, key := range published {
 			due = append(due, held{key: key.ID, certificate: key.Certificate, notAfter: key.NotAfter})
+		}
+		if err == nil {
+			err = federation.Upstreams.Each(tx, store.Page{}, func(_ string, u *federation.Upstream) error {
+				for _, one := range certificatesOf(u.Party()) {
+					one.upstream, one.app = u.Name, api.Ref{}
+					due = append(due, one)
+				}
+				return nil
+			})
 		}
 		if err == nil {
 			due, err = a.onlyDue(tx, due)
@@ -252,9 +266,13 @@ func (a *Actions) announce(ctx context.Context, batch []held) error {
 
 func expiring(one *held, days int) audit.Event {
 	facts := map[string]string{"within_days": strconv.Itoa(days), "not_after": one.notAfter.UTC().Format(time.RFC3339), "sha256": certs.Fingerprint(one.certificate)}
-	if one.key != "" {
+	switch {
+	case one.key != "":
 		facts["key"] = one.key
-	} else {
+	case one.upstream != "":
+		facts["upstream"] = one.upstream
+		fallthrough
+	default:
 		facts["subject"] = fmt.Sprintf("%.200s", one.subject)
 	}
 	return audit.Event{Kind: "certificate.expiring", Outcome: audit.OK, Actor: "system", App: one.app.ID, Facts: facts}

@@ -101,14 +101,7 @@ func (a *Actions) AddMetadataSource(ctx context.Context, by By, n api.NewMetadat
 		return api.MetadataSource{}, worded(err)
 	}
 	return a.changeSource(ctx, by, "metadata_source.add", &source, func(tx store.Tx) error {
-		if known, err := federation.Sources.Count(tx, store.Page{}, federation.MaxSources); err != nil || known == federation.MaxSources {
-			return errors.Join(err, refused(http.StatusConflict, "too_many", "name", "There are %d metadata sources, and no more are taken: remove one first.", known))
-		}
-		revision, err := federation.Sources.Revision(tx, source.Name)
-		if err == nil && revision != 0 {
-			err = refused(http.StatusConflict, "exists", "name", "There is a metadata source %q already: choose another name.", source.Name)
-		}
-		return err
+		return vacant(tx, federation.Sources, source.Name, "a metadata source", federation.MaxSources)
 	})
 }
 
@@ -138,11 +131,7 @@ func (a *Actions) changeSource(ctx context.Context, by By, kind string, source *
 		}
 		var err error
 		wire, err = wireSource(tx, source)
-		facts := map[string]string{"source": source.Name}
-		for _, s := range wire.Settings {
-			facts[s.Key] = s.Value
-		}
-		return audit.Event{Kind: kind, Facts: facts}, err
+		return audit.Event{Kind: kind, Facts: factsOf(wire.Settings, "source", source.Name)}, err
 	})
 	return wire, err
 }

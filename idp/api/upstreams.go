@@ -9,25 +9,59 @@ import (
 // Upstream is another identity provider where people may sign in. Keys are the fingerprints of those that it may sign with.
 type Upstream struct {
 	Name       string    `json:"name"`
+	Title      string    `json:"title"` // as people see it
 	EntityID   string    `json:"entity_id"`
 	SSO        string    `json:"sso"`
+	SLO        string    `json:"slo,omitempty"` // where it is told of a sign-out; empty: it cannot be told
 	Keys       []string  `json:"keys"`
 	ValidUntil time.Time `json:"valid_until,omitzero"`
+	From       string    `json:"metadata_url,omitempty"` // where newer metadata is looked for; empty: nowhere
+	Tried      time.Time `json:"tried,omitzero"`
+	Good       time.Time `json:"good,omitzero"`
+	Next       time.Time `json:"next,omitzero"`
+	Failures   int       `json:"failures,omitempty"` // in a row
+	Reason     string    `json:"reason,omitempty"`   // typed, of the last failure
+	Error      string    `json:"error,omitempty"`
+	Warnings   []Warning `json:"warnings,omitempty"`
 	Settings   []Setting `json:"settings"`
 	Created    time.Time `json:"created"`
 	CreatedBy  string    `json:"created_by"`
 }
 
-// NewUpstream asks for a new upstream, by its SAML metadata.
+// The outcomes of a check: as it should be, worth a look, and nobody can sign in.
+const (
+	CheckGood = "good"
+	CheckWarn = "warn"
+	CheckBad  = "bad"
+)
+
+// UpstreamCheck is what a look at one side of an upstream came to, in a sentence.
+type UpstreamCheck struct {
+	What    string `json:"what"`
+	Outcome string `json:"outcome"`
+	Text    string `json:"text"`
+}
+
+// UpstreamTest is a look at everything that a sign-in at an upstream needs. Good says that nothing keeps people out.
+type UpstreamTest struct {
+	Name   string          `json:"name"`
+	Good   bool            `json:"good"`
+	Checks []UpstreamCheck `json:"checks"`
+}
+
+// NewUpstream asks for a new upstream, by its SAML metadata or the address of that, which is looked at from then on.
 type NewUpstream struct {
 	Name     string            `json:"name"`
-	Metadata string            `json:"metadata"`
+	Metadata string            `json:"metadata,omitempty"`
+	URL      string            `json:"metadata_url,omitempty"`
 	Set      map[string]string `json:"set"`
 }
 
-// UpstreamChange changes settings of an upstream, and its metadata where that is not empty.
+// UpstreamChange changes settings of an upstream, and its metadata where that or its address is not empty. After metadata that came
+// from no address, none is looked at any more.
 type UpstreamChange struct {
 	Metadata string            `json:"metadata,omitempty"`
+	URL      string            `json:"metadata_url,omitempty"`
 	Set      map[string]string `json:"set"`
 }
 
@@ -49,6 +83,16 @@ func (c *Client) AddUpstream(ctx context.Context, n NewUpstream) (Upstream, erro
 // SetUpstream changes an upstream.
 func (c *Client) SetUpstream(ctx context.Context, name string, change UpstreamChange) (Upstream, error) {
 	return call[Upstream](ctx, c, http.MethodPatch, path("upstreams", name), nil, change)
+}
+
+// RefreshUpstream looks for newer metadata of an upstream at its address, now.
+func (c *Client) RefreshUpstream(ctx context.Context, name string) (Upstream, error) {
+	return call[Upstream](ctx, c, http.MethodPost, path("upstreams", name, "refresh"), nil, nil)
+}
+
+// TestUpstream looks at everything that a sign-in at an upstream needs.
+func (c *Client) TestUpstream(ctx context.Context, name string) (UpstreamTest, error) {
+	return call[UpstreamTest](ctx, c, http.MethodPost, path("upstreams", name, "test"), nil, nil)
 }
 
 // RemoveUpstream removes an upstream; people who came from there stay, with their sessions.

@@ -26,6 +26,9 @@ func (k *Keeper) RefreshDue(ctx context.Context) error {
 	if err := k.askMissed(ctx); err != nil {
 		return err
 	}
+	if err := k.refreshUpstreams(ctx); err != nil {
+		return err
+	}
 	apps, err := k.dueApps(ctx)
 	if err != nil {
 		return err

@@ -1,10 +1,11 @@
 // Package federation owns where the metadata of apps comes from and how it is kept up to date: addresses of single apps, signed
 // aggregates of many entities, and servers that hand out one entity at a time (MDQ). It keeps what it fetched, and decides what
-// newer metadata does to a connected app.
+// newer metadata does to a connected app. It owns the upstreams too: other identity providers where people may sign in.
 //
 // It must not know pages or the API, and connects nobody: an app is added by an administrator. Nothing that it fetched is kept
 // before the signature over all of it was verified with a pinned key. Read source.go for the sources, load.go for aggregates,
-// mdq.go for single entities, follow.go for what newer metadata does to an app, due.go for the background job.
+// mdq.go for single entities, follow.go for what newer metadata does to an app, upstream.go and upstreamfollow.go for upstreams,
+// due.go for the background job.
 package federation
 
 import (

@@ -16,22 +16,28 @@ import (
 	"gatehouse/store"
 )
 
-// Follow is how the metadata of one app is kept up to date, and what waits for an administrator's word.
-type Follow struct {
-	App          string        `json:"app"`           // id
-	URL          string        `json:"url,omitempty"` // empty: the app follows a source
+// Looked is how looking at an address of metadata went.
+type Looked struct {
+	URL          string        `json:"url,omitempty"`
 	ETag         string        `json:"etag,omitempty"`
 	LastModified string        `json:"last_modified,omitempty"`
 	Tried        time.Time     `json:"tried,omitzero"`
 	Good         time.Time     `json:"good,omitzero"`
-	Next         time.Time     `json:"next,omitzero"`   // of an address
-	Cache        time.Duration `json:"cache,omitempty"` // its cacheDuration, which holds for a 304 too
-	Failures     int           `json:"failures,omitempty"`
-	Code         string        `json:"code,omitempty"`
+	Next         time.Time     `json:"next,omitzero"`
+	Cache        time.Duration `json:"cache,omitempty"`    // its cacheDuration, which holds for a 304 too
+	Failures     int           `json:"failures,omitempty"` // in a row
+	Code         string        `json:"code,omitempty"`     // of the last failure
 	Error        string        `json:"error,omitempty"`
-	Waiting      *sp.Metadata  `json:"waiting,omitempty"`
-	Since        time.Time     `json:"since,omitzero"`
-	Dismissed    string        `json:"dismissed,omitempty"` // fingerprint of what was not wanted
+}
+
+// Follow is how the metadata of one app is kept up to date, and what waits for an administrator's word. Without an address the app
+// follows a source.
+type Follow struct {
+	App string `json:"app"` // id
+	Looked
+	Waiting   *sp.Metadata `json:"waiting,omitempty"`
+	Since     time.Time    `json:"since,omitzero"`
+	Dismissed string       `json:"dismissed,omitempty"` // fingerprint of what was not wanted
 }
 
 // Follows is the table of what apps follow.
@@ -62,7 +68,7 @@ func Track(tx store.Tx, app *sp.App, cache time.Duration, now time.Time) error {
 	if saml == nil || app.State == sp.Removed || saml.Metadata.SourceURL == "" && saml.Metadata.Source == "" {
 		return Follows.Delete(tx, app.ID)
 	}
-	return Follows.Put(tx, &Follow{App: app.ID, URL: saml.Metadata.SourceURL, Good: now, Tried: now, Next: now.Add(period(cache)), Cache: cache})
+	return Follows.Put(tx, &Follow{App: app.ID, Looked: Looked{URL: saml.Metadata.SourceURL, Good: now, Tried: now, Next: now.Add(period(cache)), Cache: cache}})
 }
 
 // RefreshApp fetches an app's metadata from its address, now; an app of a source is brought up to what the source has.
@@ -106,8 +112,17 @@ func (k *Keeper) RefreshApp(ctx context.Context, id, by string) error {
 	}, failure)
 }
 
-func (f *Follow) fetched(now time.Time, after time.Duration) {
-	f.Good, f.Next, f.Failures, f.Code, f.Error = now, now.Add(after), 0, "", ""
+func (l *Looked) fetched(now time.Time, after time.Duration) {
+	l.Good, l.Next, l.Failures, l.Code, l.Error = now, now.Add(after), 0, "", ""
+}
+
+// failed notes a failure; fresh says that the one before was of another kind, or none.
+func (l *Looked) failed(failure error, now time.Time) (fresh bool) {
+	code, text := worded(failure)
+	fresh = l.Failures == 0 || l.Code != code
+	l.Failures++
+	l.Code, l.Error, l.Next = code, text, now.Add(retry(l.Failures))
+	return fresh
 }
 
 // fetchApp gets the metadata at an app's address, which must be that of the same entity.
@@ -168,14 +183,10 @@ func absent(err error) error {
 
 // failed notes a failure; only the first of a kind leaves an audit entry.
 func (k *Keeper) failed(tx store.Tx, f *Follow, failure error) error {
-	code, text := worded(failure)
-	fresh := f.Failures == 0 || f.Code != code
-	f.Failures++
-	f.Code, f.Error, f.Next = code, text, k.Now().Add(retry(f.Failures))
-	if !fresh {
+	if !f.Looked.failed(failure, k.Now()) {
 		return nil
 	}
-	_, err := k.Audit.Append(tx, audit.Event{Kind: "app.metadata_refresh", Actor: System, App: f.App, Outcome: audit.Failed, Reason: code, Detail: text})
+	_, err := k.Audit.Append(tx, audit.Event{Kind: "app.metadata_refresh", Actor: System, App: f.App, Outcome: audit.Failed, Reason: f.Code, Detail: f.Error})
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/idp/audit"
 	"gatehouse/idp/outbound"
+	"gatehouse/sp"
 	"gatehouse/sp/metadata"
 	"gatehouse/store"
 )
@@ -116,10 +117,15 @@ func (k *Keeper) verify(source *Source, spool io.ReadSeeker) error {
 }
 
 func (k *Keeper) checkSignature(source *Source, in io.ReadSeeker) error {
-	if len(source.Keys) == 0 {
+	return signedBy(source.Keys, in)
+}
+
+// signedBy demands the signature of a pinned key over the whole document; where none is pinned, none is demanded.
+func signedBy(pinned []sp.Key, in io.ReadSeeker) error {
+	if len(pinned) == 0 {
 		return nil
 	}
-	keys, err := publicKeys(source.Keys)
+	keys, err := publicKeys(pinned)
 	if err != nil {
 		return err
 	}

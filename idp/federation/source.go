@@ -90,11 +90,7 @@ func (s *Source) Setting(key string) string {
 	case "url":
 		return s.URL
 	case "keys":
-		var list []string
-		for i := range s.Keys {
-			list = append(list, "sha256:"+s.Keys[i].Fingerprint())
-		}
-		return strings.Join(list, ",")
+		return fingerprints(s.Keys)
 	case "unsigned":
 		return strconv.FormatBool(s.Unsigned)
 	case "max_validity":
@@ -118,6 +114,14 @@ func (s *Source) Setting(key string) string {
 		return "active"
 	}
 	return ""
+}
+
+func fingerprints(keys []sp.Key) string {
+	var list []string
+	for i := range keys {
+		list = append(list, "sha256:"+keys[i].Fingerprint())
+	}
+	return strings.Join(list, ",")
 }
 
 func (s *Source) set(key, value string) (err error) {

@@ -3,6 +3,7 @@ package federation
 import (
 	"errors"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"gatehouse/idp/session"
 	"gatehouse/sp"
 	"gatehouse/sp/metadata"
 	"gatehouse/store"
@@ -26,9 +28,12 @@ const (
 type Upstream struct {
 	Name      string              `json:"name"`
 	Provider  metadata.Provider   `json:"provider"`
-	Label     string              `json:"label,omitempty"` // on the sign-in page; empty: as its metadata says
+	Look      Looked              `json:"look,omitzero"`    // where newer metadata is looked for; without an address: nowhere
+	Pinned    []sp.Key            `json:"pinned,omitempty"` // one of which must have signed what comes from there
+	Label     string              `json:"label,omitempty"`  // on the sign-in page; empty: as its metadata says
 	Match     string              `json:"match"`
 	Attribute string              `json:"attribute,omitempty"` // that Match looks at; empty: the usual ones
+	Domains   []string            `json:"domains,omitempty"`   // of the e-mail addresses that it may vouch for; empty: of all
 	Create    bool                `json:"create,omitempty"`    // people who are not here yet
 	Profile   string              `json:"profile,omitempty"`   // id, of those who are created
 	Admins    bool                `json:"admins,omitempty"`    // people with a role may sign in there
@@ -100,9 +105,37 @@ func (u *Upstream) Classes(level sp.Level) []string {
 	return classes
 }
 
+// Vouches tells whether it may say that somebody has an e-mail address, in normal form: of several upstreams, none shall speak for
+// the people of another.
+func (u *Upstream) Vouches(email string) bool {
+	return len(u.Domains) == 0 || slices.Contains(u.Domains, email[strings.LastIndexByte(email, '@')+1:])
+}
+
+// Party is the upstream as sign-out sees it: told like an app and, like one, able to ask. Through the browser where that is offered,
+// because other service providers of it may have to be told so.
+func (u *Upstream) Party() *sp.App {
+	p := &u.Provider
+	front := slices.DeleteFunc(slices.Clone(p.SLO), func(e sp.Endpoint) bool { return e.Binding != sp.BindingRedirect && e.Binding != sp.BindingPOST })
+	if len(front) == 0 {
+		front = p.SLO
+	}
+	return &sp.App{ID: session.UpstreamID(p.EntityID), State: sp.Active, Definition: sp.Definition{
+		Name: u.Title(), SAML: &sp.SAML{Metadata: sp.Metadata{EntityID: p.EntityID, ValidUntil: p.ValidUntil, Keys: p.Keys, SLO: front}},
+	}}
+}
+
+// Party finds an upstream by its entity id, as sign-out sees it; nil: there is none.
+func Party(tx store.Tx, entityID string) (*sp.App, error) {
+	u, _, err := Upstreams.By(tx, "entity_id", entityID)
+	if err != nil {
+		return nil, absent(err)
+	}
+	return u.Party(), nil
+}
+
 // UpstreamKeys are the keys of an upstream's settings, in order.
 func UpstreamKeys() []string {
-	return []string{"label", "match", "attribute", "create", "profile", "admins", "level", "levels", "requester_id", "state"}
+	return []string{"label", "match", "attribute", "domains", "create", "profile", "admins", "level", "levels", "requester_id", "metadata_keys", "state"}
 }
 
 // Setting is a value in the form that Change takes.
@@ -114,6 +147,8 @@ func (u *Upstream) Setting(key string) string {
 		return u.Match
 	case "attribute":
 		return u.Attribute
+	case "domains":
+		return strings.Join(u.Domains, ",")
 	case "create":
 		return strconv.FormatBool(u.Create)
 	case "profile":
@@ -128,6 +163,8 @@ func (u *Upstream) Setting(key string) string {
 			pairs = append(pairs, class+"="+string(u.Levels[class]))
 		}
 		return strings.Join(pairs, ",")
+	case "metadata_keys":
+		return fingerprints(u.Pinned)
 	case "requester_id":
 		if u.Quiet {
 			return "off"
@@ -153,6 +190,9 @@ func (u *Upstream) Change(values map[string]string) error {
 	if next.Match == MatchLink && !next.Create {
 		return &sp.SettingError{Key: "create", Reason: "must be true with match=link: only people who were created by their first sign-in have a link"}
 	}
+	if fingerprints(next.Pinned) != fingerprints(u.Pinned) { // what is known was believed for other keys
+		next.Look.ETag, next.Look.LastModified, next.Look.Next = "", "", time.Time{}
+	}
 	*u = next
 	return nil
 }
@@ -168,6 +208,8 @@ func (u *Upstream) set(key, value string) (err error) {
 		u.Match, err = value, oneOf(value, MatchEmail, MatchUsername, MatchLink)
 	case "attribute":
 		u.Attribute, err = value, shortText(value, 256)
+	case "domains":
+		u.Domains, err = parseDomains(value)
 	case "create":
 		u.Create, err = value == "true", oneOf(value, "false", "true")
 	case "profile":
@@ -180,12 +222,30 @@ func (u *Upstream) set(key, value string) (err error) {
 		u.Levels, err = parseLevels(value)
 	case "requester_id":
 		u.Quiet, err = value == "off", oneOf(value, "on", "off")
+	case "metadata_keys":
+		u.Pinned, err = nil, nil
+		if value != "" {
+			u.Pinned, err = metadata.PinnedKeys([]byte(value))
+		}
 	case "state":
 		u.Off, err = value == "off", oneOf(value, "on", "off")
 	default:
 		err = errors.New("is not a setting of an upstream; they are " + strings.Join(UpstreamKeys(), ", "))
 	}
 	return err
+}
+
+var domainName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?$`)
+
+func parseDomains(value string) ([]string, error) {
+	if value == "" {
+		return nil, nil
+	}
+	list := strings.Split(strings.ReplaceAll(value, " ", ""), ",")
+	if len(list) > 50 || slices.ContainsFunc(list, func(name string) bool { return !domainName.MatchString(name) }) {
+		return nil, errors.New("must be a list of at most 50 domains in lower case, such as example.org, as they stand behind the @")
+	}
+	return list, nil
 }
 
 func parseLevels(value string) (map[string]sp.Level, error) {

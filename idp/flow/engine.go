@@ -29,7 +29,9 @@ type Engine struct {
 	Reachable  sp.Level // the highest level that the configured sign-in methods give
 	// Upstream tells the highest level of a sign-in at another identity provider, and whether people sign in at one alone; nil: none.
 	Upstream func(store.Tx, *directory.Settings) (highest sp.Level, alone bool, err error)
-	Now      func() time.Time
+	// Party finds another identity provider that people came from by its entity id, as sign-out sees it, or nil; nil: there are none.
+	Party func(tx store.Tx, entityID string) (*sp.App, error)
+	Now   func() time.Time
 
 	facts   factCache
 	waiting waitingCount

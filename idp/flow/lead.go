@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"gatehouse/idp/outbound"
@@ -70,7 +71,7 @@ func (e *Engine) NextApp(ctx context.Context, logout *Logout) (*sp.App, error) {
 	if i < 0 {
 		return nil, nil
 	}
-	return e.AppOf(ctx, logout.Leaving[i].Reached.App)
+	return e.PartyOf(ctx, logout.Leaving[i].Reached.App)
 }
 
 // LeadOn sends the browser to the next app. One that was asked and did not answer counts as failed, unless its answer still comes.
@@ -101,7 +102,7 @@ func (e *Engine) LeadOn(w http.ResponseWriter, r *http.Request, id string, skip 
 		return err
 	}
 	if chosen != nil {
-		app, err := e.AppOf(r.Context(), chosen.Reached.App)
+		app, err := e.PartyOf(r.Context(), chosen.Reached.App)
 		if err != nil {
 			return err
 		}
@@ -118,6 +119,15 @@ func (e *Engine) LeadOn(w http.ResponseWriter, r *http.Request, id string, skip 
 	}
 	web.SeeOther(w, "/logout/"+id) // nobody to ask, or not any more
 	return nil
+}
+
+// Asked tells whether a message of ours with an id went to a party of a running sign-out.
+func Asked(tx store.Tx, message, party string) (bool, error) {
+	found, _, err := Logouts.List(tx, store.Page{Index: "message", Value: message, Limit: 1})
+	if err != nil || len(found) == 0 {
+		return false, err
+	}
+	return slices.ContainsFunc(found[0].Leaving, func(one Leaving) bool { return one.Message == message && one.Reached.App == party }), nil
 }
 
 // Left notes an app's verified answer to the message of an id, and returns the id of the sign-out; false: nobody asked this app.

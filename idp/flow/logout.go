@@ -46,7 +46,7 @@ type Logout struct {
 	ID       string    `json:"id"`
 	Browser  string    `json:"browser,omitempty"` // hash of the browser cookie
 	User     string    `json:"user,omitempty"`
-	App      string    `json:"app,omitempty"`      // who asked; empty: the person
+	App      string    `json:"app,omitempty"`      // who asked, an app or an upstream; empty: the person
 	Protocol string    `json:"protocol,omitempty"` // how App is answered; empty: nobody waits for an answer
 	Payload  []byte    `json:"payload,omitempty"`  // the protocol's own
 	Leaving  []Leaving `json:"leaving,omitempty"`
@@ -144,6 +144,11 @@ func (e *Engine) signOut(tx store.Tx, ask *SignOut, logout *Logout) error {
 		logout.Dropped = logout.Dropped || s.Dropped
 		handles = append(handles, s.Handle)
 	}
+	for i := range sessions { // last, so that apps are told before the way back may be lost
+		if err := e.addUpstreams(tx, &sessions[i], logout); err != nil {
+			return err
+		}
+	}
 	if event.Facts["session"] = strings.Join(handles, " "); len(handles) > 20 {
 		event.Facts["session"] = strings.Join(handles[:20], " ") + " …"
 	}
@@ -174,6 +179,26 @@ func (l *Logout) add(tx store.Tx, s *session.Session, ways map[string]sp.LogoutW
 	return nil
 }
 
+// addUpstreams lists the upstreams that the person came from, all but the one that asked.
+func (e *Engine) addUpstreams(tx store.Tx, s *session.Session, l *Logout) error {
+	for _, from := range s.From {
+		entityID, _ := session.UpstreamOf(from.App)
+		if from.App == l.App {
+			continue
+		}
+		one := Leaving{Reached: from, Session: s.Handle, Way: sp.LogoutNone, State: LeaveUntold}
+		party, err := e.Party(tx, entityID)
+		if err != nil {
+			return err
+		}
+		if party != nil && from.NameID != "" && party.LogoutWay() != sp.LogoutNone { // else it would not know whose session ends
+			one.Way, one.State = party.LogoutWay(), LeaveWaiting
+		}
+		l.Leaving = append(l.Leaving, one)
+	}
+	return nil
+}
+
 // tellAll tells apps from server to server, in parallel and within bounds. Those that do not confirm in time stay in the outbox.
 func (e *Engine) tellAll(ctx context.Context, logout *Logout) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellWithin)
@@ -189,7 +214,7 @@ func (e *Engine) tellAll(ctx context.Context, logout *Logout) {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			one.State = LeaveFailed
-			app, err := e.AppOf(ctx, one.Reached.App)
+			app, err := e.PartyOf(ctx, one.Reached.App)
 			if err == nil && app != nil && e.tellLeft(ctx, app, &one.Reached) == nil {
 				one.State = LeaveOut
 			}
@@ -294,8 +319,11 @@ func (e *Engine) noteResult(r *http.Request, logout *Logout) error {
 
 func resultEvent(r *http.Request, logout *Logout) audit.Event {
 	event := audit.Event{
-		Kind: "signout.result", Outcome: audit.OK, Actor: logout.User, User: logout.User, App: logout.App,
+		Kind: "signout.result", Outcome: audit.OK, Actor: logout.User, User: logout.User,
 		Address: web.Of(r).AddressText(), Facts: map[string]string{},
+	}
+	if _, upstream := session.UpstreamOf(logout.App); !upstream {
+		event.App = logout.App
 	}
 	for i := range logout.Leaving {
 		one := &logout.Leaving[i]

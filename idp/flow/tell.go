@@ -62,6 +62,20 @@ func rowOf(handle string, reached *session.AppReached) string {
 	return OutboxKind + "/" + handle + "/" + session.NameKey(reached.App, reached.NameID) + "/" + reached.SessionIndex
 }
 
+// PartyOf is who takes part in a sign-out under an id of session.AppReached: an app, or an upstream. Nil: there is no such one any more.
+func (e *Engine) PartyOf(ctx context.Context, id string) (*sp.App, error) {
+	entityID, ok := session.UpstreamOf(id)
+	if !ok {
+		return e.AppOf(ctx, id)
+	}
+	var party *sp.App
+	err := e.Store.View(ctx, func(tx store.Tx) (err error) {
+		party, err = e.Party(tx, entityID)
+		return err
+	})
+	return party, err
+}
+
 // wayOf remembers how each app is told: a block may concern 100,000 sessions of one app.
 func wayOf(tx store.Tx, id string, ways map[string]sp.LogoutWay) (sp.LogoutWay, error) {
 	if way, ok := ways[id]; ok {
@@ -81,7 +95,7 @@ func (e *Engine) Send(ctx context.Context, payload []byte) error {
 	if err := json.Unmarshal(payload, &row); err != nil {
 		return err
 	}
-	app, err := e.AppOf(ctx, row.Reached.App)
+	app, err := e.PartyOf(ctx, row.Reached.App)
 	if err != nil || app == nil || app.LogoutWay() != sp.LogoutBack {
 		return err // it cannot be told any more
 	}

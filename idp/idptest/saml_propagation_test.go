@@ -301,8 +301,14 @@ func (w *logoutWorld) encryptedNames(t *testing.T) {
 	t.Run("with AES-CBC", func(t *testing.T) { w.oldNames(t, certificates[0].PublicKey.(*rsa.PublicKey)) })
 }
 
-// encryptID wraps a NameID as an EncryptedID: AES-128-GCM and RSA-OAEP.
+// encryptID wraps a NameID as an EncryptedID.
 func encryptID(t *testing.T, name string, to *rsa.PublicKey) string {
+	t.Helper()
+	return encryptInto(t, "EncryptedID", name, to)
+}
+
+// encryptInto wraps an element in an encrypted one: AES-128-GCM and RSA-OAEP.
+func encryptInto(t *testing.T, element, plain string, to *rsa.PublicKey) string {
 	t.Helper()
 	key, nonce := make([]byte, 16), make([]byte, 12)
 	rand.Read(key)
@@ -320,6 +326,6 @@ func encryptID(t *testing.T, name string, to *rsa.PublicKey) string {
 		t.Fatal(err)
 	}
 	b64 := base64.StdEncoding.EncodeToString
-	return fmt.Sprintf(`<saml:EncryptedID><xenc:EncryptedData xmlns:xenc="http://www.w3.org/2001/04/xmlenc#" Type="http://www.w3.org/2001/04/xmlenc#Element"><xenc:EncryptionMethod Algorithm="http://www.w3.org/2009/xmlenc11#aes128-gcm"/><ds:KeyInfo xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><xenc:EncryptedKey><xenc:EncryptionMethod Algorithm="http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p"/><xenc:CipherData><xenc:CipherValue>%s</xenc:CipherValue></xenc:CipherData></xenc:EncryptedKey></ds:KeyInfo><xenc:CipherData><xenc:CipherValue>%s</xenc:CipherValue></xenc:CipherData></xenc:EncryptedData></saml:EncryptedID>`,
-		b64(wrapped), b64(slices.Concat(nonce, gcm.Seal(nil, nonce, []byte(name), nil))))
+	return fmt.Sprintf(`<saml:%[1]s xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion"><xenc:EncryptedData xmlns:xenc="http://www.w3.org/2001/04/xmlenc#" Type="http://www.w3.org/2001/04/xmlenc#Element"><xenc:EncryptionMethod Algorithm="http://www.w3.org/2009/xmlenc11#aes128-gcm"/><ds:KeyInfo xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><xenc:EncryptedKey><xenc:EncryptionMethod Algorithm="http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p"/><xenc:CipherData><xenc:CipherValue>%[2]s</xenc:CipherValue></xenc:CipherData></xenc:EncryptedKey></ds:KeyInfo><xenc:CipherData><xenc:CipherValue>%[3]s</xenc:CipherValue></xenc:CipherData></xenc:EncryptedData></saml:%[1]s>`,
+		element, b64(wrapped), b64(slices.Concat(nonce, gcm.Seal(nil, nonce, []byte(plain), nil))))
 }

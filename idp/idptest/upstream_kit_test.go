@@ -40,16 +40,22 @@ func newBroker(t *testing.T, settings map[string]string) *broker {
 }
 
 // newForger is a Gatehouse in front of a fake identity provider.
-func newForger(t *testing.T, settings map[string]string) *broker {
+func newForger(t *testing.T, settings map[string]string, logout ...sloService) *broker {
 	t.Helper()
-	b := &broker{world: newWorld(t), fake: NewSP(t, "uni")}
+	b := &broker{world: newWorld(t)}
+	b.fake = b.newSP(t, "uni")
+	b.fake.SLO = logout
 	b.addUpstream(t, "uni", idpMetadata(b.fake), settings)
 	return b
 }
 
 func idpMetadata(sp *SP) []byte {
-	return fmt.Appendf(nil, `<EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" xmlns:ds="http://www.w3.org/2000/09/xmldsig#" entityID="%s"><IDPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">%s<SingleSignOnService Binding="%s" Location="https://uni.example.org/sso"/></IDPSSODescriptor></EntityDescriptor>`,
-		sp.EntityID, keyDescriptor("signing", sp.DER, ""), bindingRedirect)
+	services := ""
+	for _, s := range sp.SLO {
+		services += s.xml()
+	}
+	return fmt.Appendf(nil, `<EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" xmlns:ds="http://www.w3.org/2000/09/xmldsig#" entityID="%s"><IDPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">%s%s<SingleSignOnService Binding="%s" Location="https://uni.example.org/sso"/></IDPSSODescriptor></EntityDescriptor>`,
+		sp.EntityID, keyDescriptor("signing", sp.DER, ""), services, bindingRedirect)
 }
 
 func (b *broker) addUpstream(t *testing.T, name string, metadata []byte, settings map[string]string) {
@@ -118,7 +124,9 @@ type forged struct {
 	conditions, context, status, extra                        string
 	until                                                     time.Duration
 	signer                                                    *SP
-	whole, bare                                               bool // sign the Response; sign nothing
+	whole, bare                                               bool                          // sign the Response; sign nothing
+	hide                                                      func(assertion string) string // applied to the finished assertion
+	name                                                      string                        // instead of a NameID with the mail
 }
 
 func (b *broker) forge(t *testing.T, f forged) string {
@@ -132,6 +140,9 @@ func (b *broker) forge(t *testing.T, f forged) string {
 			*d.at = d.fallback
 		}
 	}
+	if f.name == "" {
+		f.name = mailName(f.mail)
+	}
 	if f.signer == nil {
 		f.signer = b.fake
 	}
@@ -141,15 +152,18 @@ func (b *broker) forge(t *testing.T, f forged) string {
 	f.signer.t = t
 	until := b.clock.now().Add(f.until).UTC().Format("2006-01-02T15:04:05Z")
 	assertion := fmt.Sprintf(`<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="%s" IssueInstant="%s" Version="2.0"><saml:Issuer>%s</saml:Issuer>`+
-		`<saml:Subject><saml:NameID Format="urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress">%s</saml:NameID><saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer"><saml:SubjectConfirmationData InResponseTo="%s" NotOnOrAfter="%s" Recipient="%s"/></saml:SubjectConfirmation></saml:Subject>`+
+		`<saml:Subject>%s<saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer"><saml:SubjectConfirmationData InResponseTo="%s" NotOnOrAfter="%s" Recipient="%s"/></saml:SubjectConfirmation></saml:Subject>`+
 		`<saml:Conditions NotOnOrAfter="%s"><saml:AudienceRestriction><saml:Audience>%s</saml:Audience></saml:AudienceRestriction>%s</saml:Conditions>`+
-		`<saml:AuthnStatement AuthnInstant="%s"><saml:AuthnContext><saml:AuthnContextClassRef>%s</saml:AuthnContextClassRef>%s</saml:AuthnContext></saml:AuthnStatement></saml:Assertion>`,
-		newRequestID(), b.clock.instant(), f.issuer, f.mail, f.to, until, f.recipient, until, f.audience, f.conditions, b.clock.instant(), f.class, f.context)
+		`<saml:AuthnStatement AuthnInstant="%s" SessionIndex="there"><saml:AuthnContext><saml:AuthnContextClassRef>%s</saml:AuthnContextClassRef>%s</saml:AuthnContext></saml:AuthnStatement></saml:Assertion>`,
+		newRequestID(), b.clock.instant(), f.issuer, f.name, f.to, until, f.recipient, until, f.audience, f.conditions, b.clock.instant(), f.class, f.context)
 	if !f.whole && !f.bare {
 		assertion = f.signer.SignXML(assertion)
 	}
-	if f.status != "Success" {
+	switch {
+	case f.status != "Success":
 		assertion = ""
+	case f.hide != nil:
+		assertion = f.hide(assertion)
 	}
 	response := fmt.Sprintf(`<samlp:Response xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" Destination="%s" ID="%s" InResponseTo="%s" IssueInstant="%s" Version="2.0"><saml:Issuer>%s</saml:Issuer><samlp:Status><samlp:StatusCode Value="urn:oasis:names:tc:SAML:2.0:status:%s"/></samlp:Status>%s%s</samlp:Response>`,
 		f.destination, newRequestID(), f.to, b.clock.instant(), f.issuer, f.status, assertion, f.extra)
@@ -157,6 +171,11 @@ func (b *broker) forge(t *testing.T, f forged) string {
 		response = f.signer.SignXML(response)
 	}
 	return response
+}
+
+// mailName is a NameID that is an e-mail address.
+func mailName(mail string) string {
+	return `<saml:NameID Format="urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion">` + mail + `</saml:NameID>`
 }
 
 // bring posts an answer to our assertion consumer service, as another site's page does.

@@ -78,6 +78,27 @@ func (c *Client) Get(ctx context.Context, ask Ask, w io.Writer) (Got, error) {
 	return got, nil
 }
 
+// Reach tells whether something answers at an address, bound like Fetch in what it may reach: nil for every answer but those that
+// say that nothing is there. Every error is an *Error.
+func (c *Client) Reach(ctx context.Context, address string) error {
+	request, err := newRequest(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	still := *c.http
+	still.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	response, err := still.Do(request)
+	if err != nil {
+		return worded(request.URL, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	switch response.StatusCode {
+	case http.StatusNotFound, http.StatusGone, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return badStatus(request.URL, response.StatusCode)
+	}
+	return nil
+}
+
 func tag(s string) string {
 	if len(s) > maxTag {
 		return ""

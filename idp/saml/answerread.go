@@ -1,6 +1,7 @@
 package saml
 
 import (
+	"crypto"
 	"errors"
 	"slices"
 	"strconv"
@@ -13,10 +14,12 @@ import (
 // Told is what an upstream identity provider says of a person: verified, and for us.
 type Told struct {
 	InResponseTo string              `json:"in_response_to"`
+	Issuer       string              `json:"issuer"`
 	Name         SubjectID           `json:"name"`
 	Attributes   map[string][]string `json:"attributes,omitempty"`
 	Class        string              `json:"class"`
 	AuthnInstant time.Time           `json:"authn_instant"`
+	SessionIndex string              `json:"session_index,omitempty"`
 	SessionEnds  time.Time           `json:"session_ends,omitzero"`
 	Authorities  []string            `json:"authorities,omitempty"` // behind the upstream
 	Count        *int                `json:"count,omitempty"`       // of its ProxyRestriction
@@ -27,39 +30,46 @@ type Told struct {
 
 // answer is a Response as it came, with its one assertion.
 type answer struct {
-	head              Head
-	status, sub       string
-	assertion         int32 // node; -1: none
-	encrypted         bool
-	responseSignature *signatureShape
-	assertSignature   *signatureShape
+	head        Head
+	status, sub string
+	signature   *signatureShape // of the Response
+	encrypted   int32           // node of the EncryptedAssertion; -1: none
+	part        part
+}
+
+// part is the one assertion of a Response in the document that it stands in: the Response, or what was decrypted.
+type part struct {
+	source    string
+	t         *tree
+	at        int32 // node; -1: none
+	signature *signatureShape
 }
 
 // readAnswer takes a Response through the gate: at most one assertion, and signatures only where a genuine one has them.
-func readAnswer(src string) (*tree, *answer, error) {
+func readAnswer(src string) (*answer, error) {
 	t, err := parse(src, messageLimits)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if !t.is(0, nsProtocol, "Response") {
-		return nil, nil, errors.New("it is not a Response")
+		return nil, errors.New("it is not a Response")
 	}
 	if err := uniqueIDs(t); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	a := &answer{assertion: -1}
+	a := &answer{encrypted: -1, part: part{source: src, t: t, at: -1}}
 	head, problem := readHead(t)
 	if problem == nil {
 		problem = head.invalid
 	}
 	if problem != nil {
-		return nil, nil, problem
+		return nil, problem
 	}
 	a.head = head
 	if a.status, a.sub, err = readStatus(t); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return t, a, a.readParts(t)
+	return a, a.readParts()
 }
 
 // uniqueIDs refuses a document in which any two elements claim one ID, in whatever spelling.
@@ -77,19 +87,20 @@ func uniqueIDs(t *tree) error {
 	return nil
 }
 
-func (a *answer) readParts(t *tree) (err error) {
+func (a *answer) readParts() (err error) {
+	t := a.part.t
 	for at := range t.nodes {
 		n := int32(at)
 		switch {
-		case t.is(n, nsAssertion, "Assertion"):
-			if a.assertion >= 0 || t.nodes[n].parent != 0 {
+		case t.is(n, nsAssertion, "Assertion"), t.is(n, nsAssertion, "EncryptedAssertion"):
+			if a.part.at >= 0 || a.encrypted >= 0 || t.nodes[n].parent != 0 {
 				return errors.New("it holds more than one assertion, or one in an odd place")
 			}
-			a.assertion = n
-		case t.is(n, nsAssertion, "EncryptedAssertion"):
-			a.encrypted = true
+			if a.part.at = n; t.is(n, nsAssertion, "EncryptedAssertion") {
+				a.part.at, a.encrypted = -1, n
+			}
 		case t.is(n, nsDSig, "Signature"):
-			if err = a.readSignature(t, n); err != nil {
+			if err = a.readSignature(n); err != nil {
 				return err
 			}
 		}
@@ -98,13 +109,14 @@ func (a *answer) readParts(t *tree) (err error) {
 }
 
 // readSignature takes a signature of the Response or of its assertion, directly after Issuer, one each.
-func (a *answer) readSignature(t *tree, at int32) (err error) {
+func (a *answer) readSignature(at int32) (err error) {
+	t := a.part.t
 	parent := t.nodes[at].parent
-	into := &a.responseSignature
+	into := &a.signature
 	if parent != 0 {
-		into = &a.assertSignature
+		into = &a.part.signature
 	}
-	if parent != 0 && parent != a.assertion || *into != nil {
+	if parent != 0 && parent != a.part.at || *into != nil {
 		return errors.New("it has a signature in an odd place")
 	}
 	first := t.nodes[parent].first
@@ -117,10 +129,11 @@ func (a *answer) readSignature(t *tree, at int32) (err error) {
 
 // AnswerEnv is what an upstream's answer is held against.
 type AnswerEnv struct {
-	Upstream  string   // entity id
-	Keys      []sp.Key // that may sign for it
-	EntityID  string   // ours
-	Recipient string   // our assertion consumer service
+	Upstream  string             // entity id
+	Keys      []sp.Key           // that may sign for it
+	EntityID  string             // ours
+	Decrypt   []crypto.Decrypter // our keys that it may have encrypted to
+	Recipient string             // our assertion consumer service
 	Now       time.Time
 }
 
@@ -152,15 +165,8 @@ func (r *assertionReader) subject() error {
 	if err != nil || at < 0 {
 		return errors.New("its assertion has no Subject")
 	}
-	if r.t.child(at, nsAssertion, "EncryptedID") >= 0 {
-		return errors.New("its name is encrypted, which is not supported here: let it send a NameID")
-	}
-	if name := r.t.child(at, nsAssertion, "NameID"); name >= 0 {
-		id, err := readNameID(r.t, name)
-		if err != nil {
-			return err
-		}
-		r.told.Name = *id
+	if err := r.name(at); err != nil {
+		return err
 	}
 	for child := r.t.nodes[at].first; child >= 0; child = r.t.nodes[child].next {
 		if r.t.is(child, nsAssertion, "SubjectConfirmation") && r.confirms(child) {
@@ -168,6 +174,28 @@ func (r *assertionReader) subject() error {
 		}
 	}
 	return errors.New("no SubjectConfirmation of it is for this address and this time")
+}
+
+// name reads the name identifier, in clear or encrypted; none is no error.
+func (r *assertionReader) name(subject int32) (err error) {
+	var id *SubjectID
+	switch clear, sealed := r.t.child(subject, nsAssertion, "NameID"), r.t.child(subject, nsAssertion, "EncryptedID"); {
+	case clear >= 0 && sealed >= 0:
+		return errors.New("its assertion names somebody twice")
+	case clear >= 0:
+		id, err = readNameID(r.t, clear)
+	case sealed >= 0:
+		var data *encryptedData
+		if data, err = readEncrypted(r.t, sealed); err == nil {
+			id, err = data.openNameID(r.env.Decrypt)
+		}
+	default:
+		return nil
+	}
+	if err == nil {
+		r.told.Name = *id
+	}
+	return err
 }
 
 // confirms holds a bearer confirmation to profiles 4.1.4.3.
@@ -222,6 +250,9 @@ func (r *assertionReader) proxyRestriction(at int32) error {
 		return errors.New("its assertion has two ProxyRestrictions")
 	}
 	r.told.Audiences = r.texts(at, "Audience")
+	if len(r.told.Audiences) == 0 && r.t.child(at, nsAssertion, "Audience") >= 0 {
+		return errors.New("an Audience of its ProxyRestriction cannot be read")
+	}
 	text, ok := r.t.attr(at, "Count")
 	if !ok {
 		return nil
@@ -264,6 +295,9 @@ func (r *assertionReader) authn() (err error) {
 	r.told.SessionEnds, err = r.instant(at, "SessionNotOnOrAfter")
 	if err != nil || !r.told.SessionEnds.IsZero() && !r.env.Now.Before(r.told.SessionEnds) {
 		return errors.New("the person's session there is over")
+	}
+	if index := strings.TrimSpace(r.t.attrOr(at, "SessionIndex")); len(index) <= maxTextLength {
+		r.told.SessionIndex = index
 	}
 	context := r.t.child(at, nsAssertion, "AuthnContext")
 	if context < 0 {

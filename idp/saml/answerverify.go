@@ -35,7 +35,7 @@ func DecodeAnswer(form url.Values) (source, issuer string, err error) {
 	if problem != nil {
 		return "", "", problem
 	}
-	_, a, err := readAnswer(source)
+	a, err := readAnswer(source)
 	if err != nil {
 		return "", "", err
 	}
@@ -43,20 +43,21 @@ func DecodeAnswer(form url.Values) (source, issuer string, err error) {
 }
 
 // VerifyAnswer believes nothing of a Response but what a signature of the upstream's pinned keys covers: of the Response, or
-// of its one assertion, which is then read again from the bytes that were hashed. The caller takes each InResponseTo once.
+// of its one assertion, which is then read again from the bytes that were hashed. That we can decrypt something proves nothing, for
+// our keys are public. The caller takes each InResponseTo once.
 func VerifyAnswer(source string, env AnswerEnv) (*Told, error) {
-	t, a, err := readAnswer(source)
+	a, err := readAnswer(source)
 	if err != nil {
 		return nil, err
 	}
 	if err := a.check(&env); err != nil {
 		return nil, err
 	}
-	told := &Told{InResponseTo: a.head.InResponseTo, Status: a.status, SubStatus: a.sub}
+	told := &Told{InResponseTo: a.head.InResponseTo, Issuer: env.Upstream, Status: a.status, SubStatus: a.sub}
 	keys := publicKeys(env.Keys)
 	var verified *etree.Element
-	if a.responseSignature != nil {
-		if verified, err = verifyPart(source, "", a.head.ID, a.responseSignature, keys); err != nil {
+	if a.signature != nil {
+		if verified, err = verifyPart(source, "", a.head.ID, a.signature, keys); err != nil {
 			return nil, err
 		}
 	}
@@ -66,11 +67,16 @@ func VerifyAnswer(source string, env AnswerEnv) (*Told, error) {
 		}
 		return told, nil
 	}
-	assertion, err := a.verifiedAssertion(t, source, verified, keys)
+	if a.encrypted >= 0 {
+		if err := a.decrypt(verified, env.Decrypt); err != nil {
+			return nil, err
+		}
+	}
+	assertion, err := a.part.verified(verified, keys)
 	if err != nil {
 		return nil, err
 	}
-	read, err := (&assertionReader{t: assertion, env: &env}).read()
+	read, err := (&assertionReader{t: assertion, env: &env, told: Told{Issuer: env.Upstream}}).read()
 	switch {
 	case err != nil:
 		return nil, err
@@ -89,35 +95,75 @@ func (a *answer) check(env *AnswerEnv) error {
 		return errors.New("it is issued by somebody else")
 	case a.head.InResponseTo == "":
 		return errors.New("nobody asked for it (no InResponseTo)")
-	case a.head.HasDestination && a.head.Destination != env.Recipient, a.responseSignature != nil && !a.head.HasDestination:
+	case a.head.HasDestination && a.head.Destination != env.Recipient, a.signature != nil && !a.head.HasDestination:
 		return errors.New("it is addressed to somebody else (Destination)")
 	case checkAge(a.head.IssueInstant, env.Now) != nil:
 		return errors.New("it is too old, or the clocks differ")
-	case a.encrypted:
-		return errors.New("its assertion is encrypted, which is not supported here: let it send the assertion signed and not encrypted")
-	case a.status == StatusSuccess && a.assertion < 0:
+	case a.status == StatusSuccess && a.part.at < 0 && a.encrypted < 0:
 		return errors.New("it holds no assertion")
-	case a.responseSignature == nil && a.assertSignature == nil:
+	case a.signature == nil && a.part.signature == nil && a.encrypted < 0:
 		return errors.New("neither it nor its assertion is signed")
 	}
 	return nil
 }
 
-// verifiedAssertion is the assertion in bytes that a signature covers; every signature that is there must be good.
-func (a *answer) verifiedAssertion(t *tree, source string, response *etree.Element, keys []crypto.PublicKey) (*tree, error) {
-	covered := response
+// decrypt replaces the part by what is encrypted, read from the bytes that the signature of the Response covers if it has one. The
+// same shape is demanded of it: one assertion, and signatures only where a genuine one has them.
+func (a *answer) decrypt(response *etree.Element, keys []crypto.Decrypter) error {
+	t, at := a.part.t, a.encrypted
 	if response != nil {
+		text, err := canonicalText(response.Copy())
+		if err != nil {
+			return err
+		}
+		if t, err = parse(text, messageLimits); err != nil {
+			return err
+		}
+		if at = t.child(0, nsAssertion, "EncryptedAssertion"); at < 0 {
+			return errEncrypted
+		}
+	}
+	data, err := readEncrypted(t, at)
+	if err != nil {
+		return err
+	}
+	inner := answer{encrypted: -1, part: part{at: -1}}
+	if inner.part.source, inner.part.t, _, err = data.openDocument(keys, nsAssertion, "Assertion"); err != nil {
+		return err
+	}
+	if err := uniqueIDs(inner.part.t); err != nil {
+		return err
+	}
+	if err := inner.readParts(); err != nil || inner.signature != nil || inner.part.at < 0 {
+		return errors.Join(errors.New("what is encrypted in it is not one assertion"), err)
+	}
+	a.part = inner.part
+	return nil
+}
+
+// verified is the assertion in bytes that a signature covers; every signature that is there must be good.
+func (p *part) verified(response *etree.Element, keys []crypto.PublicKey) (*tree, error) {
+	var covered *etree.Element
+	if response != nil {
+		holder := response
+		if childNamed(response, "Assertion") == nil { // it was encrypted, and the signature covers what hides it
+			doc := etree.NewDocument()
+			if err := doc.ReadFromString(p.source); err != nil {
+				return nil, err
+			}
+			holder = doc.Root()
+		}
 		var err error
-		if covered, err = standalone(childNamed(response, "Assertion")); err != nil {
+		if covered, err = standalone(childNamed(holder, "Assertion")); err != nil {
 			return nil, err
 		}
 	}
-	if a.assertSignature != nil {
-		id := t.attrOr(a.assertion, "ID")
+	if p.signature != nil {
+		id := p.t.attrOr(p.at, "ID")
 		if !isNCName(id) {
 			return nil, errors.New("its assertion has no ID")
 		}
-		verified, err := verifyPart(source, "Assertion", id, a.assertSignature, keys)
+		verified, err := verifyPart(p.source, "Assertion", id, p.signature, keys)
 		if err != nil {
 			return nil, err
 		}

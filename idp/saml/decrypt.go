@@ -12,7 +12,7 @@ import (
 
 const nsXEnc = "http://www.w3.org/2001/04/xmlenc#"
 
-// encryptedData is an EncryptedID as it came: who can unwrap one of the keys can read it (xmlenc-core1, 3.1).
+// encryptedData is an EncryptedID or EncryptedAssertion as it came: who can unwrap one of the keys can read it (xmlenc-core1, 3.1).
 type encryptedData struct {
 	method string
 	value  []byte
@@ -28,7 +28,7 @@ type wrappedKey struct {
 // maxWrapped is how many EncryptedKey elements are tried: each costs a private-key operation.
 const maxWrapped = 4
 
-var errEncrypted = errors.New("its EncryptedID is incomplete")
+var errEncrypted = errors.New("what is encrypted in it is incomplete")
 
 // readEncrypted reads EncryptedData and the keys inside or beside it.
 func readEncrypted(t *tree, holder int32) (*encryptedData, error) {
@@ -92,7 +92,7 @@ func (t *tree) child(parent int32, space, name string) int32 {
 }
 
 // errOpaque is the one answer to whatever goes wrong while decrypting, so that nobody learns from it (no padding oracle).
-var errOpaque = errors.New("its EncryptedID cannot be decrypted with any key of ours")
+var errOpaque = errors.New("what is encrypted in it cannot be decrypted with any key of ours; AES-GCM and RSA-OAEP are understood")
 
 // open decrypts with the first of our keys that fits. Only GCM and OAEP: old modes would be an oracle, save where nobody but the
 // app that signed the message could have sent it.
@@ -176,15 +176,23 @@ func (e *encryptedData) openNameID(keys []crypto.Decrypter) (*SubjectID, error) 
 	return readNameID(t, at)
 }
 
-// openElement decrypts an element. It may lean on the usual prefixes of the message around it.
+// openElement decrypts an element.
 func (e *encryptedData) openElement(keys []crypto.Decrypter, space, name string) (*tree, int32, error) {
+	_, t, at, err := e.openDocument(keys, space, name)
+	return t, at, err
+}
+
+// openDocument decrypts an element into a document in which it is the first of its name under the root. It may lean on the usual
+// prefixes of the message around it.
+func (e *encryptedData) openDocument(keys []crypto.Decrypter, space, name string) (string, *tree, int32, error) {
 	plain, err := e.open(keys)
 	if err != nil {
-		return nil, 0, err
+		return "", nil, 0, err
 	}
-	t, err := parse(`<n xmlns:saml="`+nsAssertion+`" xmlns:samlp="`+nsProtocol+`">`+string(plain)+`</n>`, messageLimits)
+	source := `<n xmlns:saml="` + nsAssertion + `" xmlns:samlp="` + nsProtocol + `">` + string(plain) + `</n>`
+	t, err := parse(source, messageLimits)
 	if err != nil || t.child(0, space, name) < 0 {
-		return nil, 0, errOpaque
+		return "", nil, 0, errOpaque
 	}
-	return t, t.child(0, space, name), nil
+	return source, t, t.child(0, space, name), nil
 }

@@ -90,7 +90,7 @@ func (d *Description) appendBody(doc []byte) []byte {
 		doc = base64.StdEncoding.AppendEncode(doc, key.Certificate)
 		doc = append(doc, `</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>`...)
 	}
-	doc = d.appendDecryption(doc)
+	doc = appendDecryption(doc, d.Credentials)
 	doc = appendAttr(append(doc, `<md:ArtifactResolutionService`...), "Binding", sp.BindingSOAP)
 	doc = append(appendAttr(doc, "Location", d.Artifact), ` index="0" isDefault="true"></md:ArtifactResolutionService>`...)
 	for _, service := range []struct{ binding, location string }{{sp.BindingRedirect, d.SLO}, {sp.BindingPOST, d.SLO}, {sp.BindingSOAP, d.SOAP}} {
@@ -115,9 +115,9 @@ func (d *Description) appendBody(doc []byte) []byte {
 	return d.appendPeople(doc)
 }
 
-// appendDecryption lists the keys that names may be encrypted to, with the methods that are accepted (metadata 2.4.1.1).
-func (d *Description) appendDecryption(doc []byte) []byte {
-	for _, key := range d.Credentials {
+// appendDecryption lists the keys that may be encrypted to, with the methods that are accepted (metadata 2.4.1.1).
+func appendDecryption(doc []byte, credentials []*Credential) []byte {
+	for _, key := range credentials {
 		if kindOf(key.signer.Public()) != keyRSA {
 			continue
 		}

@@ -126,7 +126,7 @@ func (h *Handlers) Answer(w http.ResponseWriter, r *http.Request, logout *flow.L
 	if err := json.Unmarshal(logout.Payload, how); err != nil {
 		return err
 	}
-	app, err := h.Engine.AppOf(r.Context(), logout.App)
+	app, err := h.Engine.PartyOf(r.Context(), logout.App)
 	if err != nil {
 		return err
 	}

@@ -38,13 +38,13 @@ func (h *Handlers) leaving(w http.ResponseWriter, r *http.Request, m *Message, p
 		return err
 	}
 	if problem != nil {
-		return h.haltLogout(r, idOf(app), problem)
+		return h.haltLogout(r, app, problem)
 	}
 	if m.LoggedOut != nil {
 		return h.loggedOut(w, r, app, m)
 	}
 	if m.Logout == nil {
-		return h.haltLogout(r, app.ID, wrongMessage(m.kind))
+		return h.haltLogout(r, app, wrongMessage(m.kind))
 	}
 	wish, problem, err := h.wish(r.Context(), app, m, h.BaseURL+sloPath)
 	if err != nil {
@@ -58,34 +58,6 @@ func (h *Handlers) leaving(w http.ResponseWriter, r *http.Request, m *Message, p
 		return h.refuseLogout(w, r, app, m, problem)
 	}
 	return err
-}
-
-// authentic finds the app that a message other than an AuthnRequest is from, and demands its signature.
-func (h *Handlers) authentic(ctx context.Context, m *Message, problem *Problem) (*sp.App, *Problem, error) {
-	if problem != nil {
-		return nil, problem, nil
-	}
-	if m.Request != nil {
-		return nil, wrongMessage("AuthnRequest"), nil
-	}
-	app, err := h.appOf(ctx, m.Head.Issuer)
-	if err != nil {
-		return nil, nil, err
-	}
-	if app == nil || app.State == sp.Pending {
-		return nil, unknownIssuer(m.Head.Issuer), nil
-	}
-	if md := &app.Definition.SAML.Metadata; md.Expired(h.Now()) {
-		return app, metadataExpired(md), nil
-	}
-	return app, m.Verify(app.Definition.SAML, true), nil
-}
-
-func idOf(app *sp.App) string {
-	if app == nil {
-		return ""
-	}
-	return app.ID
 }
 
 // asker is the payload of a sign-out that an app asked for: how it is answered.
@@ -136,8 +108,8 @@ func (h *Handlers) wish(ctx context.Context, app *sp.App, m *Message, endpoint s
 	wish := &flow.SignOut{
 		App: app.ID, Protocol: Protocol, Payload: payload, Sessions: func(tx store.Tx) ([]session.Session, error) { return h.named(tx, app, entityID, request) },
 		Once: onceName(app, request.ID), OnceUntil: h.Now().Add(2*Skew + logoutLifetime),
-		Event: audit.Event{Kind: logoutEvent, Outcome: audit.OK, App: app.ID, Facts: map[string]string{
-			"protocol": Protocol, "start": "SP", "binding": m.Binding[strings.LastIndexByte(m.Binding, ':')+1:], "request": cut(request.ID),
+		Event: audit.Event{Kind: logoutEvent, Outcome: audit.OK, App: idOf(app), Facts: map[string]string{
+			"protocol": Protocol, "start": startOf(app), "binding": m.Binding[strings.LastIndexByte(m.Binding, ':')+1:], "request": cut(request.ID),
 		}},
 	}
 	if request.Asynchronous {
@@ -174,6 +146,9 @@ func (h *Handlers) named(tx store.Tx, app *sp.App, entityID string, request *Log
 	var found []session.Session
 	candidates := 0
 	means := func(reached session.AppReached) bool {
+		if _, upstream := session.UpstreamOf(app.ID); upstream { // it gave the name, and to us
+			return reached.App == app.ID && request.means(&reached, app.EntityID(), entityID)
+		}
 		return reached.App == app.ID && request.means(&reached, entityID, app.EntityID())
 	}
 	err := session.Table.Each(tx, store.Page{Index: "name", Value: session.NameKey(app.ID, request.Name.Value)}, func(_ string, s *session.Session) error {
@@ -181,7 +156,7 @@ func (h *Handlers) named(tx store.Tx, app *sp.App, entityID string, request *Log
 			return nil
 		}
 		candidates++
-		if slices.ContainsFunc(s.Apps, means) {
+		if slices.ContainsFunc(s.Places(), means) {
 			found = append(found, *s)
 		}
 		return nil
@@ -257,13 +232,13 @@ func (h *Handlers) decrypters(ctx context.Context) ([]crypto.Decrypter, error) {
 	return list, err
 }
 
-func (h *Handlers) haltLogout(r *http.Request, app string, problem *Problem) error {
-	return h.Engine.Halt(r, app, logoutEvent, problem.reason())
+func (h *Handlers) haltLogout(r *http.Request, app *sp.App, problem *Problem) error {
+	return h.Engine.Halt(r, idOf(app), logoutEvent, problem.reason())
 }
 
 // refuseLogout notes why a verified LogoutRequest is refused, and tells the app.
 func (h *Handlers) refuseLogout(w http.ResponseWriter, r *http.Request, app *sp.App, m *Message, problem *Problem) error {
-	err := h.haltLogout(r, app.ID, problem)
+	err := h.haltLogout(r, app, problem)
 	var page *web.Error
 	if !errors.As(err, &page) || problem.Local || m.Logout.Asynchronous {
 		return err
@@ -279,14 +254,14 @@ func (h *Handlers) refuseLogout(w http.ResponseWriter, r *http.Request, app *sp.
 // loggedOut counts an app's answer to a LogoutRequest of ours, once it is verified, and takes the browser on.
 func (h *Handlers) loggedOut(w http.ResponseWriter, r *http.Request, app *sp.App, m *Message) error {
 	if problem := h.checkAnswer(m, h.BaseURL+sloPath); problem != nil {
-		return h.haltLogout(r, app.ID, problem)
+		return h.haltLogout(r, app, problem)
 	}
 	id, known, err := h.Engine.Left(r.Context(), m.LoggedOut.InResponseTo, app.ID, m.LoggedOut.confirms())
 	if err != nil {
 		return err
 	}
 	if !known {
-		return h.haltLogout(r, app.ID, local(ReasonInvalid, "The app answered a question that nobody asked, or that is over. You are signed out here; to be sure about your apps, close all browser windows.").because("InResponseTo of a running sign-out", m.LoggedOut.InResponseTo))
+		return h.haltLogout(r, app, local(ReasonInvalid, "The app answered a question that nobody asked, or that is over. You are signed out here; to be sure about your apps, close all browser windows.").because("InResponseTo of a running sign-out", m.LoggedOut.InResponseTo))
 	}
 	web.SeeOther(w, "/logout/"+id)
 	return nil
@@ -352,7 +327,7 @@ func (h *Handlers) soap(w http.ResponseWriter, r *http.Request) error {
 	case m.Query != nil:
 		return h.unsupported(w, r, app, m)
 	}
-	return h.haltLogout(r, app.ID, wrongMessage(m.kind))
+	return h.haltLogout(r, app, wrongMessage(m.kind))
 }
 
 // logoutSOAP ends sessions without a browser: apps that need one cannot be told.

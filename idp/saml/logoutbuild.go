@@ -68,6 +68,9 @@ func (m *logoutMessage) build(signing *Signing, sign bool) ([]byte, error) {
 func (m *logoutMessage) appendName(doc []byte) []byte {
 	doc = append(doc, `<saml:NameID xmlns:saml="`+nsAssertion+`"`...)
 	doc = m.Name.appendTo(doc)
+	if m.SessionIndex == "" { // of an upstream that names none
+		return doc
+	}
 	return append(appendText(append(doc, `<samlp:SessionIndex>`...), m.SessionIndex), `</samlp:SessionIndex>`...)
 }
 

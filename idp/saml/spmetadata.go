@@ -30,7 +30,7 @@ func (h *Handlers) spMetadata(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	validUntil := h.Now().UTC().Truncate(metadataStep(settings.MetadataLifetime())).Add(settings.MetadataLifetime())
-	doc, err := describeSP(h.entityID(settings), h.BaseURL+acsPath, validUntil, h.keys.of(keys), &signing)
+	doc, err := describeSP(h.entityID(settings), h.BaseURL, validUntil, h.keys.of(keys), &signing)
 	if err != nil {
 		return err
 	}
@@ -39,8 +39,8 @@ func (h *Handlers) spMetadata(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-func describeSP(entityID, acs string, validUntil time.Time, keys []*Credential, signing *Signing) ([]byte, error) {
-	if !writable(entityID) || !writable(acs) {
+func describeSP(entityID, base string, validUntil time.Time, keys []*Credential, signing *Signing) ([]byte, error) {
+	if !writable(entityID) || !writable(base) {
 		return nil, errUnwritable
 	}
 	body := append([]byte{}, `<md:SPSSODescriptor AuthnRequestsSigned="true" WantAssertionsSigned="true" protocolSupportEnumeration="`+nsProtocol+`">`...)
@@ -49,11 +49,16 @@ func describeSP(entityID, acs string, validUntil time.Time, keys []*Credential, 
 		body = base64.StdEncoding.AppendEncode(body, key.Certificate)
 		body = append(body, `</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>`...)
 	}
+	body = appendDecryption(body, keys)
+	for _, service := range []struct{ binding, path string }{{sp.BindingRedirect, sloPath}, {sp.BindingPOST, sloPath}, {sp.BindingSOAP, soapPath}} {
+		body = appendAttr(append(body, `<md:SingleLogoutService`...), "Binding", service.binding)
+		body = append(appendAttr(body, "Location", base+service.path), `></md:SingleLogoutService>`...)
+	}
 	for _, format := range []string{sp.NameIDPersistent, sp.NameIDEmail, sp.NameIDUnspecified} {
 		body = append(append(append(body, `<md:NameIDFormat>`...), format...), `</md:NameIDFormat>`...)
 	}
 	body = append(body, `<md:AssertionConsumerService Binding="`+sp.BindingPOST+`"`...)
-	body = append(appendAttr(body, "Location", acs), ` index="0" isDefault="true"></md:AssertionConsumerService></md:SPSSODescriptor>`...)
+	body = append(appendAttr(body, "Location", base+acsPath), ` index="0" isDefault="true"></md:AssertionConsumerService></md:SPSSODescriptor>`...)
 
 	sum := sha256.Sum256(append([]byte(validUntil.Format(time.RFC3339)), body...))
 	id := "_" + hex.EncodeToString(sum[:20])

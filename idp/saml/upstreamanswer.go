@@ -81,8 +81,12 @@ func (h *Handlers) answerEnv(ctx context.Context, issuer string) (*federation.Up
 		return nil, AnswerEnv{}, err
 	}
 	settings, err := h.loadSettings(ctx)
+	if err != nil {
+		return nil, AnswerEnv{}, err
+	}
+	decrypt, err := h.decrypters(ctx)
 	return &u, AnswerEnv{
-		Upstream: issuer, Keys: u.Provider.SigningKeys(), EntityID: h.entityID(settings), Recipient: h.BaseURL + acsPath, Now: h.Now(),
+		Upstream: issuer, Keys: u.Provider.SigningKeys(), EntityID: h.entityID(settings), Recipient: h.BaseURL + acsPath, Decrypt: decrypt, Now: h.Now(),
 	}, err
 }
 
@@ -100,6 +104,9 @@ func (h *Handlers) claimAnswer(w http.ResponseWriter, r *http.Request) error {
 	u, err := h.upstreamNamed(r.Context(), q.Upstream)
 	if err != nil {
 		return err
+	}
+	if q.Told.Issuer != u.Provider.EntityID { // it was removed, and another one has its name now
+		return h.disbelieve(r, u.Name, errors.New("its issuer is not an upstream any more: "+cut(q.Told.Issuer)))
 	}
 	if q.Told.Status != "" && q.Told.Status != StatusSuccess {
 		return h.declined(w, r, q, flow.Reason{
@@ -199,8 +206,17 @@ func methodOf(u *federation.Upstream, q *Inquiry, now time.Time) session.Method 
 	}
 	return session.Method{Name: "saml:" + u.Name, At: at, From: &session.Brokered{
 		Upstream: u.Provider.EntityID, Class: q.Told.Class, Authorities: q.Told.Authorities,
-		Count: q.Told.Count, Audiences: q.Told.Audiences, Ends: q.Told.SessionEnds,
+		Count: q.Told.Count, Audiences: q.Told.Audiences, Ends: q.Told.SessionEnds, Known: q.Told.known(u),
 	}}
+}
+
+// known is by what the upstream will know the person when it or we sign them out.
+func (t *Told) known(u *federation.Upstream) session.AppReached {
+	n := &t.Name
+	return session.AppReached{
+		App: session.UpstreamID(u.Provider.EntityID), SessionIndex: t.SessionIndex, NameID: n.Value, NameIDFormat: n.Format,
+		NameQualifier: n.NameQualifier, SPNameQualifier: n.SPNameQualifier, SPProvidedID: n.SPProvidedID,
+	}
 }
 
 // forcedSkew is how far the clock of an upstream may be behind where a new sign-in is wanted.

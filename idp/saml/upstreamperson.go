@@ -66,11 +66,13 @@ func matched(tx store.Tx, u *federation.Upstream, told *Told) (user directory.Us
 	if value == "" {
 		return user, &noPerson{"upstream_name", u.Title() + " did not say who you are in a way that is understood here. Ask your administrator."}
 	}
-	index := "name"
+	index, value := "name", directory.Normalise(value)
 	if u.Match == federation.MatchEmail {
-		index = "email"
+		if index = "email"; !u.Vouches(value) {
+			return user, &noPerson{"upstream_domain", u.Title() + " may not sign in people with your e-mail address. Sign in where that address belongs, or ask your administrator."}
+		}
 	}
-	user, _, err = directory.Users.By(tx, index, directory.Normalise(value))
+	user, _, err = directory.Users.By(tx, index, value)
 	return user, err
 }
 
@@ -98,11 +100,16 @@ func (t *Told) email() string {
 	return t.one("urn:oid:0.9.2342.19200300.100.1.3", "mail", "email", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress")
 }
 
-// one is the single value of the first attribute that has one: of several, nobody could say which is meant.
+// one is the single value of the first attribute that is there: of several values nobody could say which is meant, and a lesser
+// attribute must not step in.
 func (t *Told) one(names ...string) string {
 	for _, name := range names {
-		if values := t.Attributes[name]; len(values) == 1 {
+		switch values := t.Attributes[name]; len(values) {
+		case 0:
+		case 1:
 			return strings.TrimSpace(values[0])
+		default:
+			return ""
 		}
 	}
 	return ""
@@ -128,6 +135,9 @@ func (h *Handlers) create(tx store.Tx, u *federation.Upstream, told *Told) (dire
 		user.Name = told.identifier(u)
 	case told.Name.Value == "" || told.Name.Format != sp.NameIDPersistent:
 		return user, &noPerson{"upstream_name", u.Title() + " did not give you a lasting name, so you could not be known again. Ask your administrator."}
+	}
+	if !u.Vouches(directory.Normalise(user.Email)) {
+		user.Email = ""
 	}
 	if user.Name == "" {
 		user.Name = user.Email

@@ -20,6 +20,7 @@ var ErrNone = fmt.Errorf("no session: %w", store.ErrNotFound)
 // Bounds. At a bound the oldest makes room.
 const (
 	maxApps    = 200
+	maxFrom    = 20 // sessions at upstreams
 	maxPerUser = 100
 	maxAgent   = 200 // bytes of the browser's name that are kept
 
@@ -61,6 +62,9 @@ func (k *Keeper) Start(tx store.Tx, o Opening) (string, Session, error) {
 		Address: o.Address, Agent: strings.ToValidUTF8(o.Agent[:min(len(o.Agent), maxAgent)], ""),
 	}
 	s.Idle = s.idleAt(now)
+	for _, method := range o.Methods {
+		s.came(method)
+	}
 	return secret, s, Table.Put(tx, &s)
 }
 
@@ -140,6 +144,7 @@ func (k *Keeper) Raise(tx store.Tx, old Session, method Method, level Level) (st
 	now := k.Now()
 	secret := newSecret()
 	s.ID, s.Level, s.Seen, s.Idle = idOf(secret), level, now, s.idleAt(now)
+	s.came(method)
 	s.Methods = append(slices.DeleteFunc(slices.Clone(s.Methods), func(m Method) bool { return m.Name == method.Name || m.From != nil || method.From != nil }), method)
 	return secret, s, Table.Put(tx, &s)
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/store"
@@ -31,7 +32,18 @@ type Brokered struct {
 	Count       *int      `json:"count,omitempty"`       // how often the sign-in may be passed on; nil: it does not say
 	Audiences   []string  `json:"audiences,omitempty"`   // to whom alone; empty: to all
 	Ends        time.Time `json:"ends,omitzero"`         // of the session there
+	// Known is by what name and session the person is known there; without a name: it did not say.
+	Known AppReached `json:"known,omitzero"`
 }
+
+// upstreamMark is before the entity id of an identity provider where an AppReached has the id of an app.
+const upstreamMark = "idp:"
+
+// UpstreamID stands for an identity provider that a person came from, where sign-out speaks of apps.
+func UpstreamID(entityID string) string { return upstreamMark + entityID }
+
+// UpstreamOf is the entity id behind an UpstreamID; false: it is an app's id.
+func UpstreamOf(id string) (entityID string, ok bool) { return strings.CutPrefix(id, upstreamMark) }
 
 // Broker is where the person signed in last, if that was at another identity provider.
 func (s *Session) Broker() *Brokered {
@@ -71,8 +83,8 @@ func NameKey(app, nameID string) string {
 // names are the values of the index "name".
 func (s *Session) names() []string {
 	var keys []string
-	for i := range s.Apps {
-		if reached := &s.Apps[i]; reached.NameID != "" {
+	for _, reached := range s.Places() {
+		if reached.NameID != "" {
 			keys = append(keys, NameKey(reached.App, reached.NameID))
 		}
 	}
@@ -96,7 +108,30 @@ type Session struct {
 	Agent   string        `json:"agent,omitempty"`
 	Client  bool          `json:"client,omitempty"` // of a client that is not a browser
 	Apps    []AppReached  `json:"apps,omitempty"`
+	From    []AppReached  `json:"from,omitempty"`    // upstreams that the person came from, which sign-out concerns too
 	Dropped bool          `json:"dropped,omitempty"` // there were too many apps: the first ones are not in Apps any more
+}
+
+// Places are the apps and the upstreams that know of the session.
+func (s *Session) Places() []AppReached {
+	if len(s.From) == 0 {
+		return s.Apps
+	}
+	return slices.Concat(s.Apps, s.From)
+}
+
+// came notes where a sign-in comes from, if it comes from elsewhere. A session there is not over because another one began.
+func (s *Session) came(method Method) {
+	if method.From == nil || method.From.Known.App == "" {
+		return
+	}
+	known := method.From.Known
+	s.From = slices.DeleteFunc(slices.Clone(s.From), func(a AppReached) bool {
+		return a.App == known.App && a.SessionIndex == known.SessionIndex && a.sameName(&known)
+	})
+	if s.From = append(s.From, known); len(s.From) > maxFrom {
+		s.From = s.From[1:]
+	}
 }
 
 // indexes are the values of the index "index": the session indexes that apps were given.

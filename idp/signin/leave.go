@@ -121,7 +121,7 @@ func (h *Handlers) signedOut(r *http.Request, logout *flow.Logout, title string)
 			}
 			continue
 		}
-		app, err := h.Engine.AppOf(r.Context(), one.Reached.App)
+		app, err := h.Engine.PartyOf(r.Context(), one.Reached.App)
 		if err != nil {
 			return page, err
 		}

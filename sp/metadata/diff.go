@@ -49,6 +49,17 @@ func Diff(before, after sp.Metadata) []Change {
 	return d
 }
 
+// ProviderDiff is Diff for identity providers.
+func ProviderDiff(before, after Provider) []Change {
+	var d changes
+	d.value("valid_until", instantText(before.ValidUntil), instantText(after.ValidUntil))
+	d.list("sso", endpoints(before.SSO), endpoints(after.SSO))
+	d.list("slo", endpoints(before.SLO), endpoints(after.SLO))
+	d.list("key", keyTexts(before.Keys), keyTexts(after.Keys))
+	d.value("display_name", before.DisplayName, after.DisplayName)
+	return d
+}
+
 type changes []Change
 
 func (d *changes) value(field, before, after string) {

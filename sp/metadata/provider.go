@@ -11,11 +11,13 @@ import (
 
 // Provider is what Gatehouse acts on of another identity provider: people may sign in there.
 type Provider struct {
-	EntityID    string        `json:"entity_id"`
-	ValidUntil  time.Time     `json:"valid_until,omitzero"`
-	SSO         []sp.Endpoint `json:"sso"`
-	Keys        []sp.Key      `json:"keys"`
-	DisplayName string        `json:"display_name,omitempty"`
+	EntityID      string        `json:"entity_id"`
+	ValidUntil    time.Time     `json:"valid_until,omitzero"`
+	SSO           []sp.Endpoint `json:"sso"`
+	SLO           []sp.Endpoint `json:"slo,omitempty"`
+	Keys          []sp.Key      `json:"keys"`
+	DisplayName   string        `json:"display_name,omitempty"`
+	CacheDuration time.Duration `json:"-"` // as of a Result
 }
 
 // Expired tells whether the metadata is past its end.
@@ -56,15 +58,18 @@ func ParseProvider(data []byte, opts Options) (Provider, error) {
 	p := Provider{EntityID: id}
 	for _, step := range []func() error{
 		func() error { return r.validity(root, role) },
+		func() error { return r.cacheDuration(root, entity, role) },
 		func() error { return r.keys(role) },
 		func() error { return r.userInterface(role) },
+		func() error { return r.logout(role) },
 		func() error { p.SSO, err = r.signOn(role); return err },
 	} {
 		if err := step(); err != nil {
 			return Provider{}, err
 		}
 	}
-	p.Keys, p.ValidUntil, p.DisplayName = r.out.Keys, r.out.ValidUntil, r.out.DisplayName
+	p.SLO, p.Keys, p.ValidUntil, p.DisplayName = r.out.SLO, r.out.Keys, r.out.ValidUntil, r.out.DisplayName
+	p.CacheDuration = r.cache
 	if len(p.SigningKeys()) == 0 {
 		return Provider{}, role.fail("there is no signing key, so no answer of the identity provider could be believed; ask for complete metadata")
 	}

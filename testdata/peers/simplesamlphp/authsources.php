@@ -16,4 +16,11 @@ $config = [
         'acs.Bindings' => ['urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST'],
         'RelayState' => $peer['url'] . '/me',
     ], $peer['options']),
+    'people' => [
+        'exampleauth:UserPass',
+        'ana:' . $peer['password'] => [
+            'urn:oid:0.9.2342.19200300.100.1.1' => ['ana'],
+            'urn:oid:0.9.2342.19200300.100.1.3' => ['ana@example.org'],
+        ],
+    ],
 ];

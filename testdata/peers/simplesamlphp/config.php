@@ -22,7 +22,9 @@ $config = [
     'session.cookie.secure' => false,
     'session.cookie.samesite' => null,
     'language.default' => 'en',
-    'metadata.sources' => [['type' => 'xml', 'file' => $folder . 'idp.xml']],
+    'metadata.sources' => [['type' => 'xml', 'file' => $folder . 'other.xml'], ['type' => 'flatfile', 'directory' => __DIR__ . '/metadata']],
+    'enable.saml20-idp' => true,
+    'module.enable' => ['exampleauth' => true],
     // logout from server to server needs sessions that can be found without their cookie
     'store.type' => 'sql',
     'store.sql.dsn' => 'sqlite:' . $folder . 'sessions.sq3',
