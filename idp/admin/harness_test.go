@@ -120,7 +120,7 @@ func (w *world) signIn(user string, apps ...string) session.Session {
 	w.t.Helper()
 	var s session.Session
 	must(w.t, w.store.Update(w.t.Context(), func(tx store.Tx) (err error) {
-		_, s, err = w.Keeper.Start(tx, session.Opening{User: user, Level: "standard", Limits: session.Limits{Idle: time.Hour, Max: time.Hour}})
+		_, s, err = w.Keeper.Start(tx, session.Opening{User: user, Methods: []session.Method{{Name: session.MethodPassword, At: testNow}}, Limits: session.Limits{Idle: time.Hour, Max: time.Hour}})
 		for _, app := range apps {
 			if err == nil {
 				err = w.Keeper.AddApp(tx, &s, session.AppReached{App: app, At: testNow})

@@ -128,6 +128,7 @@ func (r *road) randomCase(t *testing.T, random *rand.Rand, i int) *situation {
 		c.session.Level = choose(random, session.Level(sp.Low), session.Level(sp.Standard))
 		c.session.Methods[0].At = noon.Add(-choose(random, time.Minute, 2*time.Hour))
 	}
+	c.session.Methods[0].Level = c.session.Level
 	if random.IntN(4) == 0 {
 		c.access = &grants.Access{User: c.user.ID, App: c.app.ID, From: noon.Add(-time.Hour), Until: choose(random, noon.Add(time.Minute), noon)}
 	}
@@ -155,7 +156,7 @@ func (r *road) put(t *testing.T, c *situation) {
 			}
 		}
 		c.secret, c.session, err = r.Sessions.Start(tx, session.Opening{
-			User: c.user.ID, Level: c.session.Level, Methods: c.session.Methods, Limits: session.Limits{Idle: time.Hour, Max: time.Hour},
+			User: c.user.ID, Methods: c.session.Methods, Limits: session.Limits{Idle: time.Hour, Max: time.Hour},
 		})
 		return err
 	})

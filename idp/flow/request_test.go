@@ -45,7 +45,7 @@ func TestAskAndAnswerLookAgain(t *testing.T) {
 	update(func(tx store.Tx) error {
 		portal := BuiltinApps()[0]
 		secret, _, err := e.Sessions.Start(tx, session.Opening{
-			User: "usr_1", Level: "standard", Methods: []session.Method{{Name: "password", At: noon}}, Limits: session.Limits{Idle: time.Hour, Max: time.Hour},
+			User: "usr_1", Methods: []session.Method{{Name: "password", At: noon}}, Limits: session.Limits{Idle: time.Hour, Max: time.Hour},
 		})
 		out := httptest.NewRecorder()
 		e.Cookies.Set(out, web.SessionCookie, secret, time.Hour)

@@ -208,8 +208,8 @@ func (h *Handlers) setPassword(w http.ResponseWriter, r *http.Request, checked *
 		if err := h.endOthers(tx, r, own.ID); err != nil {
 			return err
 		}
-		method := session.Method{Name: "password", At: h.Kit.Now()}
-		if secret, now, err = h.Sessions.Raise(tx, own, method, own.Level); err != nil {
+		method := session.Method{Name: session.MethodPassword, At: h.Kit.Now()}
+		if secret, now, err = h.Sessions.Raise(tx, own, method); err != nil {
 			return err
 		}
 		_, err = h.Audit.Append(tx, audit.Event{

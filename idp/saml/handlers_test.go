@@ -26,7 +26,7 @@ import (
 func TestSignOn(t *testing.T) {
 	s := newServer(t)
 	s.putApp(nil)
-	s.signIn("standard", "password")
+	s.signIn("password")
 	w := s.get(s.query("_a", "", "") + "&RelayState=" + url.QueryEscape(`a&<">+ é`))
 	action, xml, relay, _ := posted(t, w)
 	if action != "https://sp.example/acs" || relay != `a&<">+ é` || !strings.Contains(xml, `InResponseTo="_a"`) || !strings.Contains(xml, "staff") {
@@ -64,7 +64,7 @@ func nameOf(xml string) string {
 func TestReplay(t *testing.T) {
 	s := newServer(t)
 	s.putApp(nil)
-	s.signIn("standard", "password")
+	s.signIn("password")
 	query := s.query("_a", "", "")
 	posted(t, s.get(query))
 	if w := s.get(query); w.Code != http.StatusBadRequest || strings.Contains(w.Body.String(), "SAMLResponse") {
@@ -79,7 +79,7 @@ func TestOutcomes(t *testing.T) {
 	mfa := `<samlp:RequestedAuthnContext><saml:AuthnContextClassRef>` + classREFEDSMFA + `</saml:AuthnContextClassRef></samlp:RequestedAuthnContext>`
 	s := newServer(t)
 	s.now = testNow.Add(-time.Minute)
-	s.signIn("standard", "password")
+	s.signIn("password")
 	s.now = testNow
 	cookie := s.cookie
 	for i, test := range []struct {
@@ -200,7 +200,7 @@ func TestTransientLastsASession(t *testing.T) {
 	s.putApp(func(a *sp.App) { a.Definition.SAML.Settings.NameIDFormat = "transient" })
 	names := map[string]bool{}
 	for _, id := range []string{"_a", "_b"} {
-		s.signIn("standard", "password")
+		s.signIn("password")
 		_, one, _, _ := posted(t, s.get(s.query(id, "", "")))
 		_, two, _, _ := posted(t, s.get(s.query(id+"2", "", "")))
 		if nameOf(one) != nameOf(two) {
@@ -241,7 +241,7 @@ func TestPublish(t *testing.T) {
 	if w := s.get("/saml/metadata"); !strings.Contains(w.Body.String(), `WantAuthnRequestsSigned="true"`) {
 		t.Error("the setting is not mirrored")
 	}
-	s.signIn("standard", "password")
+	s.signIn("password")
 	if w := s.get(s.query("_a", "", "")); w.Code != http.StatusBadRequest {
 		t.Errorf("the setting is not enforced: %d", w.Code)
 	}
@@ -268,7 +268,7 @@ func TestMetadataLogo(t *testing.T) {
 func TestRollover(t *testing.T) {
 	s := newServer(t)
 	s.putApp(nil)
-	s.signIn("standard", "password")
+	s.signIn("password")
 	count := func() int {
 		return strings.Count(s.get("/saml/metadata").Body.String(), `<md:KeyDescriptor use="signing">`)
 	}

@@ -92,10 +92,10 @@ func (s *server) putApp(change func(*sp.App)) {
 	s.update(func(tx store.Tx) error { return sp.Apps.Put(tx, app) })
 }
 
-func (s *server) signIn(level session.Level, methods ...string) {
+func (s *server) signIn(methods ...string) {
 	s.t.Helper()
 	s.update(func(tx store.Tx) (err error) {
-		opening := session.Opening{User: testUser.ID, Level: level, Limits: session.Limits{Idle: time.Hour, Max: 8 * time.Hour}}
+		opening := session.Opening{User: testUser.ID, Limits: session.Limits{Idle: time.Hour, Max: 8 * time.Hour}}
 		for _, name := range methods {
 			opening.Methods = append(opening.Methods, session.Method{Name: name, At: s.now})
 		}

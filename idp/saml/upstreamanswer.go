@@ -114,7 +114,7 @@ func (h *Handlers) claimAnswer(w http.ResponseWriter, r *http.Request) error {
 			Detail: cut(q.Told.Status + " " + q.Told.SubStatus), Status: StatusResponder + " " + StatusAuthnFailed, Facts: map[string]string{"upstream": u.Name},
 		})
 	}
-	err = h.Enter(w, r, methodOf(u, q, h.Now()), session.Level(u.LevelOf(q.Told.Class)), func(tx store.Tx) (directory.User, error) {
+	err = h.Enter(w, r, methodOf(u, q, h.Now()), func(tx store.Tx) (directory.User, error) {
 		if err := takeInquiry(tx, q.ID); err != nil {
 			return directory.User{}, err
 		}
@@ -204,7 +204,7 @@ func methodOf(u *federation.Upstream, q *Inquiry, now time.Time) session.Method 
 	if at.After(now) || q.Forced && !at.Before(q.Made.Add(-forcedSkew)) {
 		at = now
 	}
-	return session.Method{Name: "saml:" + u.Name, At: at, From: &session.Brokered{
+	return session.Method{Name: "saml:" + u.Name, At: at, Level: session.Level(u.LevelOf(q.Told.Class)), From: &session.Brokered{
 		Upstream: u.Provider.EntityID, Class: q.Told.Class, Authorities: q.Told.Authorities,
 		Count: q.Told.Count, Audiences: q.Told.Audiences, Ends: q.Told.SessionEnds, Known: q.Told.known(u),
 	}}

@@ -44,8 +44,7 @@ type Limits struct{ Idle, Max time.Duration }
 // Opening is what a new session begins with.
 type Opening struct {
 	User    string
-	Level   Level
-	Methods []Method
+	Methods []Method // they make the level
 	Address string
 	Agent   string
 	Client  bool // not a browser
@@ -57,7 +56,7 @@ func (k *Keeper) Start(tx store.Tx, o Opening) (string, Session, error) {
 	now := k.Now()
 	secret := newSecret()
 	s := Session{
-		ID: idOf(secret), Handle: "ses_" + strings.ToLower(rand.Text()), User: o.User, Client: o.Client, Level: o.Level, Methods: o.Methods,
+		ID: idOf(secret), Handle: "ses_" + strings.ToLower(rand.Text()), User: o.User, Client: o.Client, Level: LevelOf(o.Methods), Methods: o.Methods,
 		Started: now, Seen: now, Ends: now.Add(o.Limits.Max), IdleFor: o.Limits.Idle,
 		Address: o.Address, Agent: strings.ToValidUTF8(o.Agent[:min(len(o.Agent), maxAgent)], ""),
 	}
@@ -131,9 +130,11 @@ func (k *Keeper) live(tx store.Tx, id string) (Session, store.Revision, error) {
 	return s, revision, nil
 }
 
-// Raise records a further or repeated credential check: the session gets a new id and secret and the level, and keeps its
-// handle, apps and end. What another identity provider vouches for stands alone, so that its limits and level cannot mix with ours. The old secret is worth nothing from the commit on. ErrNone when the session has ended meanwhile.
-func (k *Keeper) Raise(tx store.Tx, old Session, method Method, level Level) (string, Session, error) {
+// Raise records a further or repeated credential check: the session gets a new id and secret and the level that its methods
+// now make, and keeps its handle, apps and end. What another identity provider vouches for, with its limits, is replaced by a first
+// factor of ours and replaces them all; only second factors of ours stand beside it. The old secret is worth nothing from the
+// commit on. ErrNone when the session has ended meanwhile.
+func (k *Keeper) Raise(tx store.Tx, old Session, method Method) (string, Session, error) {
 	s, _, err := k.live(tx, old.ID)
 	if err != nil {
 		return "", Session{}, err
@@ -143,9 +144,11 @@ func (k *Keeper) Raise(tx store.Tx, old Session, method Method, level Level) (st
 	}
 	now := k.Now()
 	secret := newSecret()
-	s.ID, s.Level, s.Seen, s.Idle = idOf(secret), level, now, s.idleAt(now)
 	s.came(method)
-	s.Methods = append(slices.DeleteFunc(slices.Clone(s.Methods), func(m Method) bool { return m.Name == method.Name || m.From != nil || method.From != nil }), method)
+	s.Methods = append(slices.DeleteFunc(slices.Clone(s.Methods), func(m Method) bool {
+		return m.Name == method.Name || method.From != nil || m.From != nil && !method.Second()
+	}), method)
+	s.ID, s.Level, s.Seen, s.Idle = idOf(secret), LevelOf(s.Methods), now, s.idleAt(now)
 	return secret, s, Table.Put(tx, &s)
 }
 

@@ -50,7 +50,7 @@ func (k *kit) start(user string) (secret string, s session.Session) {
 			return err
 		}
 		secret, s, err = k.keeper.Start(tx, session.Opening{
-			User: user, Level: "standard", Methods: []session.Method{{Name: "password", At: k.now}},
+			User: user, Methods: []session.Method{{Name: "password", At: k.now}},
 			Limits: session.Limits{Idle: time.Hour, Max: 3 * time.Hour},
 		})
 		return err
@@ -127,7 +127,7 @@ func TestRaise(t *testing.T) {
 	var fresh string
 	var raised session.Session
 	k.update(func(tx store.Tx) (err error) {
-		fresh, raised, err = k.keeper.Raise(tx, s, session.Method{Name: "totp", At: k.now}, "high")
+		fresh, raised, err = k.keeper.Raise(tx, s, session.Method{Name: "totp", At: k.now})
 		return err
 	})
 	k.live(secret, false)
@@ -137,7 +137,7 @@ func TestRaise(t *testing.T) {
 		t.Errorf("raised %+v", raised)
 	}
 	err := k.store.Update(context.Background(), func(tx store.Tx) error {
-		_, _, err := k.keeper.Raise(tx, s, session.Method{Name: "totp", At: k.now}, "high")
+		_, _, err := k.keeper.Raise(tx, s, session.Method{Name: "totp", At: k.now})
 		return err
 	})
 	if !errors.Is(err, session.ErrNone) {
@@ -211,20 +211,24 @@ func TestOldestSessionMakesRoom(t *testing.T) {
 func TestRaiseBrokered(t *testing.T) {
 	k := newKit(t)
 	_, s := k.start("usr_1")
-	raise := func(method session.Method, level session.Level) {
+	raise := func(method session.Method) {
 		t.Helper()
 		k.update(func(tx store.Tx) (err error) {
-			_, s, err = k.keeper.Raise(tx, s, method, level)
+			_, s, err = k.keeper.Raise(tx, s, method)
 			return err
 		})
 	}
 	earlier := k.now.Add(-time.Hour) // the sign-in there is older than the one here
-	raise(session.Method{Name: "saml:uni", At: earlier, From: &session.Brokered{Upstream: "urn:uni"}}, "low")
+	raise(session.Method{Name: "saml:uni", At: earlier, From: &session.Brokered{Upstream: "urn:uni"}})
 	if s.Broker() == nil || len(s.Methods) != 1 || !s.AuthAt().Equal(earlier) || s.Level != "low" {
 		t.Errorf("raised from elsewhere: %+v", s)
 	}
-	raise(session.Method{Name: "password", At: earlier.Add(-time.Hour)}, "standard")
-	if s.Broker() != nil || len(s.Methods) != 1 {
+	raise(session.Method{Name: "totp", At: k.now})
+	if s.Broker() == nil || len(s.Methods) != 2 || s.Level != "standard" {
+		t.Errorf("a second factor beside it: %+v", s)
+	}
+	raise(session.Method{Name: "password", At: earlier.Add(-time.Hour)})
+	if s.Broker() != nil || len(s.Methods) != 2 || s.Level != "high" {
 		t.Errorf("raised here: %+v", s)
 	}
 }

@@ -19,9 +19,10 @@ type Level string
 
 // Method is one credential that was checked, and when.
 type Method struct {
-	Name string    `json:"name"` // "password"; later "totp", "passkey", …
-	At   time.Time `json:"at"`
-	From *Brokered `json:"from,omitempty"` // another identity provider that vouches for it
+	Name  string    `json:"name"` // one of the Method… constants, or that of an upstream
+	At    time.Time `json:"at"`
+	Level Level     `json:"level,omitempty"` // what an upstream's word is worth; empty: as the name says
+	From  *Brokered `json:"from,omitempty"`  // another identity provider that vouches for it
 }
 
 // Brokered is what an upstream identity provider said with a sign-in that Gatehouse passes on.
@@ -45,15 +46,14 @@ func UpstreamID(entityID string) string { return upstreamMark + entityID }
 // UpstreamOf is the entity id behind an UpstreamID; false: it is an app's id.
 func UpstreamOf(id string) (entityID string, ok bool) { return strings.CutPrefix(id, upstreamMark) }
 
-// Broker is where the person signed in last, if that was at another identity provider.
+// Broker is where the person signed in, if that was at another identity provider; a second factor of ours may have come to it.
 func (s *Session) Broker() *Brokered {
-	var newest Method
 	for _, m := range s.Methods {
-		if !m.At.Before(newest.At) {
-			newest = m
+		if m.From != nil {
+			return m.From
 		}
 	}
-	return newest.From
+	return nil
 }
 
 // AppReached is an app that got an assertion or token from the session; logout needs it.

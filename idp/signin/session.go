@@ -15,16 +15,13 @@ import (
 	"gatehouse/templates"
 )
 
-// oneFactor is what one factor proves.
-const oneFactor session.Level = "standard"
-
 // start gives the browser a session with a new id: the one it has, raised, if it is the same person's; else a new one, and
 // the other person's ends.
-func (h *Handlers) start(tx store.Tx, r *http.Request, user *directory.User, method session.Method, level session.Level, oldSecret string) (string, session.Session, error) {
+func (h *Handlers) start(tx store.Tx, r *http.Request, user *directory.User, method session.Method, oldSecret string) (string, session.Session, error) {
 	old, _, err := h.Sessions.Current(tx, oldSecret)
 	switch {
 	case err == nil && old.User == user.ID:
-		return h.Sessions.Raise(tx, old, method, level)
+		return h.Sessions.Raise(tx, old, method)
 	case err == nil:
 		if _, err := flow.Withdraw(tx, flow.Scope{Session: old.ID}); err != nil {
 			return "", old, err
@@ -44,7 +41,7 @@ func (h *Handlers) start(tx store.Tx, r *http.Request, user *directory.User, met
 		return "", old, err
 	}
 	opening := session.Opening{
-		User: user.ID, Level: level, Methods: []session.Method{method},
+		User: user.ID, Methods: []session.Method{method},
 		Address: web.Of(r).AddressText(), Agent: r.UserAgent(), Client: oldSecret == ofClient,
 		Limits: session.Limits{Idle: profile.IdleLimit(&settings), Max: profile.SessionLimit(&settings)},
 	}

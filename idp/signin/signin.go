@@ -143,7 +143,7 @@ func (h *Handlers) open(r *http.Request, result *directory.Result, old string) (
 		if err := result.Commit(tx); err != nil {
 			return err
 		}
-		if secret, started, err = h.start(tx, r, &result.User, session.Method{Name: directory.MethodPassword, At: h.Kit.Now()}, oneFactor, old); err != nil {
+		if secret, started, err = h.start(tx, r, &result.User, session.Method{Name: session.MethodPassword, At: h.Kit.Now()}, old); err != nil {
 			return err
 		}
 		_, err = h.Audit.Append(tx, audit.Event{

@@ -107,7 +107,7 @@ func (h *Handlers) offer(r *http.Request, page *templates.SignInPage) (web.CSP, 
 
 // Enter starts or raises the session of somebody for whom another identity provider vouches, in one Update with its audit entry
 // and with finding them.
-func (h *Handlers) Enter(w http.ResponseWriter, r *http.Request, method session.Method, level session.Level, who func(store.Tx) (directory.User, error)) error {
+func (h *Handlers) Enter(w http.ResponseWriter, r *http.Request, method session.Method, who func(store.Tx) (directory.User, error)) error {
 	var secret string
 	var started session.Session
 	err := h.Store.Update(r.Context(), func(tx store.Tx) error {
@@ -115,7 +115,7 @@ func (h *Handlers) Enter(w http.ResponseWriter, r *http.Request, method session.
 		if err != nil {
 			return err
 		}
-		if secret, started, err = h.start(tx, r, &user, method, level, h.Kit.Cookies.Get(r, web.SessionCookie)); err != nil {
+		if secret, started, err = h.start(tx, r, &user, method, h.Kit.Cookies.Get(r, web.SessionCookie)); err != nil {
 			return err
 		}
 		if err := directory.SignedIn(tx, user.ID, h.Kit.Now()); err != nil {
@@ -123,7 +123,7 @@ func (h *Handlers) Enter(w http.ResponseWriter, r *http.Request, method session.
 		}
 		_, err = h.Audit.Append(tx, audit.Event{
 			Kind: "signin", Outcome: audit.OK, Actor: user.ID, User: user.ID, Address: web.Of(r).AddressText(),
-			Facts: map[string]string{"method": method.Name, "session": started.Handle, "upstream": method.From.Upstream, "class": method.From.Class, "level": string(level)},
+			Facts: map[string]string{"method": method.Name, "session": started.Handle, "upstream": method.From.Upstream, "class": method.From.Class, "level": string(method.Level)},
 		})
 		return err
 	})
