@@ -83,14 +83,15 @@ func (d *Directory) setDisabled(tx store.Tx, id string, disabled bool) (User, er
 	return user, Users.Put(tx, &user)
 }
 
-// RemoveUser deletes a person with credential and sign-in record. The id, 130 random bits, is never used again, so another
+// RemoveUser deletes a person with credential, factors and sign-in record. The id, 130 random bits, is never used again, so another
 // person with the same name is another person everywhere.
 func (d *Directory) RemoveUser(tx store.Tx, id string) (User, error) {
 	user, _, err := Users.Get(tx, id)
 	if err != nil {
 		return user, err
 	}
-	return user, errors.Join(Users.Delete(tx, id), Credentials.Delete(tx, id), Activities.Delete(tx, id))
+	_, err = RemoveFactors(tx, id)
+	return user, errors.Join(err, Users.Delete(tx, id), Credentials.Delete(tx, id), Activities.Delete(tx, id))
 }
 
 // SetPassword stores a hash made by HashPassword and forgets earlier failures. Ending sessions is the caller's.

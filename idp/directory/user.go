@@ -117,6 +117,10 @@ type Activity struct {
 	Failures    int       `json:"failures,omitempty"` // in a row
 	LastFailure time.Time `json:"last_failure,omitzero"`
 	Known       []string  `json:"known,omitempty"` // networks of the last successful sign-ins, the newest last
+
+	WrongCodes    int       `json:"wrong_codes,omitempty"` // of second factors, in a row
+	LastWrongCode time.Time `json:"last_wrong_code,omitzero"`
+	PutOff        time.Time `json:"put_off,omitzero"` // when the person first put off setting up a second factor
 }
 
 // Activities is the table of Activity.

@@ -78,6 +78,8 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":              {"cmd/gatehouse"},
 	"cel.dev/cel-go":                      {"idp/claims"},
 	"golang.org/x/crypto/argon2":          {"idp/directory"},
+	"github.com/go-webauthn/webauthn":     {"idp/directory"},
+	"github.com/pquerna/otp":              {"idp/directory"},
 	"github.com/chromedp/chromedp":        {"idp/idptest"},
 	"github.com/rogpeppe/go-internal":     {"cmd/gatehouse", "idp/idptest"},
 }
