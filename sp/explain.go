@@ -31,6 +31,9 @@ func (p *Policy) Inputs(a Access, rule Rule) string {
 		return p.refreshWords(a)
 	case RuleLevel:
 		need, _ := p.demand(a)
+		if !a.Session.Level.AtLeast(need) && p.graced(a) {
+			return fmt.Sprintf("needs %s, the session is %s, and a second factor may still be put off", need, a.Session.Level.words())
+		}
 		return fmt.Sprintf("needs %s, the session is %s", need, a.Session.Level.words())
 	case RuleAuthFreshness:
 		return p.freshWords(a)

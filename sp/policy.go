@@ -29,6 +29,13 @@ const (
 	PermitPreauthorized = "preauthorized"
 )
 
+// What happens to a session that is too weak, besides "raise", the default: it is refused; or it is raised, but a person without a
+// second factor may put off setting one up, for as long as the organisation allows.
+const (
+	OnLowBlock = "block"
+	OnLowGrace = "grace"
+)
+
 // ConsentAlways asks each person, the first time and when the app is to be told more.
 const ConsentAlways = "always"
 
@@ -45,7 +52,7 @@ type Policy struct {
 	IPRanges       []netip.Prefix `json:"ip_ranges,omitempty"`
 	IPRelaxation   string         `json:"ip_relaxation,omitempty"`
 	MinLevel       Level          `json:"min_level,omitempty"`    // empty: low
-	OnLowLevel     string         `json:"on_low_level,omitempty"` // raise, block
+	OnLowLevel     string         `json:"on_low_level,omitempty"` // raise, OnLowBlock, OnLowGrace
 	MaxAuthAge     time.Duration  `json:"max_auth_age,omitempty"` // 0: none
 	SessionTimeout time.Duration  `json:"session_timeout,omitempty"`
 	RefreshToken   string         `json:"refresh_token,omitempty"`
@@ -61,6 +68,7 @@ type Policy struct {
 type Access struct {
 	State         State // of the app
 	Person        Person
+	Grace         bool           // the person put off setting up a second factor, and may do so still
 	Granted       time.Time      // until when an approved request lets the person in; zero: there is none
 	Session       Evidence       // the zero value: not signed in yet
 	Asked         Demand         // what the request itself demands beyond the policy
@@ -96,6 +104,15 @@ type Person struct {
 type Evidence struct {
 	Level  Level
 	AuthAt time.Time // of the newest credential check
+	HighAt time.Time // since when the checks together prove High: the older of two factors; zero: they do not
+}
+
+// provedAt is when a level was proved.
+func (e Evidence) provedAt(level Level) time.Time {
+	if level == High && !e.HighAt.IsZero() {
+		return e.HighAt
+	}
+	return e.AuthAt
 }
 
 // Demand is what a request asks of the sign-in: a level, and authentication not before an instant (ForceAuthn, max_age).
@@ -163,7 +180,7 @@ func (p *Policy) Decide(a Access) Verdict {
 	v.weigh(RuleProfileAddr, address)
 	v.weigh(RuleRefresh, allowIf(a.Refresh == nil || p.refreshes(a)))
 	v.weigh(RuleLevel, p.level(a, v.Need))
-	v.weigh(RuleAuthFreshness, stepUpIf(a.Session.AuthAt.Before(v.AuthAfter)))
+	v.weigh(RuleAuthFreshness, stepUpIf(a.Session.provedAt(v.Need).Before(v.AuthAfter)))
 	if address == StepUp {
 		v.Need = High
 	}
@@ -197,10 +214,17 @@ func (p *Policy) level(a Access, need Level) Outcome {
 	switch {
 	case a.Session.Level != "" && a.Session.Level.AtLeast(need):
 		return Allow
-	case a.Session.Level != "" && p.OnLowLevel == "block":
+	case a.Session.Level != "" && p.OnLowLevel == OnLowBlock:
 		return Refuse
+	case p.graced(a):
+		return Allow
 	}
 	return StepUp
+}
+
+// graced tells whether one factor will do for now: only ever against the policy's own level, never against what the request asks.
+func (p *Policy) graced(a Access) bool {
+	return p.OnLowLevel == OnLowGrace && a.Grace && a.Session.Level.AtLeast(Standard) && Standard.AtLeast(a.Asked.MinLevel)
 }
 
 // demand joins what the policy and the request ask: the higher level, the later instant.

@@ -48,8 +48,11 @@ func explain(facts *flow.Facts) api.Explanation {
 	switch step.Kind {
 	case flow.StepIssue:
 		answer.Outcome, answer.Text = string(sp.Allow), facts.User.Name+" would get in."
-	case flow.StepSignIn:
+	case flow.StepSignIn, flow.StepFactor:
 		answer.Outcome, answer.Text = string(sp.StepUp), facts.User.Name+" would be asked for a stronger sign-in first."
+		answer.Reason = string(step.Verdict.Rule)
+	case flow.StepEnrol:
+		answer.Outcome, answer.Text = string(sp.StepUp), facts.User.Name+" has no second factor and would be asked to set one up first."
 		answer.Reason = string(step.Verdict.Rule)
 	}
 	if step.Kind == flow.StepConsent {

@@ -34,7 +34,9 @@ type Settings struct {
 	ThrottleAddress    int           `json:"throttle_address,omitempty"`
 	AuditFor           time.Duration `json:"audit_for,omitempty"`
 	TraceFor           time.Duration `json:"trace_for,omitempty"`
-	Methods            []string      `json:"methods,omitempty"` // of signing in
+	Methods            []string      `json:"methods,omitempty"`       // of signing in
+	MFAEnrolment       string        `json:"mfa_enrolment,omitempty"` // EnrolByAdmin; empty: people do it themselves
+	MFAGrace           time.Duration `json:"mfa_grace,omitempty"`     // for how long it may be put off where an app allows it
 }
 
 // SettingsKey is the key of the one record in SettingsTable.
@@ -99,6 +101,12 @@ func (s *Settings) SignInMethods() []string {
 	return s.Methods
 }
 
+// EnrolByAdmin keeps people without a second factor from setting up their first one: an administrator gives it to them.
+const EnrolByAdmin = "admin"
+
+// EnrolsThemselves tells whether people may set up their first second factor themselves: they may unless set otherwise.
+func (s *Settings) EnrolsThemselves() bool { return s.MFAEnrolment != EnrolByAdmin }
+
 // TakesPasswords tells whether anybody signs in by a password here.
 func (s *Settings) TakesPasswords() bool { return slices.Contains(s.SignInMethods(), MethodPassword) }
 
@@ -147,6 +155,8 @@ func baseKeys() []key[Settings] {
 		number("throttle.account", "10", 3, 1000, func(s *Settings) *int { return &s.ThrottleAccount }),
 		number("throttle.address", "300", 10, 1_000_000, func(s *Settings) *int { return &s.ThrottleAddress }),
 		methods("signin.methods", func(s *Settings) *[]string { return &s.Methods }),
+		choice("signin.mfa_enrolment", []string{"self", EnrolByAdmin}, func(s *Settings) *string { return &s.MFAEnrolment }),
+		duration("signin.mfa_grace", "0s", 0, 366*day, func(s *Settings) *time.Duration { return &s.MFAGrace }),
 		duration("audit.retention", "400d", day, 36500*day, func(s *Settings) *time.Duration { return &s.AuditFor }),
 		duration("trace.retention", "14d", time.Hour, 366*day, func(s *Settings) *time.Duration { return &s.TraceFor }),
 	}
@@ -241,9 +251,23 @@ func duration[T any](name, fallback string, low, high time.Duration, at func(*T)
 		d, err := parseDuration(value)
 		if value != "" && (err != nil || d < low || d > high) {
 			return refuse("%s is a duration from %s to %s such as %s, not %.40q",
-				name, formatDuration(low), formatDuration(high), fallback, value)
+				name, or(formatDuration(low), "0s"), formatDuration(high), fallback, value)
 		}
 		*at(s) = d
+		return nil
+	}}
+}
+
+// choice is one of several words, of which the first is the default.
+func choice[T any](name string, words []string, at func(*T) *string) key[T] {
+	return key[T]{name, words[0], func(s *T) string { return *at(s) }, func(s *T, value string) error {
+		if value != "" && !slices.Contains(words, value) {
+			return refuse("%s is %s, not %.40q", name, strings.Join(words, " or "), value)
+		}
+		if value == words[0] {
+			value = ""
+		}
+		*at(s) = value
 		return nil
 	}}
 }

@@ -88,7 +88,30 @@ func (e *Engine) loadRecords(tx store.Tx, facts *Facts, found *seen) (err error)
 	if err := absent(err); err != nil {
 		return err
 	}
+	if err := e.loadFactors(tx, facts); err != nil {
+		return err
+	}
 	return e.loadGrants(tx, facts, found)
+}
+
+// loadFactors reads how strongly the person can sign in. A decision to let in never rests on it, save for the grace, whose end does
+// not move.
+func (e *Engine) loadFactors(tx store.Tx, facts *Facts) (err error) {
+	facts.Enrols = facts.Settings.EnrolsThemselves()
+	if facts.Second, err = directory.HasSecond(tx, facts.User.ID); err != nil {
+		return err
+	}
+	switch {
+	case facts.Second:
+		facts.Reachable = sp.High
+	case !facts.Session.PutOff.IsZero():
+		first, err := directory.FirstPutOff(tx, facts.User.ID)
+		if err != nil {
+			return err
+		}
+		facts.PutOff = first.Add(facts.Settings.MFAGrace)
+	}
+	return nil
 }
 
 // loadGrants reads what the person was given at the app, where the policy can make use of it.
@@ -135,12 +158,12 @@ type Supposition struct {
 func (e *Engine) Suppose(tx store.Tx, s Supposition) (*Facts, error) {
 	facts := &Facts{
 		Request: &Request{App: s.App}, Address: s.Address, Now: s.At, Reachable: e.Reachable,
-		Session: &session.Session{
-			User: s.User, Level: session.Level(e.Reachable), Started: s.At, Seen: s.At, Ends: s.At.Add(time.Hour), Idle: s.At.Add(time.Hour),
-			Methods: []session.Method{{Name: "assumed", At: s.At}},
-		},
+		Session: &session.Session{User: s.User, Started: s.At, Seen: s.At, Ends: s.At.Add(time.Hour), Idle: s.At.Add(time.Hour)},
 	}
-	return facts, e.loadRecords(tx, facts, &seen{})
+	err := e.loadRecords(tx, facts, &seen{})
+	facts.Session.Level = session.Level(facts.Reachable)
+	facts.Session.Methods = []session.Method{{Name: "assumed", At: s.At, Level: facts.Session.Level}}
+	return facts, err
 }
 
 // unchanged compares, inside the finishing transaction, what the decision rested on with what is stored now. The session

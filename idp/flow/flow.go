@@ -89,8 +89,11 @@ type Facts struct {
 	Asks      []string        // what the app will be told or may do, where that takes the person's consent
 	Address   netip.Addr
 	Now       time.Time
-	Reachable sp.Level // the highest level that this person could sign in with
-	Elsewhere bool     // people sign in at one other identity provider alone, which can be asked without a page
+	Reachable sp.Level  // the highest level that this person could sign in with
+	Second    bool      // the person has a second factor
+	Enrols    bool      // people may set one up themselves
+	PutOff    time.Time // until when a person who put that off may do without
+	Elsewhere bool      // people sign in at one other identity provider alone, which can be asked without a page
 }
 
 // SessionTimeout is how long the app may keep its session or an opaque token: as its policy says, else the person's profile;

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"gatehouse/idp/directory"
+	"gatehouse/idp/session"
 	"gatehouse/sp"
 )
 
@@ -13,6 +14,8 @@ type StepKind string
 // The steps. Only Issue and Refuse end the road.
 const (
 	StepSignIn  StepKind = "sign_in"
+	StepFactor  StepKind = "second_factor" // the first one is there
+	StepEnrol   StepKind = "enrolment"     // the person has to set up a second factor
 	StepConsent StepKind = "consent"
 	StepIssue   StepKind = "issue"
 	StepRefuse  StepKind = "refuse"
@@ -69,18 +72,24 @@ func appStep(app *sp.App, now time.Time) (Step, bool) {
 	return Step{}, false
 }
 
-// stepUp asks for the stronger or fresher sign-in that the verdict needs, if the person can give it.
+// stepUp asks for what is missing of the stronger or fresher sign-in that the verdict needs: the credentials again, the second factor
+// alone, or to set one up. It refuses when the person cannot give it.
 func stepUp(f *Facts, verdict sp.Verdict) Step {
-	switch {
-	case f.Reachable.AtLeast(verdict.Need):
-	case verdict.Rule == sp.RuleProfileAddr:
+	step := Step{Kind: StepSignIn, Verdict: verdict}
+	switch reachable := f.Reachable.AtLeast(verdict.Need); {
+	case !reachable && verdict.Rule == sp.RuleProfileAddr: // a factor that is set up from there would prove nothing
 		return Step{Kind: StepRefuse, Reason: ruleReason(f, verdict), Verdict: verdict}
-	default:
-		step := refuse(ReasonLevel, "This app needs a stronger sign-in than your account is set up for. Ask your administrator to set up a second factor for you.")
+	case !reachable && !f.Enrols:
+		step = refuse(ReasonLevel, "This app needs a stronger sign-in than your account is set up for. Ask your administrator to set up a second factor for you.")
 		step.Verdict = verdict
 		return step
+	case !f.Session.Begun(verdict.AuthAfter):
+	case f.Second:
+		step.Kind = StepFactor
+	case !reachable:
+		step.Kind = StepEnrol
 	}
-	return interact(f, Step{Kind: StepSignIn, Verdict: verdict})
+	return interact(f, step)
 }
 
 // interact is the step itself, or the refusal when the request forbids every page (IsPassive, prompt=none).
@@ -102,7 +111,8 @@ func Access(f *Facts) sp.Access {
 	a := sp.Access{
 		State:   f.App.State,
 		Person:  person(f.User),
-		Session: sp.Evidence{Level: sp.Level(f.Session.Level), AuthAt: f.Session.AuthAt()},
+		Session: sp.Evidence{Level: sp.Level(f.Session.Level), AuthAt: f.Session.AuthAt(), HighAt: f.Session.ProvedAt(session.High)},
+		Grace:   !f.Second && f.Now.Before(f.PutOff),
 		Asked:   sp.Demand(f.Request.Demand),
 		Address: f.Address,
 		Now:     f.Now,

@@ -34,6 +34,24 @@ func liveSession(level session.Level, at time.Time) *session.Session {
 	}
 }
 
+// second gives the person a second factor.
+func second(f *Facts) { f.Second, f.Reachable = true, sp.High }
+
+// putOff are the facts of somebody who said "not now" in this session.
+func putOff(f *Facts) {
+	f.App.Policy.MinLevel, f.App.Policy.OnLowLevel = sp.High, sp.OnLowGrace
+	f.Enrols, f.PutOff = true, noon.Add(time.Second)
+}
+
+// proved makes the session one of these methods, checked an hour ago.
+func proved(f *Facts, methods ...string) {
+	f.Session.Methods = nil
+	for _, name := range methods {
+		f.Session.Methods = append(f.Session.Methods, session.Method{Name: name, At: noon.Add(-time.Hour)})
+	}
+	f.Session.Level = session.LevelOf(f.Session.Methods)
+}
+
 func hours(text string) *directory.Hours {
 	h, err := directory.ParseHours(text)
 	if err != nil {
@@ -84,10 +102,62 @@ func TestNext(t *testing.T) {
 		}, StepIssue, ""},
 		{"sign-in older than the policy wants", func(f *Facts) { f.App.Policy.MaxAuthAge = 30 * time.Minute }, StepSignIn, ""},
 		{"a level out of reach", func(f *Facts) { f.Request.Demand.MinLevel = sp.High }, StepRefuse, ReasonLevel},
-		{"a level in reach", func(f *Facts) { f.App.Policy.MinLevel, f.Reachable = sp.High, sp.High }, StepSignIn, ""},
-		{"a level in reach, passive", func(f *Facts) {
+		{"a level in reach elsewhere", func(f *Facts) { f.App.Policy.MinLevel, f.Reachable = sp.High, sp.High }, StepSignIn, ""},
+		{"a level in reach elsewhere, passive", func(f *Facts) {
 			f.App.Policy.MinLevel, f.Reachable, f.Request.Passive = sp.High, sp.High, true
 		}, StepRefuse, ReasonNoPassive},
+		{"the second factor is missing", func(f *Facts) { f.App.Policy.MinLevel = sp.High; second(f) }, StepFactor, ""},
+		{"the second factor is missing, asked by the request", func(f *Facts) { f.Request.Demand.MinLevel = sp.High; second(f) }, StepFactor, ""},
+		{"the second factor is missing, passive", func(f *Facts) { f.App.Policy.MinLevel, f.Request.Passive = sp.High, true; second(f) }, StepRefuse, ReasonNoPassive},
+		{"both factors are there", func(f *Facts) { f.App.Policy.MinLevel = sp.High; second(f); proved(f, "password", "totp") }, StepIssue, ""},
+		{"a passkey is both", func(f *Facts) { f.App.Policy.MinLevel = sp.High; second(f); proved(f, "passkey") }, StepIssue, ""},
+		{"a second factor without a first", func(f *Facts) { f.App.Policy.MinLevel = sp.High; second(f); proved(f, "totp") }, StepSignIn, ""},
+		{"a link is no first factor", func(f *Facts) { f.App.Policy.MinLevel = sp.High; second(f); proved(f, "link") }, StepSignIn, ""},
+		{"a second factor, blocked by policy", func(f *Facts) {
+			f.App.Policy.MinLevel, f.App.Policy.OnLowLevel = sp.High, sp.OnLowBlock
+			second(f)
+		}, StepRefuse, string(sp.RuleLevel)},
+		{"ForceAuthn begins with the first factor", func(f *Facts) {
+			f.App.Policy.MinLevel, f.Request.Demand.AuthAfter = sp.High, noon
+			second(f)
+			proved(f, "password", "totp")
+		}, StepSignIn, ""},
+		{"ForceAuthn goes on with the second", func(f *Facts) {
+			f.App.Policy.MinLevel, f.Request.Demand.AuthAfter = sp.High, noon.Add(-time.Hour).Add(time.Second)
+			second(f)
+			f.Session.Methods = []session.Method{{Name: "totp", At: noon.Add(-time.Hour)}, {Name: "password", At: noon}}
+			f.Session.Level = session.High
+		}, StepFactor, ""},
+		{"ForceAuthn, both again", func(f *Facts) {
+			f.App.Policy.MinLevel, f.Request.Demand.AuthAfter = sp.High, noon.Add(-time.Hour)
+			second(f)
+			proved(f, "password", "totp")
+		}, StepIssue, ""},
+		{"ForceAuthn without a level is content with one factor", func(f *Facts) {
+			f.Request.Demand.AuthAfter = noon
+			second(f)
+			f.Session.Methods = []session.Method{{Name: "totp", At: noon.Add(-time.Hour)}, {Name: "password", At: noon}}
+			f.Session.Level = session.High
+		}, StepIssue, ""},
+		{"no second factor yet", func(f *Facts) { f.App.Policy.MinLevel, f.Enrols = sp.High, true }, StepEnrol, ""},
+		{"no second factor yet, passive", func(f *Facts) {
+			f.App.Policy.MinLevel, f.Enrols, f.Request.Passive = sp.High, true, true
+		}, StepRefuse, ReasonNoPassive},
+		{"no second factor yet, an administrator gives it", func(f *Facts) { f.App.Policy.MinLevel = sp.High }, StepRefuse, ReasonLevel},
+		{"no second factor yet, blocked by policy", func(f *Facts) {
+			f.App.Policy.MinLevel, f.App.Policy.OnLowLevel, f.Enrols = sp.High, sp.OnLowBlock, true
+		}, StepRefuse, string(sp.RuleLevel)},
+		{"no second factor yet, and the sign-in is old", func(f *Facts) {
+			f.App.Policy.MinLevel, f.App.Policy.MaxAuthAge, f.Enrols = sp.High, time.Minute, true
+		}, StepSignIn, ""},
+		{"put off within the grace", func(f *Facts) { putOff(f) }, StepIssue, ""},
+		{"put off, and the grace is over", func(f *Facts) { putOff(f); f.PutOff = noon }, StepEnrol, ""},
+		{"put off, where the policy knows no grace", func(f *Facts) { putOff(f); f.App.Policy.OnLowLevel = "raise" }, StepEnrol, ""},
+		{"put off, where the app itself asks for more", func(f *Facts) { putOff(f); f.Request.Demand.MinLevel = sp.High }, StepEnrol, ""},
+		{"put off, and then set up", func(f *Facts) { putOff(f); second(f) }, StepFactor, ""},
+		{"a second factor set up from outside would lift nothing", func(f *Facts) {
+			f.Profile.IPRanges, f.App.Policy.IPRelaxation, f.Enrols = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, "relax_with_mfa", true
+		}, StepRefuse, string(sp.RuleProfileAddr)},
 		{"too low a level, blocked by policy", func(f *Facts) {
 			f.App.Policy.MinLevel, f.App.Policy.OnLowLevel, f.Reachable = sp.High, "block", sp.High
 		}, StepRefuse, string(sp.RuleLevel)},
@@ -110,8 +180,9 @@ func TestNext(t *testing.T) {
 		{"consent is asked for after a stronger sign-in", func(f *Facts) { f.Asks, f.App.Policy.MaxAuthAge = []string{"mail"}, time.Minute }, StepSignIn, ""},
 		{"consent is not asked from those who may not enter", func(f *Facts) { f.Asks, f.App.Policy.PermittedUsers = []string{"mail"}, "" }, StepRefuse, string(sp.RulePermitted)},
 		{"a second factor lifts the profile's ranges", func(f *Facts) {
-			f.Profile.IPRanges, f.App.Policy.IPRelaxation, f.Reachable = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, "relax_with_mfa", sp.High
-		}, StepSignIn, ""},
+			f.Profile.IPRanges, f.App.Policy.IPRelaxation = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, "relax_with_mfa"
+			second(f)
+		}, StepFactor, ""},
 		{"a second factor would, but there is none", func(f *Facts) {
 			f.Profile.IPRanges, f.App.Policy.IPRelaxation = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, "relax_with_mfa"
 		}, StepRefuse, string(sp.RuleProfileAddr)},
@@ -162,11 +233,12 @@ func TestNextNeverIssuesAgainstAnyFact(t *testing.T) {
 					change(f)
 				}
 			}
+			f.Second, f.Enrols = mask%3 == 0, mask%2 == 0
 			step := Next(f)
 			if (step.Kind == StepIssue) != (mask == 0) {
 				t.Fatalf("mask %b, passive %v: %s", mask, passive, step.Kind)
 			}
-			if passive && step.Kind == StepSignIn {
+			if passive && step.Kind != StepIssue && step.Kind != StepRefuse {
 				t.Fatalf("mask %b: a page for a passive request", mask)
 			}
 		}

@@ -25,7 +25,7 @@ const (
 type waitingCount struct{ atomic.Int64 }
 
 // stepPaths is where the browser goes for a step; each gets ?flow=TOKEN and comes back to /flow/TOKEN.
-var stepPaths = map[StepKind]string{StepSignIn: "/login", StepConsent: "/consent"}
+var stepPaths = map[StepKind]string{StepSignIn: "/login", StepFactor: "/login/factor", StepEnrol: "/login/enrol", StepConsent: "/consent"}
 
 // blind tells whether the browser could not show its cookies: a cross-site POST arrives without them (SameSite=Lax).
 func (e *Engine) blind(r *http.Request) bool {

@@ -152,6 +152,16 @@ func (k *Keeper) Raise(tx store.Tx, old Session, method Method) (string, Session
 	return secret, s, Table.Put(tx, &s)
 }
 
+// PutOff notes that the person put off setting up a second factor while this session lasts. ErrNone when it has ended.
+func (k *Keeper) PutOff(tx store.Tx, id string) error {
+	s, _, err := k.live(tx, id)
+	if err != nil {
+		return err
+	}
+	s.PutOff = k.Now()
+	return Table.Put(tx, &s)
+}
+
 // ListByUser returns the user's live sessions, the newest first.
 func (k *Keeper) ListByUser(tx store.Tx, user string) ([]Session, error) {
 	all, _, err := Table.List(tx, store.Page{Index: "user", Value: user})

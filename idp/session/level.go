@@ -23,7 +23,17 @@ const (
 )
 
 // rank orders the levels; an unknown one is weaker than all.
-func (l Level) rank() int { return slices.Index([]Level{Low, Standard, High}, l) }
+func (l Level) rank() int {
+	switch l {
+	case Low:
+		return 1
+	case Standard:
+		return 2
+	case High:
+		return 3
+	}
+	return 0
+}
 
 // Second tells whether a method is a second factor alone: something that a person has, beside a first one.
 func (m *Method) Second() bool {
@@ -47,9 +57,14 @@ func (m *Method) alone() Level {
 
 // LevelOf is THE function from methods to the level that they prove together: low for a one-time link or a weak upstream,
 // standard for one factor, high for two, or for a passkey with user verification.
-func LevelOf(methods []Method) Level {
+func LevelOf(methods []Method) Level { return levelSince(methods, time.Time{}) }
+
+func levelSince(methods []Method, after time.Time) Level {
 	best, first, second := Level(""), false, false
 	for i := range methods {
+		if methods[i].At.Before(after) {
+			continue
+		}
 		level := methods[i].alone()
 		if level.rank() > best.rank() {
 			best = level
@@ -63,10 +78,15 @@ func LevelOf(methods []Method) Level {
 	return best
 }
 
-// LevelSince is what the methods prove that were checked at or after an instant; the zero time counts them all.
-func (s *Session) LevelSince(after time.Time) Level {
-	return LevelOf(slices.DeleteFunc(slices.Clone(s.Methods), func(m Method) bool { return m.At.Before(after) }))
+// Begun tells whether a first factor was checked at or after an instant, so that a second one makes two.
+func (s *Session) Begun(after time.Time) bool {
+	return slices.ContainsFunc(s.Methods, func(m Method) bool {
+		return !m.Second() && !m.At.Before(after) && m.alone().rank() >= Standard.rank()
+	})
 }
+
+// LevelSince is what the methods prove that were checked at or after an instant; the zero time counts them all.
+func (s *Session) LevelSince(after time.Time) Level { return levelSince(s.Methods, after) }
 
 // ProvedAt is when the session last proved a level: the latest instant since which its methods reach it, or zero when they do not.
 func (s *Session) ProvedAt(level Level) time.Time {

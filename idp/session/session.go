@@ -107,6 +107,7 @@ type Session struct {
 	Address string        `json:"address"`
 	Agent   string        `json:"agent,omitempty"`
 	Client  bool          `json:"client,omitempty"` // of a client that is not a browser
+	PutOff  time.Time     `json:"put_off,omitzero"` // when the person put off setting up a second factor
 	Apps    []AppReached  `json:"apps,omitempty"`
 	From    []AppReached  `json:"from,omitempty"`    // upstreams that the person came from, which sign-out concerns too
 	Dropped bool          `json:"dropped,omitempty"` // there were too many apps: the first ones are not in Apps any more
