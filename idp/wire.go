@@ -30,6 +30,7 @@ type Server struct {
 	config    Config
 	kit       *web.Kit
 	directory *directory.Directory
+	factors   *directory.SecondFactors
 	sessions  *session.Keeper
 	audit     *audit.Log
 	keys      *certs.Keyring
@@ -103,6 +104,7 @@ func (s *Server) addBuiltins(tx store.Tx) error {
 func (s *Server) wire(ctx context.Context) error {
 	c := s.config
 	s.directory = directory.New(c.Store, c.Now)
+	s.factors = directory.NewSecondFactors(c.Store, c.Now, c.Sealer, c.BaseURL)
 	s.sessions = &session.Keeper{Now: c.Now}
 	s.kit = &web.Kit{
 		Log: c.Log, Now: c.Now, Proxies: c.Proxies, Cookies: web.Cookies{Secure: web.IsHTTPS(c.BaseURL)},
@@ -136,16 +138,16 @@ func (s *Server) wire(ctx context.Context) error {
 	s.outbox = &outbound.Outbox{Store: c.Store, Now: c.Now, Senders: map[string]outbound.Sender{flow.OutboxKind: s.engine, saml.OutboxKind: &saml.NameSender{Handlers: s.saml}}}
 	s.engine.Protocols = map[string]flow.Protocol{saml.Protocol: s.saml, flow.BuiltinProtocol: flow.Builtin{}}
 	s.signin = &signin.Handlers{
-		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
+		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Factors: s.factors, Sessions: s.sessions, Audit: s.audit,
 	}
 	s.saml.Result, s.saml.Basic = s.signin.Result, s.signin.Basic
 	s.saml.Enter, s.saml.AddUser, s.signin.Ask = s.signin.Enter, s.directory.AddUser, s.saml.Ask
 	s.engine.Upstream = func(tx store.Tx, settings *directory.Settings) (sp.Level, bool, error) {
-		return saml.Reach(tx, settings.TakesPasswords(), c.Now())
+		return saml.Reach(tx, settings.TakesPasswords() || settings.TakesPasskeys() && s.factors.Passkeys(), c.Now())
 	}
 	s.portal = &portal.Handlers{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
-		SAML: s.saml, Fetch: client, IsAdmin: admin.IsAdmin,
+		SAML: s.saml, Fetch: client, IsAdmin: admin.IsAdmin, Passkeys: s.factors.Passkeys(),
 	}
 	s.metadata = &federation.Keeper{Store: c.Store, Audit: s.audit, Fetch: client, Own: s.ownEntityID, Now: c.Now}
 	s.admin = admin.New(admin.Deps{

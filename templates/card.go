@@ -16,11 +16,12 @@ type SignInPage struct {
 	Code       string // trace code that belongs to Error, if any
 	App        string // name of the app being opened, may be empty
 	About      AppAbout
-	Flow       string // id of the waiting flow, may be empty
-	Next       string // path to go on to where no flow waits, may be empty
-	ReauthNote string // why a signed-in person is asked again; then Name cannot be edited
-	SwitchHref string // "Not you?", shown with ReauthNote when set
-	NoPassword bool   // people sign in elsewhere alone
+	Flow       string    // id of the waiting flow, may be empty
+	Next       string    // path to go on to where no flow waits, may be empty
+	ReauthNote string    // why a signed-in person is asked again; then Name cannot be edited
+	SwitchHref string    // "Not you?", shown with ReauthNote when set
+	NoPassword bool      // people sign in elsewhere alone
+	Passkey    *Ceremony // nil: no passkeys here
 	Upstreams  []SignInUpstream
 }
 

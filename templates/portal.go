@@ -39,6 +39,7 @@ type AccountPage struct {
 	EndAllAction   string
 	PasswordAction string
 	PasswordRules  string
+	Ways           *FactorSection
 	Errors         Errors // of the password form
 }
 

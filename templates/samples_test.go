@@ -55,6 +55,27 @@ func cardSamples() []sample {
 			return SignIn(w, SignInPage{Shell: outside("Sign in"), Action: "/login", Name: "ana", App: "Payroll", SwitchHref: "/logout",
 				ReauthNote: "Payroll asks you to sign in again, because your last sign-in is more than an hour old."})
 		}},
+		{"signin_passkey", func(w io.Writer) error {
+			return SignIn(w, SignInPage{Shell: outside("Sign in"), Action: "/login", Flow: "fl_1", Passkey: &Ceremony{Action: "/login/passkey", Options: `{"publicKey":{"challenge":"x"}}`, Token: "t", Conditional: true}})
+		}},
+		{"factor", func(w io.Writer) error {
+			return Factor(w, FactorPage{Shell: shell("One more step", ""), Place: Place{Flow: "fl_1"}, Action: "/login/factor", App: longName, Error: "That code is wrong.",
+				Code: true, Codes: true, Cancel: true, Switch: "/login", Passkey: &Ceremony{Action: "/login/factor/passkey", Options: `{}`, Token: "t"}})
+		}},
+		{"enrol", func(w io.Writer) error {
+			return Enrol(w, EnrolPage{Shell: shell("Second factor", ""), Place: Place{Flow: "fl_1"}, App: longName, AppHref: "/login/enrol/app", Name: "Chrome on Linux",
+				Passkey: &Ceremony{Action: "/login/enrol/passkey", Options: `{}`, Token: "t"}, LaterAction: "/login/enrol/later", LaterUntil: moment, CancelFlow: "/login"})
+		}},
+		{"enrol_no_passkeys", func(w io.Writer) error {
+			return Enrol(w, EnrolPage{Shell: shell("Second factor", ""), AppHref: "/login/enrol/app", NoPasskeys: "Passkeys do not work at an address of numbers.", Cancel: Link{"Back", "/account"}})
+		}},
+		{"enrol_app", func(w io.Writer) error {
+			return EnrolApp(w, EnrolAppPage{Shell: shell("Authenticator app", ""), Place: Place{Next: "/account"}, Action: "/login/enrol/app", PNG: []byte("png"), Secret: strings.Repeat("ABCD", 8),
+				URI: "otpauth://totp/x:y?secret=ABCD", Token: "t", Name: "Phone", Back: "/login/enrol", Errors: Errors{{"code", "That is not the code of this key."}}})
+		}},
+		{"recovery", func(w io.Writer) error {
+			return Recovery(w, RecoveryPage{Shell: shell("Recovery codes", ""), Codes: []string{"abcd-efgh-ijkl-mnop", "bcde-fghi-jklm-nopq"}, Added: longName, Continue: "/", User: "ada"})
+		}},
 		{"message", func(w io.Writer) error {
 			return Message(w, MessagePage{Shell: outside("No access"), Tone: "danger", Support: true, Heading: "You may not use Payroll", Code: "K7QX-2M4D",
 				Text: "Payroll is for people who were given it.", Next: "If you need it for your work, ask your administrator.",

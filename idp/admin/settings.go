@@ -108,6 +108,8 @@ var settingWords = map[string]struct {
 	"throttle.account":          {"Failures per account", "Wrong passwords in a row before an account has to wait.", "", sp.KindText},
 	"throttle.address":          {"Failures per network", "Failed sign-ins a minute before a network has to wait. Good ones never count.", "", sp.KindText},
 	"signin.methods":            {"Methods", "What people may sign in with.", "", sp.KindText},
+	"signin.mfa_enrolment":      {"Setting up a second factor", "self: people do it when an app asks for it, or on their account page. admin: an administrator gives them the first one.", "", sp.KindText},
+	"signin.mfa_grace":          {"Grace for a second factor", "For how long people may put off setting one up, counted from the first time they do. Only apps whose policy.on_low_level is grace wait.", "", sp.KindDuration},
 	"audit.retention":           {"Audit entries", "How long they are kept.", "", sp.KindDuration},
 	"trace.retention":           {"Traces", "How long the details of single sign-ons are kept.", "", sp.KindDuration},
 

@@ -258,9 +258,10 @@ func (r *PasskeyResult) Commit(tx store.Tx) error {
 
 // Registered is a new passkey; store it with AddFactor and mark Once until Until in the same transaction.
 type Registered struct {
-	Factor Factor
-	Once   string
-	Until  time.Time
+	Factor   Factor
+	Verified bool // the authenticator verified the person
+	Once     string
+	Until    time.Time
 }
 
 // ErrRegister says that a browser's answer makes no passkey; it wraps why.
@@ -284,7 +285,10 @@ func (s *SecondFactors) Register(user *User, factors []Factor, browser, name str
 		return Registered{}, errors.Join(ErrRegister, errors.New(detailOf(err)))
 	}
 	key := publicKeyOf(credential)
-	return Registered{Factor{User: user.ID, Kind: FactorPasskey, Name: name, Created: s.now(), PublicKey: &key}, c.once(), c.Expires}, nil
+	return Registered{
+		Factor:   Factor{User: user.ID, Kind: FactorPasskey, Name: name, Created: s.now(), PublicKey: &key},
+		Verified: credential.Flags.UserVerified, Once: c.once(), Until: c.Expires,
+	}, nil
 }
 
 // owner shows a person and their passkeys to the library. The user handle is the user id, which is random.

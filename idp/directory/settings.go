@@ -90,13 +90,14 @@ func (s *Settings) TraceRetention() time.Duration { return or(s.TraceFor, 14*day
 // The methods of signing in.
 const (
 	MethodPassword = "password"
+	MethodPasskey  = "passkey"  // alone, without a password
 	MethodUpstream = "upstream" // at another identity provider, where one is set up
 )
 
 // SignInMethods are the methods of the first factor: all unless set.
 func (s *Settings) SignInMethods() []string {
 	if len(s.Methods) == 0 {
-		return []string{MethodPassword, MethodUpstream}
+		return []string{MethodPassword, MethodPasskey, MethodUpstream}
 	}
 	return s.Methods
 }
@@ -109,6 +110,9 @@ func (s *Settings) EnrolsThemselves() bool { return s.MFAEnrolment != EnrolByAdm
 
 // TakesPasswords tells whether anybody signs in by a password here.
 func (s *Settings) TakesPasswords() bool { return slices.Contains(s.SignInMethods(), MethodPassword) }
+
+// TakesPasskeys tells whether a passkey alone signs somebody in here.
+func (s *Settings) TakesPasskeys() bool { return slices.Contains(s.SignInMethods(), MethodPasskey) }
 
 func or[T comparable](value, fallback T) T {
 	var zero T
@@ -274,19 +278,24 @@ func choice[T any](name string, words []string, at func(*T) *string) key[T] {
 
 func methods(name string, at func(*Settings) *[]string) key[Settings] {
 	get := func(s *Settings) string { return strings.Join(*at(s), ",") }
-	return key[Settings]{name, MethodPassword + "," + MethodUpstream, get, func(s *Settings, value string) error {
-		chosen := strings.Split(value, ",")
-		slices.Sort(chosen)
-		for _, one := range chosen {
-			if value != "" && one != MethodPassword && one != MethodUpstream {
-				return refuse("%s knows the methods password and upstream, not %.40q", name, value)
+	all := (&Settings{}).SignInMethods()
+	return key[Settings]{name, strings.Join(all, ","), get, func(s *Settings, value string) error {
+		var chosen []string
+		for one := range strings.SplitSeq(value, ",") {
+			if value != "" && !slices.Contains(all, one) {
+				return refuse("%s knows the methods password, passkey and upstream, not %.40q", name, value)
 			}
+			chosen = append(chosen, one)
 		}
-		if chosen = slices.Compact(chosen); len(chosen) == 1 && chosen[0] == MethodUpstream {
-			*at(s) = chosen
-			return nil
+		slices.SortFunc(chosen, func(a, b string) int { return slices.Index(all, a) - slices.Index(all, b) })
+		chosen = slices.Compact(chosen)
+		switch {
+		case value == "" || len(chosen) == len(all):
+			chosen = nil // all, which is the default
+		case slices.Equal(chosen, []string{MethodPasskey}):
+			return refuse("%s needs password or upstream beside passkey: nobody could set up their first one", name)
 		}
-		*at(s) = nil // both, which is the default
+		*at(s) = chosen
 		return nil
 	}}
 }

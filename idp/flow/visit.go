@@ -4,10 +4,12 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"time"
 
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/grants"
+	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -89,6 +91,38 @@ func (e *Engine) AppsFor(ctx context.Context, visitor *Facts) ([]*sp.App, error)
 		return nil
 	})
 	return apps, err
+}
+
+// FreshFor is how old a sign-in may be to change the ways to sign in.
+const FreshFor = 10 * time.Minute
+
+// Fresh returns the facts of a person who proved within FreshFor who they are, as strongly as they can, and who may use the account
+// page from where they are. Else it sends the browser to the step that is missing and then to path, and returns nil.
+func (e *Engine) Fresh(w http.ResponseWriter, r *http.Request, path string) (*Facts, error) {
+	visitor, err := e.Visitor(r)
+	if err != nil {
+		return nil, err
+	}
+	request := Visit(Account, path)
+	if visitor.Session == nil || visitor.User == nil {
+		return nil, e.wait(w, r, &request, "", Step{Kind: StepSignIn})
+	}
+	app, err := e.AppOf(r.Context(), Account)
+	if err != nil {
+		return nil, err
+	}
+	if step := Next(at(visitor, app)); step.Kind == StepRefuse {
+		return nil, e.Halt(r, Account, "factor", step.Reason)
+	}
+	need := sp.Verdict{Need: sp.Standard, AuthAfter: visitor.Now.Add(-FreshFor)}
+	if visitor.Second {
+		need.Need = sp.High
+	}
+	if !visitor.Session.ProvedAt(session.Level(need.Need)).Before(need.AuthAfter) {
+		return visitor, nil
+	}
+	visitor.Request = &request
+	return nil, e.wait(w, r, &request, "", stepUp(visitor, need))
 }
 
 // Enters tells whether the visitor may be in an app right now, without any further step.

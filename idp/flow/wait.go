@@ -168,6 +168,7 @@ func (e *Engine) Browser(w http.ResponseWriter, r *http.Request) string {
 	if secret == "" {
 		secret = rand.Text()
 		e.Cookies.Set(w, web.BrowserCookie, secret, 0)
+		e.Cookies.Add(r, web.BrowserCookie, secret)
 	}
 	return hashOf(secret)
 }

@@ -6,6 +6,7 @@ package idptest
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -29,6 +30,7 @@ type Options struct {
 	Proxies []netip.Prefix
 	Logs    io.Writer // nil: the test's log when it fails
 	Store   func(store.Store) store.Store
+	Named   bool // people open http://localhost:…, where passkeys work; else http://127.0.0.1:…
 }
 
 // Server is a running Gatehouse.
@@ -95,6 +97,9 @@ func open(t testing.TB, ctx context.Context, o Options) idp.Config {
 		BaseURL: "http://" + public.Addr().String(), Listener: public, Socket: socket,
 		Store: database, Sealer: sealer, Proxies: o.Proxies, Now: o.Now, Log: logger(t, o.Logs),
 		Fetch: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+	}
+	if o.Named {
+		config.BaseURL = fmt.Sprintf("http://localhost:%d", public.Addr().(*net.TCPAddr).Port)
 	}
 	if o.Store != nil {
 		config.Store = o.Store(database)

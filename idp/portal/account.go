@@ -49,6 +49,9 @@ func (h *Handlers) accountPage(w http.ResponseWriter, r *http.Request, status in
 			{Label: "User name", Text: user.Name}, {Label: "Name", Text: user.DisplayName},
 			{Label: "E-mail", Text: user.Email}, {Label: "Profile", Text: profile.Name},
 		}
+		if page.Ways, err = h.waysToSignIn(tx, actor.ID); err != nil {
+			return err
+		}
 		sessions, err := h.Sessions.ListByUser(tx, actor.ID)
 		page.Sessions = sessionRows(sessions, actor.Session)
 		return err

@@ -41,6 +41,7 @@ type Handlers struct {
 	SAML      Launcher
 	Fetch     Fetcher
 	IsAdmin   func(roles []string) bool
+	Passkeys  bool // they work at this server's address
 
 	fetching singleflight.Group
 }

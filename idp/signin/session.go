@@ -86,11 +86,11 @@ func (h *Handlers) page(w http.ResponseWriter, r *http.Request, status int, requ
 	if app != nil && !flow.IsBuiltin(app.ID) {
 		page.App, page.About = about(r, app)
 	}
-	csp, err := h.offer(r, &page)
-	if err != nil {
+	if err := h.again(r, &page); err != nil {
 		return err
 	}
-	if err := h.again(r, &page); err != nil {
+	csp, err := h.offer(w, r, &page)
+	if err != nil {
 		return err
 	}
 	return web.Page(w, r, status, csp, func(b *web.Buffer) error { return templates.SignIn(b, page) })
@@ -103,10 +103,7 @@ func (h *Handlers) again(r *http.Request, page *templates.SignInPage) error {
 		return err
 	}
 	page.Name = visitor.User.Name
-	page.ReauthNote = "This needs a fresh sign-in. Enter your password again."
-	if page.NoPassword {
-		page.ReauthNote = "This needs a fresh or stronger sign-in. Sign in again."
-	}
+	page.ReauthNote = "This needs a fresh or stronger sign-in. Sign in again."
 	page.SwitchHref = "/login?" + url.Values{"switch": {"yes"}, "flow": {page.Flow}, "next": {page.Next}}.Encode()
 	return nil
 }

@@ -1,7 +1,8 @@
 // Package signin owns the pages where people prove who they are and agree to what apps are told, and signing out.
 //
 // A step knows neither the protocol nor the next step: it starts or raises the session, or notes a consent, and sends the
-// browser back to the road (/flow/{id}). Read signin.go for the password step, consent.go for consent, leave.go for leaving.
+// browser back to the road (/flow/{id}). Read signin.go for the password step, passkey.go and factor.go for passkeys and second
+// factors, enrol.go and manage.go for setting them up, consent.go for consent, leave.go for leaving.
 package signin
 
 import (
@@ -17,12 +18,13 @@ import (
 	"gatehouse/store"
 )
 
-// Handlers serve /login, /consent and /logout. All fields must be set.
+// Handlers serve /login, /account/factors, /consent and /logout. All fields must be set.
 type Handlers struct {
 	Kit       *web.Kit
 	Engine    *flow.Engine
 	Store     store.Store
 	Directory *directory.Directory
+	Factors   *directory.SecondFactors
 	Sessions  *session.Keeper
 	Audit     *audit.Log
 	// Ask sends the browser to another identity provider.
@@ -34,6 +36,20 @@ func (h *Handlers) Routes() []web.Route {
 	return []web.Route{
 		{Method: http.MethodGet, Path: "/login", Permission: web.Public, Handle: h.show},
 		{Method: http.MethodPost, Path: "/login", Permission: web.Public, Handle: h.submit},
+		{Method: http.MethodPost, Path: "/login/passkey", Permission: web.Public, Handle: h.passkey},
+		{Method: http.MethodGet, Path: "/login/factor", Permission: web.Public, Handle: h.askFactor},
+		{Method: http.MethodPost, Path: "/login/factor", Permission: web.Public, Handle: h.takeCode},
+		{Method: http.MethodPost, Path: "/login/factor/passkey", Permission: web.Public, Handle: h.takePasskey},
+		{Method: http.MethodGet, Path: "/login/enrol", Permission: web.Public, Handle: h.enrol},
+		{Method: http.MethodGet, Path: "/login/enrol/app", Permission: web.Public, Handle: h.enrolApp},
+		{Method: http.MethodPost, Path: "/login/enrol/app", Permission: web.Public, Handle: h.addApp},
+		{Method: http.MethodPost, Path: "/login/enrol/passkey", Permission: web.Public, Handle: h.addPasskey},
+		{Method: http.MethodPost, Path: "/login/enrol/later", Permission: web.Public, Handle: h.putOff},
+		{Method: http.MethodGet, Path: "/account/factors/recovery", Permission: web.SignedIn, Handle: h.askRecovery},
+		{Method: http.MethodPost, Path: "/account/factors/recovery", Permission: web.SignedIn, Handle: h.recovery},
+		{Method: http.MethodPost, Path: "/account/factors/{factor}/rename", Permission: web.SignedIn, Handle: h.rename},
+		{Method: http.MethodGet, Path: "/account/factors/{factor}/remove", Permission: web.SignedIn, Handle: h.askRemove},
+		{Method: http.MethodPost, Path: "/account/factors/{factor}/remove", Permission: web.SignedIn, Handle: h.remove},
 		{Method: http.MethodPost, Path: "/login/upstream/{upstream}", Permission: web.Public, Handle: h.choose},
 		{Method: http.MethodGet, Path: "/consent", Permission: web.Public, Handle: h.askConsent},
 		{Method: http.MethodPost, Path: "/consent", Permission: web.Public, Handle: h.consent},
@@ -52,8 +68,7 @@ type attempt struct {
 }
 
 func (h *Handlers) show(w http.ResponseWriter, r *http.Request) error {
-	query := r.URL.Query()
-	form := attempt{flow: query.Get("flow"), next: query.Get("next")}
+	form := placeOf(r.URL.Query())
 	if form.flow == "" && form.next == "" {
 		return h.Engine.Begin(w, r, flow.Visit(flow.Portal, "/"))
 	}

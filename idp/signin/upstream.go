@@ -18,6 +18,7 @@ import (
 // ways are how people may sign in.
 type ways struct {
 	password  bool
+	passkey   bool
 	upstreams []federation.Upstream
 }
 
@@ -28,7 +29,7 @@ func (h *Handlers) ways(r *http.Request) (*ways, error) {
 		if err != nil {
 			return err
 		}
-		w = &ways{password: settings.TakesPasswords()}
+		w = &ways{password: settings.TakesPasswords(), passkey: settings.TakesPasskeys() && h.Factors.Passkeys()}
 		w.upstreams, err = federation.Offered(tx, h.Kit.Now())
 		return err
 	})
@@ -57,7 +58,7 @@ func (h *Handlers) straight(w http.ResponseWriter, r *http.Request, request *flo
 	}
 	signedIn := visitor.Session != nil && visitor.User != nil
 	stale := signedIn && visitor.Session.AuthAt().Before(request.Demand.AuthAfter)
-	if !ways.password && len(ways.upstreams) == 1 && (!signedIn || stale) {
+	if !ways.password && !ways.passkey && len(ways.upstreams) == 1 && (!signedIn || stale) {
 		return true, h.Ask(w, r, ways.upstreams[0].Name, request, form.flow, form.next, signedIn)
 	}
 	if request.Passive && form.flow != "" {
@@ -73,7 +74,7 @@ func (h *Handlers) choose(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return err
 	}
-	form := attempt{flow: r.PostForm.Get("flow"), next: r.PostForm.Get("next")}
+	form := placeOf(r.PostForm)
 	request, err := h.waiting(w, r, form)
 	if err != nil {
 		return err
@@ -86,12 +87,17 @@ func (h *Handlers) choose(w http.ResponseWriter, r *http.Request) error {
 }
 
 // offer completes the sign-in page with the other ways, and says where the browser may go from it.
-func (h *Handlers) offer(r *http.Request, page *templates.SignInPage) (web.CSP, error) {
+func (h *Handlers) offer(w http.ResponseWriter, r *http.Request, page *templates.SignInPage) (web.CSP, error) {
 	ways, err := h.ways(r)
 	if err != nil {
 		return web.CSP{}, err
 	}
 	page.NoPassword = !ways.password
+	if ways.passkey {
+		if err := h.offerPasskey(w, r, page); err != nil {
+			return web.CSP{}, err
+		}
+	}
 	targets := []string{"'self'"}
 	for i := range ways.upstreams {
 		u := &ways.upstreams[i]

@@ -50,5 +50,10 @@ func (c Cookies) Clear(w http.ResponseWriter, base string) {
 // Only makes the request carry this one cookie, for a client that proved itself otherwise.
 func (c Cookies) Only(r *http.Request, base, value string) {
 	r.Header.Del("Cookie")
+	c.Add(r, base, value)
+}
+
+// Add makes the request carry a cookie that its answer sets, for what looks at the same request later.
+func (c Cookies) Add(r *http.Request, base, value string) {
 	r.AddCookie(&http.Cookie{Name: c.name(base), Value: value})
 }

@@ -165,7 +165,50 @@ function enableForms() {
   });
 }
 
+// Passkeys: a form with data-passkey asks the browser's authenticator ("get" or "create") and posts its answer. Without an
+// authenticator API the forms stay hidden.
+const passkeyProblems = {
+  NotAllowedError: "Nothing was done: it was cancelled, or took too long. Try again.",
+  InvalidStateError: "This passkey or key is among yours already. Use another one.",
+  SecurityError: "Passkeys do not work at this address. Choose another way.",
+};
+
+function enablePasskeys() {
+  const api = window.PublicKeyCredential;
+  if (!api?.parseRequestOptionsFromJSON) return;
+  let waiting;
+  const ask = async (form, mediation) => {
+    waiting?.abort();
+    waiting = new AbortController();
+    const { passkey, options } = form.dataset;
+    const json = JSON.parse(options).publicKey;
+    const publicKey = passkey === "create" ? api.parseCreationOptionsFromJSON(json) : api.parseRequestOptionsFromJSON(json);
+    const found = await navigator.credentials[passkey]({ publicKey, mediation, signal: waiting.signal });
+    form.elements.response.value = JSON.stringify(found.toJSON());
+    form.submit();
+  };
+  for (const el of all("[data-with-passkey]")) el.hidden = false;
+  for (const form of all("form[data-passkey]")) {
+    const problem = form.querySelector("[role=alert]");
+    form.hidden = false;
+    form.addEventListener("submit", async (e) => {
+      e.preventDefault();
+      problem.hidden = true;
+      try {
+        await ask(form);
+      } catch (error) {
+        problem.hidden = false;
+        problem.lastElementChild.textContent = passkeyProblems[error.name] || "That did not work: " + error.message;
+      }
+    });
+    if ("conditional" in form.dataset) {
+      api.isConditionalMediationAvailable?.().then((can) => can && ask(form, "conditional")).catch(() => {});
+    }
+  }
+}
+
 showLocalTimes();
+enablePasskeys();
 enableCopy();
 enableReveal();
 leaveApps();
