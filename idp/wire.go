@@ -151,7 +151,7 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	s.metadata = &federation.Keeper{Store: c.Store, Audit: s.audit, Fetch: client, Own: s.ownEntityID, Now: c.Now}
 	s.admin = admin.New(admin.Deps{
-		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
+		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Factors: s.factors, Sessions: s.sessions, Audit: s.audit,
 		Keys: s.keys, Fetcher: client, Sources: s.metadata, IdP: s.saml, CheckSource: sources.Validate, RenewName: s.saml.RenewName, BaseURL: c.BaseURL, Now: c.Now,
 	})
 	return s.engine.Recount(ctx)

@@ -72,6 +72,8 @@ type UserPage struct {
 	Events        []EventRow
 	Reach         []ReachRow // the apps that permit the person
 	ReachMore     bool       // there are more
+	Factors       []FactorRow
+	FactorsAction string // removes them all
 	DisableAction string
 	EnableAction  string
 	ResetAction   string

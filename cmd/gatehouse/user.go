@@ -13,7 +13,7 @@ func (c *cli) userCommand() *cobra.Command {
 		c.userAdd(), c.userList(), c.userShow(), c.userSet(),
 		c.userEnable("disable", "keep a person from signing in and end their sessions", false),
 		c.userEnable("enable", "let a person sign in again", true),
-		c.userReset(), c.userRemove())
+		c.userReset(), c.userResetMFA(), c.userEnrolTOTP(), c.userRemove())
 }
 
 func (c *cli) userAdd() *cobra.Command {
@@ -85,6 +85,9 @@ func (c *cli) userShow() *cobra.Command {
 				}
 				for name, values := range u.Attributes {
 					pairs = append(pairs, "attribute "+name, strings.Join(values, ", "))
+				}
+				for _, f := range u.Factors {
+					pairs = append(pairs, f.Kind, factorWords(&f))
 				}
 				return c.facts(append(pairs, "added", stamp(u.Created), "changed", stamp(u.Changed), "last sign-in", stamp(u.LastSignIn))...)
 			})

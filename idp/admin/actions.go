@@ -43,6 +43,7 @@ type RenewName func(tx store.Tx, app *sp.App, user *directory.User, end bool) (t
 type Actions struct {
 	Store       store.Store
 	Directory   *directory.Directory
+	Factors     *directory.SecondFactors
 	Keeper      *session.Keeper
 	Audit       *audit.Log
 	Keyring     *certs.Keyring

@@ -30,6 +30,7 @@ type Deps struct {
 	Engine      *flow.Engine
 	Store       store.Store
 	Directory   *directory.Directory
+	Factors     *directory.SecondFactors
 	Sessions    *session.Keeper
 	Audit       *audit.Log
 	Keys        *certs.Keyring
@@ -51,7 +52,7 @@ type Admin struct {
 // New builds the package.
 func New(d Deps) *Admin {
 	return &Admin{kit: d.Kit, Actions: &Actions{
-		Store: d.Store, Directory: d.Directory, Keeper: d.Sessions, Audit: d.Audit, Keyring: d.Keys, Fetcher: d.Fetcher, Sources: d.Sources,
+		Store: d.Store, Directory: d.Directory, Factors: d.Factors, Keeper: d.Sessions, Audit: d.Audit, Keyring: d.Keys, Fetcher: d.Fetcher, Sources: d.Sources,
 		Metadata: d.IdP, CheckSource: d.CheckSource, RenewName: d.RenewName, BaseURL: d.BaseURL, Engine: d.Engine, Now: d.Now,
 	}}
 }

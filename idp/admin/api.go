@@ -84,6 +84,8 @@ func (a *Admin) rows() []row {
 		{Method: "POST", Path: "/users/{user}/password", Permission: UsersPassword, Action: with(func(c *call, p api.Password) (any, error) {
 			return do.ResetPassword(c.ctx(), c.by(), c.path("user"), p.Password)
 		})},
+		{Method: "POST", Path: "/users/{user}/reset-mfa", Permission: UsersPassword, Action: func(c *call) (any, error) { return do.ResetMFA(c.ctx(), c.by(), c.path("user")) }},
+		{Method: "POST", Path: "/users/{user}/totp", Permission: UsersWrite, Status: 201, Action: func(c *call) (any, error) { return do.EnrolTOTP(c.ctx(), c.by(), c.path("user")) }},
 
 		{Method: "GET", Path: "/sessions", Permission: SessionsRead, Action: func(c *call) (any, error) { return do.Sessions(c.ctx(), c.query("user"), c.query("app")) }},
 		{Method: "POST", Path: "/sessions/end", Permission: SessionsEnd, Action: with(func(c *call, ask api.EndSessions) (any, error) { return do.EndSessions(c.ctx(), c.by(), ask) })},

@@ -53,6 +53,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 		post("/users/{user}/disable", UsersWrite, a.userMove(a.Actions.DisableUser, "disabled")),
 		post("/users/{user}/enable", UsersWrite, a.userMove(a.Actions.EnableUser, "enabled")),
 		post("/users/{user}/password", UsersPassword, a.userPassword),
+		post("/users/{user}/reset-mfa", UsersPassword, a.userMove(a.Actions.ResetMFA, "factors")),
 		post("/users/{user}/sessions/end", SessionsEnd, a.userEndSession),
 		post("/users/{user}/sessions/end-all", SessionsEnd, a.userEndSessions),
 
@@ -100,6 +101,7 @@ var done = map[string]string{
 	"disabled":  "Disabled. All sessions have ended.",
 	"enabled":   "Enabled.",
 	"password":  "The password is set. All sessions have ended.",
+	"factors":   "The ways to sign in are removed. All sessions have ended.",
 	"ended":     "Signed out.",
 	"revoked":   "Revoked.",
 	"staged":    "Staged. It is in the metadata from now on and signs nothing yet.",

@@ -64,6 +64,9 @@ func (a *Admin) showUser(w http.ResponseWriter, r *http.Request, user *api.User,
 			{Label: "Changed", Time: user.Changed}, {Label: "Last sign-in", Time: user.LastSignIn},
 		},
 	}
+	for _, f := range user.Factors {
+		page.Factors = append(page.Factors, templates.FactorRow{ID: f.ID, Kind: f.Kind, Name: f.Name, Created: f.Created, Used: f.LastUsed, Left: f.Left})
+	}
 	a.userActions(r, user, &page)
 	if err := a.userPast(r, user, &page); err != nil {
 		return err
@@ -87,6 +90,9 @@ func (a *Admin) userActions(r *http.Request, user *api.User, page *templates.Use
 	}
 	if may(r, UsersPassword) {
 		page.ResetAction = base + "/password"
+		if len(user.Factors) > 0 {
+			page.FactorsAction = base + "/reset-mfa"
+		}
 	}
 	if may(r, SessionsEnd) {
 		page.EndAction, page.EndAllAction = base+"/sessions/end", base+"/sessions/end-all"

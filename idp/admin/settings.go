@@ -103,6 +103,7 @@ var settingWords = map[string]struct {
 	"saml.information_url":      {"Information page", "An https page about signing in here, for people: told to apps in the metadata.", "none", sp.KindText},
 	"saml.privacy_url":          {"Privacy statement", "An https page that says what happens with personal data: told to apps in the metadata.", "none", sp.KindText},
 	"saml.security_contact":     {"Security contact", "The e-mail address for security incidents: told to apps in the metadata.", "the support contact", sp.KindText},
+	"saml.authn_contexts":       {"Own context classes", "Authentication context classes of your own that apps may ask for, such as https://example.org/ac/strong=high: the word is low, standard, high, password, totp or passkey. Several with commas.", "none", sp.KindText},
 	"session.idle":              {"Idle limit", "A session that is not used for this long ends.", "", sp.KindDuration},
 	"session.max":               {"Longest session", "After this long people sign in again in any case.", "", sp.KindDuration},
 	"throttle.account":          {"Failures per account", "Wrong passwords in a row before an account has to wait.", "", sp.KindText},

@@ -65,7 +65,10 @@ func (a *Actions) User(ctx context.Context, ref string) (api.User, error) {
 		if err != nil {
 			return err
 		}
-		shown, err = wireUser(tx, &user)
+		if shown, err = wireUser(tx, &user); err != nil {
+			return err
+		}
+		shown.Factors, err = wireFactors(tx, user.ID)
 		return err
 	})
 	return shown, err

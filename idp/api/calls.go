@@ -133,6 +133,16 @@ func (c *Client) ResetPassword(ctx context.Context, user, password string) (User
 	return callAt[User](ctx, c, http.MethodPost, "users", user, "password", Password{password})
 }
 
+// ResetMFA removes all second factors and passkeys of a person and ends their sessions.
+func (c *Client) ResetMFA(ctx context.Context, user string) (User, error) {
+	return callAt[User](ctx, c, http.MethodPost, "users", user, "reset-mfa", nil)
+}
+
+// EnrolTOTP gives a person an authenticator app and returns its seed, once.
+func (c *Client) EnrolTOTP(ctx context.Context, user string) (TOTP, error) {
+	return callAt[TOTP](ctx, c, http.MethodPost, "users", user, "totp", nil)
+}
+
 // RemoveUser removes a person and ends their sessions.
 func (c *Client) RemoveUser(ctx context.Context, user string) error {
 	_, err := callAt[User](ctx, c, http.MethodDelete, "users", user, "", nil)

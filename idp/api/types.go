@@ -164,6 +164,23 @@ type User struct {
 	Created        time.Time           `json:"created"`
 	Changed        time.Time           `json:"changed"`
 	LastSignIn     time.Time           `json:"last_sign_in,omitzero"`
+	Factors        []Factor            `json:"factors,omitempty"` // when one person is shown, not in lists
+}
+
+// Factor is a second factor, a passkey, or the set of recovery codes of a person.
+type Factor struct {
+	ID       string    `json:"id"`
+	Kind     string    `json:"kind"` // totp, passkey, recovery
+	Name     string    `json:"name"`
+	Created  time.Time `json:"created"`
+	LastUsed time.Time `json:"last_used,omitzero"`
+	Left     int       `json:"left,omitempty"` // recovery codes
+}
+
+// TOTP is an authenticator app that was given to a person; URI holds its seed and is told once.
+type TOTP struct {
+	ID  string `json:"id"`
+	URI string `json:"uri"`
 }
 
 // NewUser asks for a new person. Profile, permission sets and groups are ids or names. Without a Password the person

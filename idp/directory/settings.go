@@ -15,28 +15,29 @@ import (
 // Settings are the organisation's, the keys of the design's organisation table. A zero value means the documented default;
 // read the ones with a default through their methods.
 type Settings struct {
-	Key                string        `json:"key"` // always SettingsKey
-	Name               string        `json:"name,omitempty"`
-	Logo               string        `json:"logo,omitempty"` // hash of the picture that LoadLogo returns
-	Color              string        `json:"color,omitempty"`
-	SupportContact     string        `json:"support_contact,omitempty"`
-	SAMLEntityID       string        `json:"saml_entity_id,omitempty"` // empty: base URL + /saml/metadata
-	WantSignedRequests bool          `json:"want_signed_requests,omitempty"`
-	MetadataFor        time.Duration `json:"metadata_for,omitempty"`
-	Scopes             []string      `json:"scopes,omitempty"`
-	Discovery          Discovery     `json:"discovery,omitzero"`
-	InformationURL     string        `json:"information_url,omitempty"`
-	PrivacyURL         string        `json:"privacy_url,omitempty"`
-	SecurityContact    string        `json:"security_contact,omitempty"` // empty: SupportContact
-	SessionIdle        time.Duration `json:"session_idle,omitempty"`
-	SessionMax         time.Duration `json:"session_max,omitempty"`
-	ThrottleAccount    int           `json:"throttle_account,omitempty"`
-	ThrottleAddress    int           `json:"throttle_address,omitempty"`
-	AuditFor           time.Duration `json:"audit_for,omitempty"`
-	TraceFor           time.Duration `json:"trace_for,omitempty"`
-	Methods            []string      `json:"methods,omitempty"`       // of signing in
-	MFAEnrolment       string        `json:"mfa_enrolment,omitempty"` // EnrolByAdmin; empty: people do it themselves
-	MFAGrace           time.Duration `json:"mfa_grace,omitempty"`     // for how long it may be put off where an app allows it
+	Key                string            `json:"key"` // always SettingsKey
+	Name               string            `json:"name,omitempty"`
+	Logo               string            `json:"logo,omitempty"` // hash of the picture that LoadLogo returns
+	Color              string            `json:"color,omitempty"`
+	SupportContact     string            `json:"support_contact,omitempty"`
+	SAMLEntityID       string            `json:"saml_entity_id,omitempty"` // empty: base URL + /saml/metadata
+	WantSignedRequests bool              `json:"want_signed_requests,omitempty"`
+	MetadataFor        time.Duration     `json:"metadata_for,omitempty"`
+	Scopes             []string          `json:"scopes,omitempty"`
+	Discovery          Discovery         `json:"discovery,omitzero"`
+	InformationURL     string            `json:"information_url,omitempty"`
+	PrivacyURL         string            `json:"privacy_url,omitempty"`
+	SecurityContact    string            `json:"security_contact,omitempty"` // empty: SupportContact
+	SessionIdle        time.Duration     `json:"session_idle,omitempty"`
+	SessionMax         time.Duration     `json:"session_max,omitempty"`
+	ThrottleAccount    int               `json:"throttle_account,omitempty"`
+	ThrottleAddress    int               `json:"throttle_address,omitempty"`
+	AuditFor           time.Duration     `json:"audit_for,omitempty"`
+	TraceFor           time.Duration     `json:"trace_for,omitempty"`
+	Methods            []string          `json:"methods,omitempty"`        // of signing in
+	MFAEnrolment       string            `json:"mfa_enrolment,omitempty"`  // EnrolByAdmin; empty: people do it themselves
+	MFAGrace           time.Duration     `json:"mfa_grace,omitempty"`      // for how long it may be put off where an app allows it
+	AuthnContexts      map[string]string `json:"authn_contexts,omitempty"` // own authentication context classes, and what each stands for
 }
 
 // SettingsKey is the key of the one record in SettingsTable.
@@ -154,6 +155,7 @@ func baseKeys() []key[Settings] {
 		text("saml.information_url", "", 1024, func(s *Settings) *string { return &s.InformationURL }, checkHTTPS("saml.information_url")),
 		text("saml.privacy_url", "", 1024, func(s *Settings) *string { return &s.PrivacyURL }, checkHTTPS("saml.privacy_url")),
 		text("saml.security_contact", "", 200, func(s *Settings) *string { return &s.SecurityContact }, checkAddress("saml.security_contact")),
+		contexts("saml.authn_contexts", func(s *Settings) *map[string]string { return &s.AuthnContexts }),
 		duration("session.idle", "8h", time.Minute, 366*day, func(s *Settings) *time.Duration { return &s.SessionIdle }),
 		duration("session.max", "24h", time.Minute, 366*day, func(s *Settings) *time.Duration { return &s.SessionMax }),
 		number("throttle.account", "10", 3, 1000, func(s *Settings) *int { return &s.ThrottleAccount }),

@@ -1,9 +1,11 @@
 package directory
 
 import (
+	"maps"
 	"net/mail"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -52,4 +54,41 @@ func checkAddress(name string) func(string) error {
 		}
 		return nil
 	}
+}
+
+// maxContexts bounds how many authentication context classes an organisation may have of its own.
+const maxContexts = 20
+
+// contexts is a list of URI=WORD: what a class of the organisation's own stands for.
+func contexts(name string, at func(*Settings) *map[string]string) key[Settings] {
+	words := []string{"low", "standard", "high", "password", "totp", "passkey"}
+	get := func(s *Settings) string {
+		var list []string
+		for _, uri := range slices.Sorted(maps.Keys(*at(s))) {
+			list = append(list, uri+"="+(*at(s))[uri])
+		}
+		return strings.Join(list, ",")
+	}
+	return key[Settings]{name, "", get, func(s *Settings, value string) error {
+		found := map[string]string{}
+		for one := range strings.SplitSeq(value, ",") {
+			i := strings.LastIndex(one, "=")
+			if value == "" {
+				break
+			}
+			if i < 1 || !slices.Contains(words, one[i+1:]) || len(one) > 300 {
+				return refuse("%s lists URI=WORD, where WORD is one of %s, and %.80q is none", name, strings.Join(words, ", "), one)
+			}
+			uri, err := url.Parse(one[:i])
+			if err != nil || !uri.IsAbs() || strings.ContainsAny(one, " \"<>") || strings.HasPrefix(one, "urn:oasis:") || strings.HasPrefix(one, "https://refeds.org/") {
+				return refuse("%s names classes of your own by absolute URIs, and %.80q is none", name, one[:i])
+			}
+			found[one[:i]] = one[i+1:]
+		}
+		if len(found) > maxContexts {
+			return refuse("%s lists %d classes at most", name, maxContexts)
+		}
+		*at(s) = found
+		return nil
+	}}
 }

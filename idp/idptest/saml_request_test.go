@@ -23,6 +23,7 @@ const (
 // more than one exchange.
 func TestSAMLRequest(t *testing.T) {
 	w := newWorld(t)
+	w.setOrganisation(t, "signin.mfa_enrolment", "admin") // nobody here has a second factor
 	plain := w.sp(t, "plain", nil)
 	w.rows(t, w.issuerRows(t, plain))
 	w.rows(t, w.consumerRows(t, plain))

@@ -22,6 +22,7 @@ type Env struct {
 	Now        time.Time
 	WantSigned bool               // the organisation setting saml.want_signed_requests
 	Keys       []crypto.Decrypter // ours, for a Subject that is encrypted
+	Contexts   map[string]string  // the organisation's own authentication context classes, and what each stands for
 	Upstreams  []string           // entity ids of identity providers that people can sign in at through us
 
 	affiliation string // that the app belongs to
@@ -103,7 +104,7 @@ func check(m *Message, app *sp.SAML, env Env) (Accepted, *Problem) {
 		func() *Problem { return a.openSubject(m, env.Keys) },
 		func() *Problem { return a.checkScoping(r.Scoping, &env) },
 		func() *Problem { return a.checkNameID(r.NameIDPolicy, app, env.affiliation) },
-		func() *Problem { return a.checkContext(r.AuthnContext, app) },
+		func() *Problem { return a.checkContext(r.AuthnContext, app, env.Contexts) },
 	} {
 		if problem := rule(); problem != nil {
 			return a, problem
@@ -259,8 +260,8 @@ func (a *Accepted) checkNameID(policy *NameIDPolicy, app *sp.SAML, affiliation s
 	return nil
 }
 
-func (a *Accepted) checkContext(asked *RequestedContext, app *sp.SAML) *Problem {
-	demand, ok := demandOf(asked, app.Leniency() == sp.LenientStronger)
+func (a *Accepted) checkContext(asked *RequestedContext, app *sp.SAML, own map[string]string) *Problem {
+	demand, ok := demandOf(asked, own, app.Leniency() == sp.LenientStronger)
 	if !ok {
 		return requester(ReasonAuthnContext, StatusNoAuthnContext, "The app asked for a kind of sign-in that is not available here. Ask its administrator to ask for another authentication context.").because(knownClasses(), strings.Join(asked.Classes, " "))
 	}

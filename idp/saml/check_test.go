@@ -189,6 +189,7 @@ func TestCheckSignedDestination(t *testing.T) {
 }
 
 func TestContextClass(t *testing.T) {
+	const ownHigh, ownPasskey = "https://example.org/ac/strong", "https://example.org/ac/passkey"
 	password := Evidence{sp.Standard, []string{"password"}}
 	totp := Evidence{sp.High, []string{"password", "totp"}}
 	passkey := Evidence{sp.High, []string{"passkey"}}
@@ -222,13 +223,20 @@ func TestContextClass(t *testing.T) {
 		{"maximum PPT, totp, strict", "maximum", []string{classProtected}, false, "", totp, ""},
 		{"maximum MFA, password", "maximum", []string{classREFEDSMFA}, false, "", password, classProtected},
 		{"better PPT, totp", "better", []string{classProtected}, true, sp.High, totp, classREFEDSMFA},
+		{"time token first, totp", "exact", []string{classTimeSync, classREFEDSMFA, classProtected}, true, sp.Standard, totp, classTimeSync},
+		{"time token first, passkey", "exact", []string{classTimeSync, classREFEDSMFA, classProtected}, true, sp.Standard, passkey, classREFEDSMFA},
+		{"own class", "exact", []string{ownHigh}, true, sp.High, passkey, ownHigh},
+		{"own class, password", "exact", []string{ownHigh}, true, sp.High, password, ""},
+		{"own class of a method", "exact", []string{ownPasskey, ownHigh}, true, sp.High, passkey, ownPasskey},
+		{"own class of a method, totp", "exact", []string{ownPasskey, ownHigh}, true, sp.High, totp, ownHigh},
+		{"own class, minimum", "minimum", []string{ownPasskey}, true, sp.High, totp, classREFEDSMFA},
 		{"better PPT, password", "better", []string{classProtected}, true, sp.High, password, ""},
 	} {
 		var asked *RequestedContext
 		if test.comparison != "" {
 			asked = &RequestedContext{Comparison: test.comparison, Classes: test.classes}
 		}
-		demand, ok := demandOf(asked, test.lenient)
+		demand, ok := demandOf(asked, map[string]string{ownHigh: "high", ownPasskey: "passkey"}, test.lenient)
 		got, satisfied := demand.Class(test.evidence)
 		if !ok || demand.MinLevel != test.min || satisfied != (test.want != "") || satisfied && got != test.want {
 			t.Errorf("%s: %v %q %q %v", test.name, ok, demand.MinLevel, got, satisfied)

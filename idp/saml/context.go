@@ -44,6 +44,19 @@ func findClass(uri string) *contextClass {
 	return nil
 }
 
+// ownClass is a class of the organisation's own, which stands for a level or a method (saml.authn_contexts); nil for no word.
+func ownClass(uri, word string) *contextClass {
+	switch word {
+	case "":
+		return nil
+	case "password":
+		return &contextClass{uri, sp.Standard, word}
+	case "totp", "passkey":
+		return &contextClass{uri, sp.High, word}
+	}
+	return &contextClass{uri, sp.Level(word), ""}
+}
+
 // Evidence is what a session proves about how the person signed in.
 type Evidence struct {
 	Level   sp.Level
@@ -72,17 +85,32 @@ type ContextDemand struct {
 	MinLevel   sp.Level `json:"min_level,omitempty"`
 	MaxLevel   sp.Level `json:"max_level,omitempty"` // of "maximum"; empty: none
 	Lenient    bool     `json:"lenient,omitempty"`   // a stronger session satisfies exact and maximum
+
+	Own map[string]string `json:"own,omitempty"` // those of Classes that are the organisation's own, and what each stands for
+}
+
+// find is a class that Gatehouse knows, or one of the organisation's own.
+func (d *ContextDemand) find(uri string) *contextClass {
+	if c := findClass(uri); c != nil {
+		return c
+	}
+	return ownClass(uri, d.Own[uri])
 }
 
 // demandOf turns what is asked into a level to reach, or false when no sign-in here could satisfy it.
-func demandOf(asked *RequestedContext, lenient bool) (ContextDemand, bool) {
+func demandOf(asked *RequestedContext, own map[string]string, lenient bool) (ContextDemand, bool) {
 	if asked == nil {
 		return ContextDemand{}, true
 	}
 	d := ContextDemand{Comparison: asked.Comparison, Lenient: lenient}
 	weakest, strongest := sp.Level(""), sp.Level("")
 	for _, uri := range asked.Classes {
-		c := findClass(uri)
+		if word := own[uri]; word != "" && d.Own == nil {
+			d.Own = map[string]string{uri: word}
+		} else if word != "" {
+			d.Own[uri] = word
+		}
+		c := d.find(uri)
 		if c == nil {
 			continue
 		}
@@ -147,7 +175,7 @@ func (d *ContextDemand) Class(e Evidence) (string, bool) {
 // listed is the first listed class that is true of the session.
 func (d *ContextDemand) listed(e Evidence) *contextClass {
 	for _, uri := range d.Classes {
-		if c := findClass(uri); c != nil && e.proves(c) {
+		if c := d.find(uri); c != nil && e.proves(c) {
 			return c
 		}
 	}

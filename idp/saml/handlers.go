@@ -158,7 +158,7 @@ func (h *Handlers) env(ctx context.Context, m *Message) (Env, error) {
 	if m.Binding == sp.BindingSOAP {
 		endpoint = h.BaseURL + ecpPath
 	}
-	env := Env{EntityID: h.entityID(settings), Endpoint: endpoint, Now: h.Now(), WantSigned: settings.WantSignedRequests}
+	env := Env{EntityID: h.entityID(settings), Endpoint: endpoint, Now: h.Now(), WantSigned: settings.WantSignedRequests, Contexts: settings.AuthnContexts}
 	if m.Request.Scoping != nil && m.Request.Scoping.HasIDPList {
 		if env.Upstreams, err = h.reachable(ctx); err != nil {
 			return env, err
