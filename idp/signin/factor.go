@@ -189,7 +189,7 @@ func (h *Handlers) takePasskey(w http.ResponseWriter, r *http.Request) error {
 			return h.raised(w, form, err)
 		}
 	}
-	if err := h.noteFactor(r, visitor.User.ID, session.MethodPasskey, result.Reason, result.Detail, nil); err != nil {
+	if err := h.notePasskey(r, visitor.User.ID, &result); err != nil {
 		return err
 	}
 	return h.factorPage(w, r, http.StatusForbidden, request, visitor, form, passkeyText(result.Reason))

@@ -53,6 +53,18 @@ func refusedPasskey(err error, result *directory.PasskeyResult) bool {
 	return true
 }
 
+// notePasskey writes the audit entry of an answer that does not count. One that is sent again shows an old counter and is no copied
+// key: what was sent once is known by its challenge.
+func (h *Handlers) notePasskey(r *http.Request, user string, result *directory.PasskeyResult) error {
+	if result.Reason == directory.ClonedPasskey {
+		err := h.Store.Update(r.Context(), func(tx store.Tx) error { return flow.Once(tx, result.Once, result.Until) })
+		if err != nil && !refusedPasskey(err, result) {
+			return err
+		}
+	}
+	return h.noteFactor(r, user, session.MethodPasskey, result.Reason, result.Detail, nil)
+}
+
 // passkeyText says what to do. What was wrong with the answer itself is for the audit.
 func passkeyText(reason directory.Reason) string {
 	switch reason {
@@ -105,7 +117,7 @@ func (h *Handlers) passkey(w http.ResponseWriter, r *http.Request) error {
 			return h.raised(w, form, err)
 		}
 	}
-	if err := h.noteFactor(r, result.Account, session.MethodPasskey, result.Reason, result.Detail, nil); err != nil {
+	if err := h.notePasskey(r, result.Account, &result); err != nil {
 		return err
 	}
 	return h.page(w, r, http.StatusForbidden, request, form, passkeyText(result.Reason))
