@@ -71,6 +71,7 @@ func newWorld(t testing.TB) *world {
 	keys := &certs.Keyring{Seal: sealer, Now: now}
 	w.admin = New(Deps{
 		Kit: kit, Engine: &flow.Engine{Reachable: sp.Standard, Now: now}, Store: s, Directory: directory.New(s, now),
+		Factors:  directory.NewSecondFactors(s, now, keys.Seal, "https://id.example.org"),
 		Sessions: &session.Keeper{Now: now}, Audit: &audit.Log{Node: "test", Now: now}, Keys: keys,
 		Fetcher: outbound.NewFetcher([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}), IdP: fixedMetadata{},
 		BaseURL: "https://id.example.org", Now: now,

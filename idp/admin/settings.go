@@ -6,11 +6,13 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/flow"
 	"gatehouse/sp"
 	"gatehouse/store"
 )
@@ -18,9 +20,8 @@ import (
 // Settings lists the organisation's settings.
 func (a *Actions) Settings(ctx context.Context) (api.List[api.Setting], error) {
 	var list api.List[api.Setting]
-	err := a.view(ctx, func(tx store.Tx) error {
-		settings, _, err := directory.LoadSettings(tx)
-		list.Items = wireSettings(&settings)
+	err := a.view(ctx, func(tx store.Tx) (err error) {
+		list.Items, err = allSettings(tx)
 		return err
 	})
 	return list, err
@@ -34,18 +35,21 @@ func (a *Actions) SetSettings(ctx context.Context, by By, values map[string]stri
 	var list api.List[api.Setting]
 	err := a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
 		for _, key := range slices.Sorted(maps.Keys(values)) {
-			if err := setSetting(tx, key, values[key]); err != nil {
+			if err := a.setSetting(tx, key, values[key]); err != nil {
 				return audit.Event{}, fieldOf(key, err)
 			}
 		}
-		settings, _, err := directory.LoadSettings(tx)
-		list.Items = wireSettings(&settings)
+		var err error
+		list.Items, err = allSettings(tx)
 		return audit.Event{Kind: "settings.set", Facts: settingFacts(values)}, err
 	})
 	return list, err
 }
 
-func setSetting(tx store.Tx, key, value string) error {
+func (a *Actions) setSetting(tx store.Tx, key, value string) error {
+	if key == keyAdminMFA {
+		return a.requireMFA(tx, value)
+	}
 	if key == "logo" && value != "" && value != sp.Undo {
 		picture, err := decodePicture(value)
 		if err != nil {
@@ -65,6 +69,48 @@ func setSetting(tx store.Tx, key, value string) error {
 		return err
 	}
 	return directory.SaveSettings(tx, settings)
+}
+
+// keyAdminMFA is a setting that says what the console's own policy says.
+const keyAdminMFA = "signin.require_mfa_for_admins"
+
+func allSettings(tx store.Tx) ([]api.Setting, error) {
+	settings, _, err := directory.LoadSettings(tx)
+	if err != nil {
+		return nil, err
+	}
+	console, _, err := sp.Apps.Get(tx, flow.Console)
+	if err != nil {
+		return nil, err
+	}
+	list := wireSettings(&settings)
+	required := console.Policy.MinLevel == sp.High
+	own := api.Setting{
+		Key: keyAdminMFA, Value: strconv.FormatBool(required), IsDefault: !required, Default: "false", Kind: string(sp.KindBool),
+		Label: "Second factor for administrators", Help: "Whoever opens the console or uses the API has to sign in with one: the least level of the app Console.",
+	}
+	i := slices.IndexFunc(list, func(s api.Setting) bool { return s.Key == "signin.mfa_enrolment" })
+	return slices.Insert(list, i, own), nil
+}
+
+// requireMFA sets the least level of the console's policy.
+func (a *Actions) requireMFA(tx store.Tx, value string) error {
+	console, _, err := sp.Apps.Get(tx, flow.Console)
+	if err != nil {
+		return err
+	}
+	switch value {
+	case "true":
+		console.Policy.MinLevel = sp.High
+	case "false", "", sp.Undo:
+		if console.Policy.MinLevel == sp.High {
+			console.Policy.MinLevel = ""
+		}
+	default:
+		return badValue(keyAdminMFA, "%s is true or false, not %.40q.", keyAdminMFA, value)
+	}
+	console.Changed = a.Now()
+	return sp.Apps.Put(tx, &console)
 }
 
 // decodePicture reads a data URI in base64 (RFC 2397).

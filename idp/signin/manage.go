@@ -58,6 +58,9 @@ func (h *Handlers) askRemove(w http.ResponseWriter, r *http.Request) error {
 	}
 	if factor.Second() && others == 0 {
 		page.Detail = "It is your last second factor, and your recovery codes go with it. Apps that need one will ask you to set up another."
+		if !visitor.Enrols {
+			page.Detail = "It is your last second factor, and your recovery codes go with it. Only an administrator can give you another."
+		}
 	}
 	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Confirm(b, page) })
 }
