@@ -146,7 +146,7 @@ func RemoveFactor(tx store.Tx, user, id string) (Factor, error) {
 	return factor, err
 }
 
-// RemoveFactors removes every factor of a person and what was counted about them, and tells how many there were.
+// RemoveFactors removes every factor of a person, and tells how many there were.
 func RemoveFactors(tx store.Tx, user string) (int, error) {
 	all, err := FactorsOf(tx, user)
 	for i := range all {

@@ -130,6 +130,7 @@ func TestPages(t *testing.T) {
 	g.look("portal-long-name")
 	requestPages(g, s)
 	signsOut(g, s, app)
+	factorPages(g)
 }
 
 // signsOut leaves two apps: one that confirms, and one that cannot be told.

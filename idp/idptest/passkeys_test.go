@@ -15,7 +15,9 @@ import (
 
 // request makes an action of a command of the DevTools protocol that answers.
 func request[P, R any](command cdp.Command[P, R], params P) chromedp.Action[R] {
-	return func(ctx context.Context, target *chromedp.Target) (R, error) { return cdp.Call(ctx, target, command, params) }
+	return func(ctx context.Context, target *chromedp.Target) (R, error) {
+		return cdp.Call(ctx, target, command, params)
+	}
 }
 
 // plugIn gives the browser an authenticator: a built-in one that verifies people, or a plain security key.
@@ -109,6 +111,9 @@ func TestPasskeys(t *testing.T) {
 	in := w.last(t, "signin")
 	if in.Outcome != "ok" || in.Facts["method"] != "passkey" || in.Facts["level"] != "high" {
 		t.Errorf("%+v", in)
+	}
+	if told := w.last(t, "signon"); told.Facts["class"] != refedsMFA {
+		t.Errorf("the app was told %q", told.Facts["class"])
 	}
 	w.Fresh()
 	autofill()

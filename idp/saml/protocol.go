@@ -52,7 +52,7 @@ func (h *Handlers) Issue(ctx context.Context, pass *flow.Pass) (flow.Answer, err
 	}
 	describe(pass, asked, &signing, to, &response)
 	pass.Event.Facts["assertion"] = response.AssertionID
-	pass.Event.Facts["nameid_format"] = st.NameID.Format
+	pass.Event.Facts["nameid_format"], pass.Event.Facts["class"] = st.NameID.Format, st.Class
 	if names := longValued(st.Attributes); names != "" {
 		pass.Event.Facts["long_values"] = names
 	}
