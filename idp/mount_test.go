@@ -39,6 +39,7 @@ func newServer(t *testing.T) *Server {
 
 // open are the routes that anybody may reach: they check for themselves what they need. A new one is added here with thought.
 var open = []string{
+	"POST /login/passkey", "GET /login/factor", "POST /login/factor", "POST /login/factor/passkey", "GET /login/enrol", "GET /login/enrol/app", "POST /login/enrol/app", "POST /login/enrol/passkey", "POST /login/enrol/later",
 	"GET /flow/{id}", "GET /login", "POST /login", "POST /login/upstream/{upstream}", "POST /saml/acs", "GET /saml/acs", "GET /saml/sp-metadata", "GET /consent", "POST /consent", "GET /logout", "POST /logout", "GET /launch/{app}", "POST /launch/{app}",
 	"GET /logout/{logout}", "GET /logout/{logout}/next", "GET /saml/unsolicited", "GET /app-logo/{app}/{version}", "GET /saml/slo", "POST /saml/slo", "GET /saml/nid", "POST /saml/nid", "POST /saml/soap", "POST /saml/artifact", "POST /saml/ecp",
 	"GET /saml/sso", "POST /saml/sso", "GET /saml/metadata", "GET /saml/metadata/{app}", "GET /saml/certificate.pem", "GET /saml/error",

@@ -24,15 +24,14 @@ type Place struct{ Flow, Next string }
 type FactorPage struct {
 	Shell
 	Place
-	Action   string
-	App      string // being opened, may be empty
-	Error    string
-	Code     bool      // the person has an authenticator app
-	Codes    bool      // the person has recovery codes
-	Passkey  *Ceremony // nil: no passkey or security key
-	Switch   string    // "Use another account"
-	Cancel   bool      // `cancel` may be posted
-	NoScript bool      // nothing but a passkey is there, which needs JavaScript
+	Action  string
+	App     string // being opened, may be empty
+	Error   string
+	Code    bool      // the person has an authenticator app
+	Codes   bool      // the person has recovery codes
+	Passkey *Ceremony // nil: no passkey or security key
+	Switch  string    // "Use another account"
+	Cancel  bool      // `cancel` may be posted
 }
 
 // Factor writes the page that asks for a second factor.

@@ -98,6 +98,9 @@ func (h *Handlers) factorPage(w http.ResponseWriter, r *http.Request, status int
 		}
 		page.Passkey = &templates.Ceremony{Action: "/login/factor/passkey", Options: challenge.Options, Token: challenge.Token}
 	}
+	if page.Passkey == nil && !page.Code && !page.Codes && problem == "" {
+		page.Error = "None of your second factors works at this address. Ask your administrator to reset them."
+	}
 	return web.Page(w, r, status, web.CSP{}, func(b *web.Buffer) error { return templates.Factor(b, page) })
 }
 
