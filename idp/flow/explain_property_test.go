@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,7 +41,7 @@ func TestExplanationIsTheDecision(t *testing.T) {
 		}
 		outcomes[explained]++
 	}
-	for _, outcome := range []string{"issue", "step", "refuse permitted_users", "refuse profile_ip_ranges", "refuse login_hours", "refuse app_ip_ranges", "refuse user_active", "refuse access_window"} {
+	for _, outcome := range []string{"issue", "step sign_in", "step second_factor", "step enrolment", "refuse permitted_users", "refuse profile_ip_ranges", "refuse login_hours", "refuse app_ip_ranges", "refuse user_active", "refuse access_window"} {
 		if outcomes[outcome] < cases/200 {
 			t.Errorf("only %d cases of %q: they say little", outcomes[outcome], outcome)
 		}
@@ -96,12 +97,14 @@ type situation struct {
 	address netip.Addr
 	session session.Session
 	secret  string
+	second  bool     // the person has a second factor
+	best    sp.Level // that they can reach
 }
 
 func (r *road) randomCase(t *testing.T, random *rand.Rand, i int) *situation {
 	t.Helper()
 	r.Reachable = choose(random, sp.Standard, sp.High, sp.Low)
-	c := &situation{address: netip.MustParseAddr(choose(random, "192.0.2.7", "2001:db8::7", "203.0.113.9"))}
+	c := &situation{second: random.IntN(2) == 0, best: r.Reachable, address: netip.MustParseAddr(choose(random, "192.0.2.7", "2001:db8::7", "203.0.113.9"))}
 	ranges := func() []netip.Prefix {
 		return choose(random, nil, nil, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")})
 	}
@@ -118,14 +121,17 @@ func (r *road) randomCase(t *testing.T, random *rand.Rand, i int) *situation {
 		Users:          choose(random, nil, []string{c.user.ID}), Profiles: choose(random, nil, nil, []string{c.profile.ID}),
 		Groups: choose(random, nil, []string{"grp_1"}), PermissionSets: choose(random, nil, []string{"pms_2"}),
 		IPRanges: ranges(), IPRelaxation: choose(random, "", "relax", "relax_with_mfa", "relax_refresh"),
-		MinLevel: choose(random, "", "", sp.Low, sp.Standard, sp.High), OnLowLevel: choose(random, "", "raise", "block"),
+		MinLevel: choose(random, "", "", sp.Low, sp.Standard, sp.High, sp.High), OnLowLevel: choose(random, "", "raise", "block", "grace"),
 		MaxAuthAge: choose(random, 0, 0, time.Hour), NotBefore: choose(random, time.Time{}, time.Time{}, time.Time{}, noon, noon.Add(time.Hour)),
 		NotAfter: choose(random, time.Time{}, time.Time{}, time.Time{}, noon.Add(time.Hour), noon),
 	}}
-	c.session.Level = session.Level(r.Reachable) // as an explanation supposes
+	if c.second {
+		c.best = sp.High
+	}
+	c.session.Level = session.Level(c.best) // as an explanation supposes
 	c.session.Methods = []session.Method{{Name: "password", At: noon}}
 	if random.IntN(2) == 0 {
-		c.session.Level = choose(random, session.Level(sp.Low), session.Level(sp.Standard))
+		c.session.Level = choose(random, session.Level(sp.Low), session.Level(sp.Standard), session.Level(sp.Standard))
 		c.session.Methods[0].At = noon.Add(-choose(random, time.Minute, 2*time.Hour))
 	}
 	c.session.Methods[0].Level = c.session.Level
@@ -150,6 +156,11 @@ func (r *road) put(t *testing.T, c *situation) {
 		if err := sp.Apps.Put(tx, &c.app); err != nil {
 			return err
 		}
+		if c.second {
+			if _, err := directory.AddFactor(tx, directory.Factor{User: c.user.ID, Kind: directory.FactorTOTP, Name: "Phone"}); err != nil {
+				return err
+			}
+		}
 		if c.access != nil {
 			if err := grants.Accesses.Put(tx, c.access); err != nil {
 				return err
@@ -173,7 +184,7 @@ func (r *road) explain(t *testing.T, c *situation) string {
 		if err != nil {
 			return err
 		}
-		if string(c.session.Level) != string(r.Reachable) || !c.session.AuthAt().Equal(noon) {
+		if string(c.session.Level) != string(c.best) || !c.session.AuthAt().Equal(noon) {
 			facts.Session = &c.session
 		}
 		step = Next(facts)
@@ -188,7 +199,7 @@ func (r *road) explain(t *testing.T, c *situation) string {
 	case StepRefuse:
 		return "refuse " + step.Reason.Type
 	}
-	return "step"
+	return "step " + string(step.Kind)
 }
 
 // travel sends the person's browser to the app.
@@ -208,7 +219,11 @@ func (r *road) travel(t *testing.T, c *situation) string {
 	answer := httptest.NewRecorder()
 	r.kit.Wrap(route).ServeHTTP(answer, request)
 	if r.last == "" && answer.Code == http.StatusSeeOther {
-		return "step"
+		for kind, path := range stepPaths {
+			if strings.HasPrefix(answer.Header().Get("Location"), path+"?") {
+				return "step " + string(kind)
+			}
+		}
 	}
 	if r.last == "" {
 		t.Fatalf("%d %s", answer.Code, answer.Body)

@@ -359,6 +359,18 @@ func TestWaysToSignIn(t *testing.T) {
 			t.Errorf("the name %.10q gives %d", name, p.Status)
 		}
 	}
+	for _, bad := range []url.Values{{}, {"token": {"x"}, "response": {"{"}}, {"token": {strings.Repeat("A", 3000)}, "response": {strings.Repeat("x", 40_000)}, "name": {"x"}}} {
+		bad.Set("next", "/account")
+		if p := c.Post("/login/enrol/passkey", bad); p.Status != http.StatusUnprocessableEntity || !strings.Contains(p.Body, "could not be added") {
+			t.Errorf("a passkey that is none: %d", p.Status)
+		}
+		if p := c.Post("/login/factor/passkey", bad); p.Status != http.StatusForbidden {
+			t.Errorf("an answer that is none: %d", p.Status)
+		}
+		if p := c.Post("/login/passkey", bad); p.Status != http.StatusForbidden {
+			t.Errorf("a passkey where there are none: %d", p.Status)
+		}
+	}
 	w.clock.advance(11 * time.Minute)
 	if p := c.Post(remove, nil); p.URL.Path != "/login" {
 		t.Fatalf("with a sign-in that is 11 minutes old: %s (%d)", p.URL, p.Status)

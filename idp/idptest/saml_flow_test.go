@@ -81,6 +81,7 @@ func (w *world) forceAuthn(t *testing.T, sp *SP) {
 
 // accessPolicy: each rule tells the app, or keeps the page where the app's setting says so; never silently, never otherwise.
 func (w *world) accessPolicy(t *testing.T) {
+	w.setOrganisation(t, "signin.mfa_enrolment", "admin") // nobody here has a second factor
 	denied := func(rule string) outcome { return there(rule, "Responder", "RequestDenied") }
 	set := func(name string, pairs ...string) *SP {
 		settings := map[string]string{}

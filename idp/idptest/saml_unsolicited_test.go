@@ -154,6 +154,7 @@ func (w *world) launchRefusals(t *testing.T) {
 	w.checkHere(t, page, "permitted_users")
 	page, _ = launch("elsewhere", map[string]string{"policy.ip_ranges": "192.0.2.0/24"})
 	w.checkHere(t, page, "app_ip_ranges")
+	w.setOrganisation(t, "signin.mfa_enrolment", "admin") // else ana would be asked to set one up
 	page, _ = launch("strong", map[string]string{"policy.min_level": "high"})
 	w.checkHere(t, page, "level_unreachable")
 	page, _ = launch("keyless", map[string]string{"saml.encrypt": "always"})

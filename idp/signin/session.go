@@ -103,7 +103,7 @@ func (h *Handlers) again(r *http.Request, page *templates.SignInPage) error {
 		return err
 	}
 	page.Name = visitor.User.Name
-	page.ReauthNote = "This needs a fresh or stronger sign-in. Sign in again."
+	page.ReauthNote = "This needs a fresh sign-in. Sign in again."
 	page.SwitchHref = "/login?" + url.Values{"switch": {"yes"}, "flow": {page.Flow}, "next": {page.Next}}.Encode()
 	return nil
 }
