@@ -1,7 +1,6 @@
 package templates
 
 import (
-	"encoding/base64"
 	"html/template"
 	"io"
 	"net/url"
@@ -62,7 +61,8 @@ type EnrolAppPage struct {
 	Shell
 	Place
 	Action string
-	PNG    []byte // QR code of the otpauth URI
+	QR     string // QR code of the otpauth URI, as an SVG path
+	Size   int    // of its side
 	Secret string // base32
 	URI    string
 	Token  string
@@ -74,10 +74,8 @@ type EnrolAppPage struct {
 // EnrolApp writes that page.
 func EnrolApp(w io.Writer, p EnrolAppPage) error { return render(w, "enrol_app", p) }
 
-// Picture is the QR code as an address of its own.
-func (p EnrolAppPage) Picture() template.URL {
-	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(p.PNG))
-}
+// Framed is the side of the QR code with the four light squares around it that readers need.
+func (p EnrolAppPage) Framed() int { return p.Size + 8 }
 
 // Link opens the authenticator app on the same device.
 func (p EnrolAppPage) Link() template.URL {

@@ -70,7 +70,7 @@ func cardSamples() []sample {
 			return Enrol(w, EnrolPage{Shell: shell("Second factor", ""), AppHref: "/login/enrol/app", NoPasskeys: "Passkeys do not work at an address of numbers.", Cancel: Link{"Back", "/account"}})
 		}},
 		{"enrol_app", func(w io.Writer) error {
-			return EnrolApp(w, EnrolAppPage{Shell: shell("Authenticator app", ""), Place: Place{Next: "/account"}, Action: "/login/enrol/app", PNG: []byte("png"), Secret: strings.Repeat("ABCD", 8),
+			return EnrolApp(w, EnrolAppPage{Shell: shell("Authenticator app", ""), Place: Place{Next: "/account"}, Action: "/login/enrol/app", QR: "M0 0h7v1h-7z", Size: 29, Secret: strings.Repeat("ABCD", 8),
 				URI: "otpauth://totp/x:y?secret=ABCD", Token: "t", Name: "Phone", Back: "/login/enrol", Errors: Errors{{"code", "That is not the code of this key."}}})
 		}},
 		{"recovery", func(w io.Writer) error {

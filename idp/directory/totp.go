@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base32"
@@ -9,10 +8,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image/png"
+	"image"
+	"image/color"
 	"strings"
 	"time"
 
+	"github.com/boombuler/barcode/qr"
 	"github.com/pquerna/otp/totp"
 )
 
@@ -22,8 +23,6 @@ const (
 	totpStep   = 30
 	totpWindow = 1
 	totpBytes  = 20
-
-	qrSize = 232 // pixels
 )
 
 // enrolFor is how long an offered seed can be confirmed.
@@ -33,7 +32,8 @@ const enrolFor = 15 * time.Minute
 type TOTPOffer struct {
 	Secret string // base32, to type in
 	URI    string // otpauth://…
-	PNG    []byte // the URI as a QR code
+	QR     string // the URI as a QR code: the dark squares as an SVG path, one unit each
+	Size   int    // of the QR code's side, in units
 	Token  string // sealed, for ConfirmTOTP
 }
 
@@ -80,14 +80,32 @@ func drawTOTP(user *User, issuer string, seed []byte) (TOTPOffer, error) {
 	if err != nil {
 		return TOTPOffer{}, fmt.Errorf("make a TOTP seed: %w", err)
 	}
-	picture, err := key.Image(qrSize, qrSize)
+	picture, err := qr.Encode(key.URL(), qr.M, qr.Auto)
 	if err != nil {
 		return TOTPOffer{}, fmt.Errorf("draw a QR code: %w", err)
 	}
-	var image bytes.Buffer
-	err = png.Encode(&image, picture)
-	return TOTPOffer{Secret: key.Secret(), URI: key.URL(), PNG: image.Bytes()}, err
+	return TOTPOffer{Secret: key.Secret(), URI: key.URL(), QR: pathOf(picture), Size: picture.Bounds().Dx()}, nil
 }
+
+// pathOf draws the dark squares of a picture, the runs of a row in one go.
+func pathOf(picture image.Image) string {
+	var path strings.Builder
+	bounds := picture.Bounds()
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			from := x
+			for x < bounds.Max.X && isDark(picture.At(x, y)) {
+				x++
+			}
+			if x > from {
+				fmt.Fprintf(&path, "M%d %dh%dv1h-%dz", from, y, x-from, x-from)
+			}
+		}
+	}
+	return path.String()
+}
+
+func isDark(c color.Color) bool { return color.GrayModel.Convert(c).(color.Gray).Y < 128 }
 
 // ErrOffer says that an offer is over its time, or not this person's: make another one.
 var ErrOffer = errors.New("the offered seed has expired")

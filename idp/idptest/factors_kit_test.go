@@ -41,7 +41,7 @@ func (s *Server) setOrganisation(t *testing.T, key, value string) {
 var (
 	shownSecret = regexp.MustCompile(`<code class="secret">([A-Z2-7 ]+)</code>`)
 	shownCode   = regexp.MustCompile(`<li><code>([a-z2-7-]{19})</code></li>`)
-	pngImage    = regexp.MustCompile(`src="data:image/png;base64,[A-Za-z0-9+/=&#;]{200,}"`)
+	qrCode      = regexp.MustCompile(`<svg class="qr" [^>]*><path d="M0 0h7v1h-7z[Mhvz0-9 -]{500,}">`)
 )
 
 // setsUp sets up an authenticator app from the page that offers second factors; it returns the app, the recovery codes and where the
@@ -53,7 +53,7 @@ func (w *world) setsUp(t *testing.T, c *Client, page *Page) (*authenticator, []s
 	}
 	form := c.Get("/login/enrol/app?" + page.URL.RawQuery)
 	secret := shownSecret.FindStringSubmatch(form.Body)
-	if secret == nil || !pngImage.MatchString(form.Body) {
+	if secret == nil || !qrCode.MatchString(form.Body) {
 		t.Fatalf("no key and no QR code:\n%s", form.Body)
 	}
 	app := &authenticator{strings.ReplaceAll(secret[1], " ", ""), w.clock.now}

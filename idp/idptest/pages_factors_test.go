@@ -22,7 +22,7 @@ func factorPages(g *gallery) {
 	g.WaitFor("form[data-passkey=create]")
 	g.look("enrol")
 	g.Click("a[href^='/login/enrol/app']")
-	g.WaitFor("img.qr")
+	g.WaitFor("svg.qr")
 	g.look("enrol-app")
 	g.Expect("422")
 	g.Type("#f-code", "000000")
@@ -55,7 +55,7 @@ func factorPages(g *gallery) {
 	g.Fresh()
 	g.Open(s.URL + "/login?next=/admin/")
 	g.signIn("olga", Password)
-	g.WaitFor("main")
+	g.WaitFor(".console-page")
 	eve, err := s.API.User(g.t.Context(), "eve")
 	if err != nil {
 		g.t.Fatal(err)

@@ -80,6 +80,7 @@ var homes = map[string][]string{
 	"golang.org/x/crypto/argon2":          {"idp/directory"},
 	"github.com/go-webauthn/webauthn":     {"idp/directory"},
 	"github.com/pquerna/otp":              {"idp/directory"},
+	"github.com/boombuler/barcode":        {"idp/directory"},
 	"github.com/chromedp/chromedp":        {"idp/idptest"},
 	"github.com/rogpeppe/go-internal":     {"cmd/gatehouse", "idp/idptest"},
 }

@@ -170,7 +170,7 @@ func (h *Handlers) enrolApp(w http.ResponseWriter, r *http.Request) error {
 
 func (h *Handlers) appPage(w http.ResponseWriter, r *http.Request, status int, form attempt, offer *directory.TOTPOffer, name string, problems templates.Errors) error {
 	page := templates.EnrolAppPage{
-		Shell: h.Kit.Shell(r, "Set up an authenticator app"), Place: form.place(), Action: "/login/enrol/app", PNG: offer.PNG, Secret: offer.Secret,
+		Shell: h.Kit.Shell(r, "Set up an authenticator app"), Place: form.place(), Action: "/login/enrol/app", QR: offer.QR, Size: offer.Size, Secret: offer.Secret,
 		URI: offer.URI, Token: offer.Token, Name: name, Errors: problems, Back: "/login/enrol?" + form.query(),
 	}
 	return web.Page(w, r, status, web.CSP{}, func(b *web.Buffer) error { return templates.EnrolApp(b, page) })
