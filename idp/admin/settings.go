@@ -5,12 +5,15 @@ import (
 	"encoding/base64"
 	"errors"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/outbound"
+	"gatehouse/idp/recovery"
 	"gatehouse/sp"
 	"gatehouse/store"
 )
@@ -34,7 +37,7 @@ func (a *Actions) SetSettings(ctx context.Context, by By, values map[string]stri
 	var list api.List[api.Setting]
 	err := a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
 		for _, key := range slices.Sorted(maps.Keys(values)) {
-			if err := setSetting(tx, key, values[key]); err != nil {
+			if err := a.setSetting(tx, key, values[key]); err != nil {
 				return audit.Event{}, fieldOf(key, err)
 			}
 		}
@@ -45,7 +48,10 @@ func (a *Actions) SetSettings(ctx context.Context, by By, values map[string]stri
 	return list, err
 }
 
-func setSetting(tx store.Tx, key, value string) error {
+func (a *Actions) setSetting(tx store.Tx, key, value string) error {
+	if key == mailServer && value != "" && value != sp.Undo {
+		return a.setMailServer(tx, value)
+	}
 	if key == "logo" && value != "" && value != sp.Undo {
 		picture, err := decodePicture(value)
 		if err != nil {
@@ -77,9 +83,42 @@ func decodePicture(value string) ([]byte, error) {
 	return picture, nil
 }
 
-// settingFacts leaves the picture out of the audit.
+// mailServer is the key whose value may hold a password.
+const mailServer = "smtp.url"
+
+// setMailServer stores the address of a mail server, with the password in it sealed and apart. An address with a user takes its
+// password along each time, so that nobody can have one sent to another server.
+func (a *Actions) setMailServer(tx store.Tx, value string) error {
+	u, _, err := outbound.ParseMailServer(value)
+	if err != nil {
+		return badValue(mailServer, "%s", sentence(err.Error()))
+	}
+	settings, _, err := directory.LoadSettings(tx)
+	if err != nil {
+		return err
+	}
+	password, has := u.User.Password()
+	if u.User.Username() != "" && !has {
+		return badValue(mailServer, "Give the password too, like smtp://user:password@mail.example.org: what is stored is never shown, and not sent to another server.")
+	}
+	settings.SMTP.Password = nil
+	if has {
+		settings.SMTP.Password = a.Keyring.Seal.Seal(recovery.PasswordContext, []byte(password))
+		u.User = url.User(u.User.Username())
+	}
+	settings.SMTP.URL = u.String()
+	return directory.SaveSettings(tx, settings)
+}
+
+// settingFacts leaves the picture and the password of the mail server out of the audit.
 func settingFacts(values map[string]string) map[string]string {
 	facts := describe(values)
+	if u, err := url.Parse(facts[mailServer]); facts[mailServer] != "" {
+		facts[mailServer] = "a mail server"
+		if err == nil && u.Host != "" {
+			facts[mailServer] = u.Scheme + "://" + u.Host
+		}
+	}
 	if strings.HasPrefix(facts["logo"], "data:") {
 		facts["logo"] = "a picture"
 	}
@@ -108,6 +147,9 @@ var settingWords = map[string]struct {
 	"throttle.account":          {"Failures per account", "Wrong passwords in a row before an account has to wait.", "", sp.KindText},
 	"throttle.address":          {"Failures per network", "Failed sign-ins a minute before a network has to wait. Good ones never count.", "", sp.KindText},
 	"signin.methods":            {"Methods", "What people may sign in with.", "", sp.KindText},
+	"smtp.url":                  {"Mail server", "Such as smtp://user:password@mail.example.org. The password is stored sealed and never shown. Needed for forgotten passwords, invitations and notices by e-mail.", "none", sp.KindText},
+	"smtp.from":                 {"Sender", "The e-mail address that mail comes from.", "none", sp.KindText},
+	"smtp.notices":              {"Notices", "Tell people by e-mail about new browsers, a changed password and a used link.", "", sp.KindBool},
 	"audit.retention":           {"Audit entries", "How long they are kept.", "", sp.KindDuration},
 	"trace.retention":           {"Traces", "How long the details of single sign-ons are kept.", "", sp.KindDuration},
 

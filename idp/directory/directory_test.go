@@ -287,7 +287,7 @@ func TestSettings(t *testing.T) {
 	for key, values := range map[string][]string{
 		"session.idle": {"1s", "-1h", "x", "400d", "99999999d", "1d1"}, "throttle.account": {"0", "-1", "x", "1e3"}, "color": {"red", "#12345g"},
 		"name": {"a\nb", strings.Repeat("x", 101)}, "saml.entity_id": {"idp", "https://a b"}, "saml.want_signed_requests": {"yes"},
-		"signin.methods": {"magic"}, "logo": {"x"}, "no.such": {"x"}, "": {""},
+		"signin.methods": {"magic"}, "logo": {"x"}, "smtp.url": {"smtp://mail.example.org"}, "smtp.from": {"x", "A <a@example.org>", "a@example.org\r\nBcc: b@example.org"}, "no.such": {"x"}, "": {""},
 	} {
 		for _, value := range values {
 			var input *directory.InputError
@@ -307,7 +307,7 @@ func TestSettings(t *testing.T) {
 	if err := settings.Set("session.idle", "default"); err != nil || settings.IdleLimit() != 8*time.Hour {
 		t.Errorf("default: %v, %v", settings.IdleLimit(), err)
 	}
-	if all := settings.List(); len(all) != 24 || all[17] != (directory.Setting{Key: "session.idle", Value: "8h", Default: "8h", IsDefault: true}) {
+	if all := settings.List(); len(all) != 27 || all[17] != (directory.Setting{Key: "session.idle", Value: "8h", Default: "8h", IsDefault: true}) {
 		t.Errorf("%+v", all)
 	}
 }

@@ -35,6 +35,7 @@ type Settings struct {
 	AuditFor           time.Duration `json:"audit_for,omitempty"`
 	TraceFor           time.Duration `json:"trace_for,omitempty"`
 	Methods            []string      `json:"methods,omitempty"` // of signing in
+	SMTP               SMTP          `json:"smtp,omitzero"`
 }
 
 // SettingsKey is the key of the one record in SettingsTable.
@@ -124,7 +125,7 @@ type key[T any] struct {
 }
 
 func keys() []key[Settings] {
-	all := baseKeys()
+	all := append(baseKeys(), mailKeys()...)
 	behindSAML := slices.IndexFunc(all, func(k key[Settings]) bool { return k.name == "session.idle" })
 	return slices.Insert(all, behindSAML, discoveryKeys()...)
 }

@@ -116,7 +116,8 @@ type Activity struct {
 	LastSignIn  time.Time `json:"last_sign_in,omitzero"`
 	Failures    int       `json:"failures,omitempty"` // in a row
 	LastFailure time.Time `json:"last_failure,omitzero"`
-	Known       []string  `json:"known,omitempty"` // networks of the last successful sign-ins, the newest last
+	Known       []string  `json:"known,omitempty"`   // networks of the last successful sign-ins, the newest last
+	Devices     []string  `json:"devices,omitempty"` // hashes of the cookies of browsers that the person signed in with, the newest last
 }
 
 // Activities is the table of Activity.

@@ -110,6 +110,7 @@ func (h *Handlers) offer(r *http.Request, page *templates.SignInPage) (web.CSP, 
 func (h *Handlers) Enter(w http.ResponseWriter, r *http.Request, method session.Method, level session.Level, who func(store.Tx) (directory.User, error)) error {
 	var secret string
 	var started session.Session
+	h.mark(w, r)
 	err := h.Store.Update(r.Context(), func(tx store.Tx) error {
 		user, err := who(tx)
 		if err != nil {
