@@ -115,3 +115,12 @@ func (a *Actions) TestMail(ctx context.Context, by By, to string) error {
 func (a *Actions) passwordChanged(tx store.Tx, user *directory.User) error {
 	return a.Desk.Notify(tx, user, recovery.PasswordChanged(recovery.Browser{}, a.Now(), true))
 }
+
+// HasPassword tells whether a person has a password here.
+func (a *Actions) HasPassword(ctx context.Context, id string) (has bool, err error) {
+	err = a.view(ctx, func(tx store.Tx) error {
+		has, err = directory.HasPassword(tx, id)
+		return err
+	})
+	return has, err
+}

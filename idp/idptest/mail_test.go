@@ -12,6 +12,7 @@ import (
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/outbound"
+	"gatehouse/store"
 )
 
 // TestMailer sends through a mail server that nobody here wrote, as its settings and certificate allow.
@@ -164,4 +165,18 @@ func (s *Server) leaks(t *testing.T, secrets ...string) {
 			t.Errorf("the database holds the secret %q", secret)
 		}
 	}
+}
+
+// outboxEmpty tells whether nothing waits to be sent.
+func (s *Server) outboxEmpty(t *testing.T) (empty bool) {
+	t.Helper()
+	err := s.Store.View(t.Context(), func(tx store.Tx) error {
+		n, err := outbound.Rows.Count(tx, store.Page{}, 1)
+		empty = n == 0
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return empty
 }

@@ -128,6 +128,20 @@ func (s *SMTP) Wait(t testing.TB, to string, n int) Mail {
 	return found[n-1]
 }
 
+// About waits for a mail with a subject.
+func (s *SMTP) About(t testing.TB, to, subject string) (found Mail) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("no mail %q to %s came", subject, to), func() bool {
+		mails := s.To(t, to)
+		i := slices.IndexFunc(mails, func(m Mail) bool { return m.Subject == subject })
+		if i >= 0 {
+			found = mails[i]
+		}
+		return i >= 0
+	})
+	return found
+}
+
 // To are the mails to an address.
 func (s *SMTP) To(t testing.TB, to string) []Mail {
 	t.Helper()

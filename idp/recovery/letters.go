@@ -59,7 +59,7 @@ func linkUsed(browser Browser, at time.Time) Letter {
 		Subject: "Your password for " + org + " was replaced",
 		Before: []string{
 			"The link that you were sent was used to choose a new password for " + org + ", on " + moment(at) + ".",
-			"It was done with " + browser.words() + ". You are signed out everywhere.",
+			"You are signed out everywhere. " + browser.words(),
 			"If that was not you, somebody reads your mail: tell the people who look after " + org + " at once.",
 		},
 	}
@@ -67,7 +67,7 @@ func linkUsed(browser Browser, at time.Time) Letter {
 
 // PasswordChanged tells a person that their password is another one; by an administrator, or by themselves.
 func PasswordChanged(browser Browser, at time.Time, byAdmin bool) Letter {
-	how := "It was done with " + browser.words() + "."
+	how := browser.words()
 	if byAdmin {
 		how = "It was done by an administrator."
 	}
@@ -86,7 +86,7 @@ func NewDevice(browser Browser, at time.Time) Letter {
 		Subject: "A new sign-in to " + org,
 		Before: []string{
 			"Your account at " + org + " was signed in to with a browser that you have not used before, on " + moment(at) + ".",
-			"It was " + browser.words() + ".",
+			browser.words(),
 			"If that was you, there is nothing to do. If not, change your password and sign out everywhere on your account page, and tell the people who look after " + org + ".",
 		},
 	}

@@ -41,11 +41,11 @@ type Browser struct {
 }
 
 func (b Browser) words() string {
-	name := web.Device(b.Agent)
+	name := "Browser: " + web.Device(b.Agent) + "."
 	if b.Address == "" {
 		return name
 	}
-	return name + ", from the address " + b.Address
+	return name + " Address: " + b.Address + "."
 }
 
 // note appends an event of something that was done.
