@@ -24,11 +24,12 @@ import (
 
 // Options change what Start does; the zero value is a server on plain http with an empty store.
 type Options struct {
-	Dir     string // data folder; empty: a temporary one
-	Now     func() time.Time
-	Proxies []netip.Prefix
-	Logs    io.Writer // nil: the test's log when it fails
-	Store   func(store.Store) store.Store
+	Dir      string // data folder; empty: a temporary one
+	Now      func() time.Time
+	Proxies  []netip.Prefix
+	Breached string    // file of passwords that nobody may choose
+	Logs     io.Writer // nil: the test's log when it fails
+	Store    func(store.Store) store.Store
 }
 
 // Server is a running Gatehouse.
@@ -93,7 +94,7 @@ func open(t testing.TB, ctx context.Context, o Options) idp.Config {
 	}
 	config := idp.Config{
 		BaseURL: "http://" + public.Addr().String(), Listener: public, Socket: socket,
-		Store: database, Sealer: sealer, Proxies: o.Proxies, Now: o.Now, Log: logger(t, o.Logs),
+		Store: database, Sealer: sealer, Proxies: o.Proxies, Now: o.Now, Breached: o.Breached, Log: logger(t, o.Logs),
 		Fetch: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}
 	if o.Store != nil {
