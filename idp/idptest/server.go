@@ -38,6 +38,7 @@ type Server struct {
 	Dir   string
 	API   *api.Client // over the unix socket
 	Store store.Store
+	idp   *idp.Server
 	stop  func()
 }
 
@@ -56,7 +57,7 @@ func Start(t testing.TB, o Options) *Server {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
-	s := &Server{URL: config.BaseURL, Dir: o.Dir, API: api.OverSocket(o.Dir), Store: config.Store}
+	s := &Server{URL: config.BaseURL, Dir: o.Dir, API: api.OverSocket(o.Dir), Store: config.Store, idp: server}
 	s.stop = func() {
 		cancel()
 		if err := <-ended; err != nil {
