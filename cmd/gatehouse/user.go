@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -61,7 +62,7 @@ func (c *cli) userInvite() *cobra.Command {
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			n.Name = args[0]
 			invited, err := client.InviteUser(command.Context(), n)
-			if isTaken(err) && command.LocalFlags().NFlag() == 0 {
+			if isTaken(err) && reflect.DeepEqual(n, api.NewUser{Name: n.Name}) {
 				invited, err = client.Invite(command.Context(), n.Name)
 			}
 			if err != nil {
