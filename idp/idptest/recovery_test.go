@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -254,6 +255,35 @@ func TestForgottenIsThrottled(t *testing.T) {
 	}
 	if page := choose(w.browser(t), mails[len(mails)-1].Link(t), renewed); page.URL.Path != "/login" || !w.signsIn(t, "vic", renewed) {
 		t.Errorf("the last link does not work: %s", page.Body)
+	}
+}
+
+// TestLinkWorksOnce: of many who use a link at the same moment one succeeds.
+func TestLinkWorksOnce(t *testing.T) {
+	t.Parallel()
+	w, sink := mailWorld(t)
+	asksForLink(w.browser(t), "bob")
+	link := sink.Wait(t, "bob@example.org", 1).Link(t)
+	passwords := make([]string, 6)
+	statuses := make([]int, len(passwords))
+	var wg sync.WaitGroup
+	for i := range passwords {
+		passwords[i] = fmt.Sprintf("the horse number %d", i)
+		c := w.browser(t)
+		wg.Go(func() { statuses[i] = choose(c, link, passwords[i]).Status })
+	}
+	wg.Wait()
+	won, opens := 0, 0
+	for i, status := range statuses {
+		if status == http.StatusOK {
+			won++
+		}
+		if w.signsIn(t, "bob", passwords[i]) {
+			opens++
+		}
+	}
+	if won != 1 || opens != 1 {
+		t.Errorf("%v: %d succeeded, %d of the passwords open", statuses, won, opens)
 	}
 }
 
