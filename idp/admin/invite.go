@@ -61,10 +61,16 @@ func (a *Actions) Invite(ctx context.Context, by By, ref string) (api.Invitation
 }
 
 func (a *Actions) invite(tx store.Tx, by By, user *directory.User, invited *api.Invitation) (audit.Event, error) {
+	settings, _, err := directory.LoadSettings(tx)
+	if err != nil {
+		return audit.Event{}, err
+	}
 	has, err := directory.HasPassword(tx, user.ID)
 	switch {
 	case err != nil:
 		return audit.Event{}, err
+	case !settings.TakesPasswords():
+		return audit.Event{}, refused(http.StatusConflict, "no_passwords", "user", "Nobody signs in by a password here (signin.methods), so there is none to choose.")
 	case has:
 		return audit.Event{}, refused(http.StatusConflict, "has_password", "user", "%s has a password already, so there is nothing to invite to: reset the password if it is lost.", user.Name)
 	case user.Disabled:
