@@ -241,13 +241,7 @@ func keepsOwner(tx store.Tx, before *directory.User) error {
 	if before.Disabled || !slices.Contains(before.Roles, RoleOwner) {
 		return nil
 	}
-	left := false
-	err := directory.Users.Each(tx, store.Page{}, func(_ string, user *directory.User) error {
-		if left = !user.Disabled && slices.Contains(user.Roles, RoleOwner); left {
-			return store.ErrStop
-		}
-		return nil
-	})
+	left, err := directory.HasOwner(tx)
 	if err == nil && !left {
 		err = refused(http.StatusConflict, "last_owner", "roles", "%s is the last owner: make somebody else an owner first.", before.Name)
 	}

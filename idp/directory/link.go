@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"gatehouse/store"
@@ -139,11 +138,10 @@ func HasPassword(tx store.Tx, user string) (bool, error) {
 	return revision != 0, err
 }
 
-// HasOwner tells whether anybody is an owner who can sign in. It looks through people until it finds one: ask it where there
-// are few, or seldom.
+// HasOwner tells whether anybody is an owner who is not disabled.
 func HasOwner(tx store.Tx) (owned bool, err error) {
-	err = Users.Each(tx, store.Page{}, func(_ string, user *User) error {
-		if owned = !user.Disabled && slices.Contains(user.Roles, RoleOwner); owned {
+	err = Users.Each(tx, store.Page{Index: "role", Value: RoleOwner}, func(_ string, user *User) error {
+		if owned = !user.Disabled; owned {
 			return store.ErrStop
 		}
 		return nil

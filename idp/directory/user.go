@@ -68,6 +68,7 @@ var Users = &store.Table[User]{
 		"profile":        func(u *User) []string { return optional(u.Profile) },
 		"permission_set": func(u *User) []string { return u.PermissionSets },
 		"group":          func(u *User) []string { return u.Groups },
+		"role":           func(u *User) []string { return u.Roles },
 	},
 }
 

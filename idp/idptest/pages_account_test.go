@@ -11,8 +11,8 @@ import (
 	"gatehouse/idp/api"
 )
 
-// picture is a wide logo in one colour.
-func picture(t *testing.T) string {
+// logoOf is a wide logo in one colour.
+func logoOf(t *testing.T) string {
 	t.Helper()
 	logo := image.NewRGBA(image.Rect(0, 0, 180, 40))
 	for i := range logo.Pix {
@@ -31,7 +31,7 @@ func picture(t *testing.T) string {
 func TestAccountPages(t *testing.T) {
 	t.Parallel()
 	s, sink := Start(t, Options{}), StartSMTP(t, SMTPOptions{})
-	s.SendsMail(t, sink, map[string]string{"logo": picture(t), "color": "#ffe08a", "support_contact": "help@example.org"})
+	s.SendsMail(t, sink, map[string]string{"logo": logoOf(t), "color": "#ffe08a", "support_contact": "help@example.org"})
 	g := newGallery(t)
 	setUp, _, err := s.idp.SetUpLink(t.Context())
 	if err != nil {

@@ -114,18 +114,11 @@ func (d *Desk) SetUp(r *http.Request, secret string, owner directory.User, hash 
 	return err
 }
 
-// maxUnowned is among how many people an owner is looked for at a start: a Gatehouse with more has long been set up.
-const maxUnowned = 1000
-
 // SetUpLink makes the link by which the first owner comes to be; it is empty once there is one. The link of an earlier start
 // works no more.
 func (d *Desk) SetUpLink(ctx context.Context) (address string, expires time.Time, err error) {
 	err = d.Store.Update(ctx, func(tx store.Tx) error {
 		address = ""
-		n, err := directory.Users.Count(tx, store.Page{}, maxUnowned+1)
-		if err != nil || n > maxUnowned {
-			return err
-		}
 		owned, err := directory.HasOwner(tx)
 		if err != nil || owned {
 			return err
