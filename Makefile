@@ -19,7 +19,7 @@ test: lint tools ## every test; installs what the browser and peer tests drive (
 	@left=$$(mktemp); LEFT_OUT=$$left $(GO) test -timeout 30m $(RACE) ./...; code=$$?; \
 	sort -u $$left; rm -f $$left; exit $$code
 
-tools: ## install what the tests drive: chromium, apache2 with mellon, node, pysaml2, SimpleSAMLphp, xmlsec1, schemas (Debian packages, as root)
+tools: ## install what the tests drive: chromium, apache2 with mellon, node, pysaml2, SimpleSAMLphp, aiosmtpd, xmlsec1, schemas (Debian packages, as root)
 	@$(GO) test -count=1 -timeout 30m $(RACE) -run '^TestTools$$' -v ./idp/idptest | grep -v '^=== '
 
 lint: ## formatting and vet
@@ -34,5 +34,5 @@ fuzz: ## each fuzz target for 20 seconds
 conformance: ## write docs/conformance.md: which test proves which requirement
 	$(GO) test ./idp/idptest -count=1 -run '^TestConformance$$' -write
 
-bench: ## sign-ons per second as a fraction of the RSA limit, start-up, memory, password sign-ins, a large aggregate
+bench: ## sign-ons per second as a fraction of the RSA limit, start-up, memory, password sign-ins, a large aggregate, a million people
 	$(GO) test -run '^$$' -bench '^BenchmarkServer' -benchtime 1x -timeout 20m -v ./idp/idptest

@@ -32,6 +32,7 @@ type Config struct {
 	Sealer   *certs.Sealer
 	Proxies  []netip.Prefix // whose X-Forwarded-For is believed
 	Fetch    []netip.Prefix // private addresses that metadata may be fetched from, over plain http too
+	Breached string         // file of passwords that nobody may choose, see directory.OpenBreached; empty: none
 	Node     string         // names this node in the audit; empty: "main"
 	Log      *slog.Logger   // nil: discarded
 	Now      func() time.Time
@@ -88,4 +89,10 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		return nil, err
 	}
 	return s, s.wire(ctx)
+}
+
+// SetUpLink is the one-time link by which the first owner comes to be, and until when it works; empty once there is an owner. Each
+// call makes the link of the one before useless.
+func (s *Server) SetUpLink(ctx context.Context) (address string, expires time.Time, err error) {
+	return s.desk.SetUpLink(ctx)
 }

@@ -43,7 +43,7 @@ var open = []string{
 	"GET /flow/{id}", "GET /login", "POST /login", "POST /login/upstream/{upstream}", "POST /saml/acs", "GET /saml/acs", "GET /saml/sp-metadata", "GET /consent", "POST /consent", "GET /logout", "POST /logout", "GET /launch/{app}", "POST /launch/{app}",
 	"GET /logout/{logout}", "GET /logout/{logout}/next", "GET /saml/unsolicited", "GET /app-logo/{app}/{version}", "GET /saml/slo", "POST /saml/slo", "GET /saml/nid", "POST /saml/nid", "POST /saml/soap", "POST /saml/artifact", "POST /saml/ecp",
 	"GET /saml/sso", "POST /saml/sso", "GET /saml/metadata", "GET /saml/metadata/{app}", "GET /saml/certificate.pem", "GET /saml/error",
-	"GET /assets/{file}", "GET /logo/{hash}",
+	"GET /assets/{file}", "GET /logo/{hash}", "GET /forgot", "POST /forgot", "GET /link", "POST /link",
 }
 
 // crossSite are the routes that take unsafe methods from other sites.

@@ -179,7 +179,7 @@ func (s *Server) sweep(ctx context.Context) error {
 		return err
 	}
 	sweeps := []func(store.Tx, time.Time, int) (int, error){
-		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep, flow.Logouts.Sweep, saml.Artifacts.Sweep, saml.Inquiries.Sweep, audit.UsageDays.Sweep, audit.PersonUses.Sweep, grants.Requests.Sweep, sp.Attempts.Sweep, certs.Notices.Sweep, federation.Documents.Sweep,
+		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep, flow.Logouts.Sweep, saml.Artifacts.Sweep, saml.Inquiries.Sweep, audit.UsageDays.Sweep, audit.PersonUses.Sweep, directory.Links.Sweep, grants.Requests.Sweep, sp.Attempts.Sweep, certs.Notices.Sweep, federation.Documents.Sweep,
 	}
 	for _, sweep := range sweeps {
 		for n := sweepBatch; n == sweepBatch; {

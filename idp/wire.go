@@ -16,6 +16,7 @@ import (
 	"gatehouse/idp/grants"
 	"gatehouse/idp/outbound"
 	"gatehouse/idp/portal"
+	"gatehouse/idp/recovery"
 	"gatehouse/idp/saml"
 	"gatehouse/idp/session"
 	"gatehouse/idp/signin"
@@ -37,6 +38,7 @@ type Server struct {
 	engine    *flow.Engine
 	signin    *signin.Handlers
 	portal    *portal.Handlers
+	desk      *recovery.Desk
 	saml      *saml.Handlers
 	admin     *admin.Admin
 	outbox    *outbound.Outbox
@@ -48,7 +50,7 @@ type Server struct {
 func tables() []store.Check {
 	return []store.Check{
 		sp.Apps, session.Table, flow.Requests, flow.AnsweredOnce, flow.Logouts, outbound.Rows, directory.Users, directory.Profiles, directory.PermissionSets,
-		directory.Groups, directory.Credentials, directory.Activities, directory.Factors, directory.SettingsTable, directory.Logos, sp.Attempts, grants.Consents, grants.Accesses, grants.Requests, grants.AllGone, saml.Links, saml.Artifacts, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets, certs.Notices, sp.Fetches, sp.Logos, federation.Upstreams, saml.Inquiries, saml.UpstreamLinks,
+		directory.Groups, directory.Credentials, directory.Activities, directory.Factors, directory.Links, directory.SettingsTable, directory.Logos, sp.Attempts, grants.Consents, grants.Accesses, grants.Requests, grants.AllGone, saml.Links, saml.Artifacts, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets, certs.Notices, sp.Fetches, sp.Logos, federation.Upstreams, saml.Inquiries, saml.UpstreamLinks,
 		federation.Sources, federation.Entities, federation.Documents, federation.Follows, audit.AppUses, audit.UsageDays, audit.PersonUses, audit.Counted,
 	}
 }
@@ -105,6 +107,13 @@ func (s *Server) wire(ctx context.Context) error {
 	c := s.config
 	s.directory = directory.New(c.Store, c.Now)
 	s.factors = directory.NewSecondFactors(c.Store, c.Now, c.Sealer, c.BaseURL)
+	if c.Breached != "" {
+		breached, err := directory.OpenBreached(c.Breached)
+		if err != nil {
+			return fmt.Errorf("the list of breached passwords: %w", err)
+		}
+		s.directory.Breached = breached
+	}
 	s.sessions = &session.Keeper{Now: c.Now}
 	s.kit = &web.Kit{
 		Log: c.Log, Now: c.Now, Proxies: c.Proxies, Cookies: web.Cookies{Secure: web.IsHTTPS(c.BaseURL)},
@@ -134,11 +143,15 @@ func (s *Server) wire(ctx context.Context) error {
 		return flow.BuiltinProtocol
 	}
 	s.engine.Party = federation.Party
+	s.desk = &recovery.Desk{
+		Store: c.Store, Directory: s.directory, Engine: s.engine, Mailer: &outbound.Mailer{}, Seal: c.Sealer.Seal, Open: c.Sealer.Open,
+		BaseURL: c.BaseURL, Now: c.Now,
+	}
 	s.engine.Leavers = map[string]flow.Leaver{saml.Protocol: s.saml}
-	s.outbox = &outbound.Outbox{Store: c.Store, Now: c.Now, Senders: map[string]outbound.Sender{flow.OutboxKind: s.engine, saml.OutboxKind: &saml.NameSender{Handlers: s.saml}}}
+	s.outbox = &outbound.Outbox{Store: c.Store, Now: c.Now, Senders: map[string]outbound.Sender{flow.OutboxKind: s.engine, saml.OutboxKind: &saml.NameSender{Handlers: s.saml}, recovery.MailKind: s.desk, recovery.RecoveryKind: s.desk.Wishes()}}
 	s.engine.Protocols = map[string]flow.Protocol{saml.Protocol: s.saml, flow.BuiltinProtocol: flow.Builtin{}}
 	s.signin = &signin.Handlers{
-		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Factors: s.factors, Sessions: s.sessions, Audit: s.audit,
+		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Factors: s.factors, Sessions: s.sessions, Audit: s.audit, Desk: s.desk,
 	}
 	s.saml.Result, s.saml.Basic = s.signin.Result, s.signin.Basic
 	s.saml.Enter, s.saml.AddUser, s.signin.Ask = s.signin.Enter, s.directory.AddUser, s.saml.Ask
@@ -147,12 +160,12 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	s.portal = &portal.Handlers{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
-		SAML: s.saml, Fetch: client, IsAdmin: admin.IsAdmin, Passkeys: s.factors.Passkeys(),
+		Desk: s.desk, SAML: s.saml, Fetch: client, IsAdmin: admin.IsAdmin, Passkeys: s.factors.Passkeys(),
 	}
 	s.metadata = &federation.Keeper{Store: c.Store, Audit: s.audit, Fetch: client, Own: s.ownEntityID, Now: c.Now}
 	s.admin = admin.New(admin.Deps{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Factors: s.factors, Sessions: s.sessions, Audit: s.audit,
-		Keys: s.keys, Fetcher: client, Sources: s.metadata, IdP: s.saml, CheckSource: sources.Validate, RenewName: s.saml.RenewName, BaseURL: c.BaseURL, Now: c.Now,
+		Keys: s.keys, Fetcher: client, Sources: s.metadata, IdP: s.saml, CheckSource: sources.Validate, RenewName: s.saml.RenewName, Desk: s.desk, BaseURL: c.BaseURL, Now: c.Now,
 	})
 	return s.engine.Recount(ctx)
 }

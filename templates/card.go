@@ -22,6 +22,8 @@ type SignInPage struct {
 	SwitchHref string    // "Not you?", shown with ReauthNote when set
 	NoPassword bool      // people sign in elsewhere alone
 	Passkey    *Ceremony // nil: no passkeys here
+	Remember   bool      // the browser is to keep the name; the form posts `remember`
+	Forgot     string    // where to go with a forgotten password; empty: nowhere
 	Upstreams  []SignInUpstream
 }
 
@@ -125,3 +127,34 @@ type ChangePasswordPage struct {
 
 // ChangePassword writes the page that asks for a new password.
 func ChangePassword(w io.Writer, p ChangePasswordPage) error { return render(w, "password", p) }
+
+// ForgotPage helps somebody who has forgotten a password. It posts `name` to Action.
+type ForgotPage struct {
+	Shell
+	Action string
+	Back   string // to the sign-in
+	Name   string // user name or e-mail address, as typed
+	Error  string
+	Sent   bool // what was typed was taken; whether anybody is called so is not said
+}
+
+// Forgot writes the page for a forgotten password.
+func Forgot(w io.Writer, p ForgotPage) error { return render(w, "forgot", p) }
+
+// LinkPage is where a one-time link leads: it chooses a password. It posts `key`, `new` and `repeat` to Action, to set up also
+// `name` and `email`.
+type LinkPage struct {
+	Shell
+	Action   string
+	Key      string    // the link's secret
+	Purpose  string    // "setup", "invite" or "reset"
+	Expires  time.Time // of the link
+	Name     string    // user name, fixed unless it is to set up
+	Email    string    // as typed, to set up
+	Greeting string    // display name, may be empty
+	Rules    string    // what a password needs, one sentence
+	Errors   Errors
+}
+
+// OneTimeLink writes the page of a one-time link.
+func OneTimeLink(w io.Writer, p LinkPage) error { return render(w, "link", p) }

@@ -46,11 +46,13 @@ type RuleRow struct{ Rule, Outcome, Detail, Remedy string }
 // Trace writes one audit entry in full.
 func Trace(w io.Writer, p TracePage) error { return render(w, "trace", p) }
 
-// SettingsPage edits the organisation. It posts every key of Rows.
+// SettingsPage edits the organisation. It posts every key of Rows; TestAction posts `to`, and an empty one hides its form.
 type SettingsPage struct {
 	Shell
-	Action string
-	Rows   []SettingRow
+	Action     string
+	Rows       []SettingRow
+	TestAction string // sends a mail to try the mail server
+	TestTo     string
 }
 
 // Settings writes the settings of the organisation.

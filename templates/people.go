@@ -50,7 +50,7 @@ type UserForm struct {
 	Errors         Errors
 }
 
-// UserNewPage adds a person. Beside UserForm it posts `password`.
+// UserNewPage adds a person. Beside UserForm it posts `password`, or `invite` for a one-time link in its place.
 type UserNewPage struct {
 	Shell
 	UserForm
@@ -81,6 +81,15 @@ type UserPage struct {
 	EndAllAction  string
 	PasswordRules string
 	Secret        string // a new password to hand over, shown once
+	InviteAction  string // for a person without a password; posts nothing
+	Invitation    *Invitation
+}
+
+// Invitation is a one-time link to hand over, shown once.
+type Invitation struct {
+	Link    string
+	Expires time.Time
+	Mailed  bool // it is on its way by e-mail too
 }
 
 // User writes the page of one person.

@@ -3,6 +3,7 @@ package templates
 import (
 	"io"
 	"slices"
+	"time"
 )
 
 // Tile is one app in the portal.
@@ -29,19 +30,55 @@ type PortalPage struct {
 // Portal writes the launcher.
 func Portal(w io.Writer, p PortalPage) error { return render(w, "portal", p) }
 
-// AccountPage is a person's own page. EndAction posts `session`; EndAllAction posts nothing; PasswordAction posts
-// `current`, `new` and `repeat`; an empty action hides its form.
+// AccountPage is a person's own page. EndAction posts `session`; EndOthersAction and EndAllAction post nothing; PasswordAction
+// posts `current`, `new` and `repeat`; WithdrawAction posts `app`; an empty action hides its form.
 type AccountPage struct {
 	Shell
-	Facts          []Fact
-	Sessions       []SessionRow
-	EndAction      string
-	EndAllAction   string
-	PasswordAction string
-	PasswordRules  string
-	Ways           *FactorSection
-	Errors         Errors // of the password form
+	Facts           []Fact
+	Sessions        []SessionRow
+	EndAction       string
+	EndOthersAction string // all but this one
+	EndAllAction    string
+	PasswordAction  string
+	PasswordRules   string
+	Apps            []AccountApp
+	WithdrawAction  string
+	ConsentsHref    string // the history of consents
+	Ways            *FactorSection
+	Errors          Errors // of the password form
 }
+
+// AccountApp is an app that knows the person now.
+type AccountApp struct {
+	ID      string // posted as `app`
+	Name    string
+	LogoURL string
+	Opened  time.Time // last, in a session that lives; zero: in none
+	Told    []string  // what the person agreed that it is told
+	Agreed  time.Time
+	Until   time.Time // of access on request; zero: none
+}
+
+// Given tells whether there is something to withdraw, not only a session to leave.
+func (a AccountApp) Given() bool { return !a.Agreed.IsZero() || !a.Until.IsZero() }
+
+// ConsentsPage is the history of what a person agreed to.
+type ConsentsPage struct {
+	Shell
+	Rows  []ConsentRow
+	Pager Pager
+}
+
+// ConsentRow is one consent that was given or withdrawn.
+type ConsentRow struct {
+	App       string
+	Names     []string // what the app may be told
+	At        time.Time
+	Withdrawn bool
+}
+
+// Consents writes the history of consents.
+func Consents(w io.Writer, p ConsentsPage) error { return render(w, "consents", p) }
 
 // Account writes a person's own page.
 func Account(w io.Writer, p AccountPage) error { return render(w, "account", p) }

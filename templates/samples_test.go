@@ -3,6 +3,7 @@ package templates
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,7 +30,7 @@ func shell(title, section string) Shell {
 func outside(title string) Shell { return Shell{Title: title, Nonce: "bm9uY2U", Org: acme} }
 
 func samples() []sample {
-	return append(append(append(cardSamples(), portalSamples()...), consoleSamples()...), append(append(requestSamples(), sourceSamples()...), upstreamSamples()...)...)
+	return slices.Concat(cardSamples(), portalSamples(), consoleSamples(), requestSamples(), accountSamples(), sourceSamples(), upstreamSamples())
 }
 
 func cardSamples() []sample {

@@ -57,7 +57,7 @@ func demo(ctx context.Context, listen, data string, out, logs io.Writer) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ready, ended := make(chan string, 1), make(chan error, 1)
-	options := serveOptions{data: data, listen: listen, privateListen: "off", fetch: []string{"127.0.0.0/8", "::1/128"}}
+	options := serveOptions{data: data, listen: listen, privateListen: "off", furnished: true, fetch: []string{"127.0.0.0/8", "::1/128"}}
 	go func() { ended <- serve(ctx, options, logs, func(url string) { ready <- url }) }()
 	select {
 	case err := <-ended:

@@ -139,7 +139,7 @@ func parsePeriod(text string) (time.Duration, error) {
 }
 
 func (c *cli) settingsCommand() *cobra.Command {
-	return group("settings", "the organisation", c.settingsList(), c.settingsSet())
+	return group("settings", "the organisation", c.settingsList(), c.settingsSet(), c.testMail())
 }
 
 func (c *cli) settingsList() *cobra.Command {
@@ -177,6 +177,18 @@ func (c *cli) settingsSet() *cobra.Command {
 	}
 	forceFlag(command, &force)
 	return command
+}
+
+func (c *cli) testMail() *cobra.Command {
+	return &cobra.Command{
+		Use: "test-mail ADDRESS", Short: "send a mail at once, to see whether smtp.url and smtp.from are right", Args: exactly(1),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+			if err := client.TestMail(command.Context(), args[0]); err != nil {
+				return err
+			}
+			return c.quiet(api.TestMail{To: args[0]})
+		}),
+	}
 }
 
 // withPicture replaces logo=@FILE by the picture as a data URI, the form in which JSON can carry it.

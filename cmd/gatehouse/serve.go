@@ -30,7 +30,8 @@ type serveOptions struct {
 	data, listen, baseURL, privateListen string
 	tlsCert, tlsKey                      string
 	proxies, fetch                       []string
-	verbose                              bool
+	breached                             string
+	verbose, furnished                   bool // furnished: the caller makes the first owner
 }
 
 func serveCommand() *cobra.Command {
@@ -54,6 +55,7 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.privateListen, "private-listen", "127.0.0.1:0", "address for health and profiles, or off")
 	f.StringSliceVar(&o.proxies, "trusted-proxy", nil, "CIDR range of reverse proxies whose X-Forwarded-For is believed; may be repeated")
 	f.StringSliceVar(&o.fetch, "allow-fetch", nil, "CIDR range of private addresses that metadata may be fetched from; may be repeated")
+	f.StringVar(&o.breached, "breached-passwords", "", "file of passwords that nobody may choose: sorted SHA-1 hashes, or passwords, one a line")
 	f.BoolVar(&o.verbose, "verbose", false, "log every request")
 	return command
 }
@@ -72,8 +74,24 @@ func serve(ctx context.Context, o serveOptions, logs io.Writer, ready func(url s
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	if !o.furnished {
+		if err := printSetUpLink(ctx, server, logs); err != nil {
+			return err
+		}
+	}
 	ready(config.BaseURL)
 	return server.Run(ctx)
+}
+
+// printSetUpLink shows the way in to a Gatehouse that nobody owns yet. It stops nobody from using it as it is.
+func printSetUpLink(ctx context.Context, server *idp.Server, logs io.Writer) error {
+	address, expires, err := server.SetUpLink(ctx)
+	if err != nil || address == "" {
+		return err
+	}
+	_, err = fmt.Fprintf(logs, "Nobody owns this Gatehouse yet. Become the first owner with this link, which works once, until %s:\n  %s\n",
+		expires.UTC().Format("2 January 2006, 15:04 MST"), address)
+	return err
 }
 
 // gcPercent trades memory for processor time: the live heap is a few MiB, so collecting at four times its size costs little
@@ -177,7 +195,7 @@ func (o serveOptions) config(logs io.Writer) (idp.Config, error) {
 		level = slog.LevelDebug
 	}
 	config := idp.Config{
-		BaseURL: o.baseURL, TLSCert: o.tlsCert, TLSKey: o.tlsKey,
+		BaseURL: o.baseURL, TLSCert: o.tlsCert, TLSKey: o.tlsKey, Breached: o.breached,
 		Log: slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: level})),
 	}
 	var err error

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,7 +13,7 @@ import (
 
 func (c *cli) userCommand() *cobra.Command {
 	return group("user", "people; NAME is a user name or an id",
-		c.userAdd(), c.userList(), c.userShow(), c.userSet(),
+		c.userAdd(), c.userInvite(), c.userList(), c.userShow(), c.userSet(),
 		c.userEnable("disable", "keep a person from signing in and end their sessions", false),
 		c.userEnable("enable", "let a person sign in again", true),
 		c.userReset(), c.userResetMFA(), c.userEnrolTOTP(), c.userRemove())
@@ -34,6 +37,13 @@ func (c *cli) userAdd() *cobra.Command {
 			return c.id(user, user.ID)
 		}),
 	}
+	personFlags(command, &n)
+	passwordFlag(command, &stdin)
+	return command
+}
+
+// personFlags are what a new person may have.
+func personFlags(command *cobra.Command, n *api.NewUser) {
 	f := command.Flags()
 	f.StringVar(&n.Email, "email", "", "e-mail address")
 	f.StringVar(&n.DisplayName, "display-name", "", "as apps and pages show the person")
@@ -43,8 +53,35 @@ func (c *cli) userAdd() *cobra.Command {
 	f.StringArrayVar(&n.PermissionSets, "permission-set", nil, "permission set; may be repeated")
 	f.StringArrayVar(&n.Groups, "group", nil, "group; may be repeated")
 	f.StringArrayVar(&n.Roles, "role", nil, "owner, app_admin, developer, approver, help_desk or auditor; may be repeated")
-	passwordFlag(command, &stdin)
+}
+
+func (c *cli) userInvite() *cobra.Command {
+	var n api.NewUser
+	command := &cobra.Command{
+		Use: "invite NAME", Short: "add a person who chooses the password by a one-time link, which is printed and mailed; for one who is there without a password, a new link", Args: exactly(1),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+			n.Name = args[0]
+			invited, err := client.InviteUser(command.Context(), n)
+			if isTaken(err) && reflect.DeepEqual(n, api.NewUser{Name: n.Name}) {
+				invited, err = client.Invite(command.Context(), n.Name)
+			}
+			if err != nil {
+				return err
+			}
+			if invited.Mailed {
+				fmt.Fprintf(c.err, "The link is on its way to %s too.\n", invited.User.Email)
+			}
+			return c.id(invited, invited.URL)
+		}),
+	}
+	personFlags(command, &n)
 	return command
+}
+
+// isTaken tells whether the server refused a name that somebody has.
+func isTaken(err error) bool {
+	var refused *api.Error
+	return errors.As(err, &refused) && refused.Reason == "exists"
 }
 
 func (c *cli) userList() *cobra.Command {

@@ -14,6 +14,7 @@ import (
 	"gatehouse/idp/directory"
 	"gatehouse/idp/federation"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/recovery"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
@@ -52,6 +53,7 @@ type Actions struct {
 	Metadata    IDPMetadata
 	CheckSource func(source string) error // of a released attribute: is it a name or a sound expression?
 	RenewName   RenewName
+	Desk        *recovery.Desk
 	BaseURL     string // public origin
 	Engine      *flow.Engine
 	Now         func() time.Time

@@ -249,7 +249,7 @@ func TestPolicyMayNotShutItsAuthorOut(t *testing.T) {
 	confirmed.Empty = true
 	_, err = w.SetApp(t.Context(), confirmed, flow.Console, shut)
 	refusal(t, err, 409, "locks_out_author", "")
-	_, err = profiles.set(t.Context(), w.Actions, ada, standardProfile, map[string]string{"ip_ranges": "10.0.0.0/8"})
+	_, err = profiles.set(t.Context(), w.Actions, ada, "Standard", map[string]string{"ip_ranges": "10.0.0.0/8"})
 	refusal(t, err, 409, "locks_out_author", "")
 	_, err = w.SetApp(t.Context(), ada, flow.Console, map[string]string{"policy.permitted_users": sp.PermitPreauthorized, "policy.users": "ada"})
 	must(t, err)

@@ -19,6 +19,7 @@ import (
 	"gatehouse/idp/directory"
 	"gatehouse/idp/federation"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/recovery"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/store"
@@ -39,6 +40,7 @@ type Deps struct {
 	IdP         IDPMetadata
 	CheckSource func(source string) error // of a released attribute: is it a name or a sound expression?
 	RenewName   RenewName
+	Desk        *recovery.Desk
 	BaseURL     string // public origin
 	Now         func() time.Time
 }
@@ -53,7 +55,7 @@ type Admin struct {
 func New(d Deps) *Admin {
 	return &Admin{kit: d.Kit, Actions: &Actions{
 		Store: d.Store, Directory: d.Directory, Factors: d.Factors, Keeper: d.Sessions, Audit: d.Audit, Keyring: d.Keys, Fetcher: d.Fetcher, Sources: d.Sources,
-		Metadata: d.IdP, CheckSource: d.CheckSource, RenewName: d.RenewName, BaseURL: d.BaseURL, Engine: d.Engine, Now: d.Now,
+		Metadata: d.IdP, CheckSource: d.CheckSource, RenewName: d.RenewName, Desk: d.Desk, BaseURL: d.BaseURL, Engine: d.Engine, Now: d.Now,
 	}}
 }
 

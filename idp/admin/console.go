@@ -54,6 +54,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 		post("/users/{user}/enable", UsersWrite, a.userMove(a.Actions.EnableUser, "enabled")),
 		post("/users/{user}/password", UsersPassword, a.userPassword),
 		post("/users/{user}/reset-mfa", UsersPassword, a.userMove(a.Actions.ResetMFA, "factors")),
+		post("/users/{user}/invite", UsersWrite, a.userInvite),
 		post("/users/{user}/sessions/end", SessionsEnd, a.userEndSession),
 		post("/users/{user}/sessions/end-all", SessionsEnd, a.userEndSessions),
 
@@ -65,6 +66,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 		get("/audit/{code}", AuditRead, a.trace),
 		get("/settings", SettingsRead, a.settings),
 		post("/settings", SettingsWrite, a.settingsSave),
+		post("/settings/test-mail", SettingsWrite, a.testMail),
 	}
 	routes = append(routes, a.requestPages()...)
 	routes = append(routes, a.keyPages()...)
@@ -98,6 +100,7 @@ var done = map[string]string{
 	"unblocked": "Unblocked. The people whom its policy permits can enter again.",
 	"approved":  "Approved. The people whom its policy permits can enter.",
 	"removed":   "Removed.",
+	"mailed":    "The mail server took the mail. Look whether it arrives.",
 	"disabled":  "Disabled. All sessions have ended.",
 	"enabled":   "Enabled.",
 	"password":  "The password is set. All sessions have ended.",

@@ -59,7 +59,26 @@ func (a *Admin) settingsPage(w http.ResponseWriter, r *http.Request, posted map[
 	page := templates.SettingsPage{Shell: a.shell(r, "Settings", templates.SectionSettings), Action: "/admin/settings"}
 	page.Rows = settingRows(withoutPicture(list.Items), posted, errs)
 	page.Notice = noticeOf(page.Notice, errs, page.Rows)
+	if may(r, SettingsWrite) {
+		page.TestAction, page.TestTo = "/admin/settings/test-mail", web.Of(r).Actor.Email
+	}
 	return web.Page(w, r, statusOf(errs), web.CSP{}, func(b *web.Buffer) error { return templates.Settings(b, page) })
+}
+
+// testMail sends a mail at once; what goes wrong stands at the field.
+func (a *Admin) testMail(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	if err := a.Actions.TestMail(r.Context(), byOf(r), strings.TrimSpace(r.PostForm.Get("to"))); err != nil {
+		errs, err := a.formErrors(r, err)
+		if err != nil {
+			return err
+		}
+		return a.settingsPage(w, r, nil, errs)
+	}
+	web.SeeOther(w, link("/admin/settings", "done", "mailed"))
+	return nil
 }
 
 func (a *Admin) settingsSave(w http.ResponseWriter, r *http.Request) error {
@@ -166,7 +185,7 @@ var policyGroups = map[string]string{
 }
 
 var groupNames = map[string]string{
-	"saml": "SAML", "policy": "Policy", "session": "Sessions", "throttle": "Sign-in limits", "signin": "Sign-in", "audit": "Audit", "trace": "Audit",
+	"saml": "SAML", "policy": "Policy", "session": "Sessions", "throttle": "Sign-in limits", "signin": "Sign-in", "smtp": "E-mail", "audit": "Audit", "trace": "Audit",
 }
 
 func groupOf(key string) string {

@@ -126,7 +126,7 @@ func TestUploadMetadataInThreeWays(t *testing.T) {
 // profileID is the id of the standard profile.
 func (w *world) profileID() string {
 	w.t.Helper()
-	profile, err := profiles.get(w.t.Context(), w.Actions, standardProfile)
+	profile, err := profiles.get(w.t.Context(), w.Actions, "Standard")
 	must(w.t, err)
 	return profile.ID
 }

@@ -48,6 +48,11 @@ func attributeLines(attributes map[string][]string) string {
 
 // showUser shows a person with the form as given, which is what was posted when that was refused.
 func (a *Admin) showUser(w http.ResponseWriter, r *http.Request, user *api.User, n api.NewUser, attributes string, errs templates.Errors) error {
+	return a.showInvited(w, r, user, n, attributes, errs, nil)
+}
+
+// showInvited is showUser with an invitation that was made just now.
+func (a *Admin) showInvited(w http.ResponseWriter, r *http.Request, user *api.User, n api.NewUser, attributes string, errs templates.Errors, invitation *templates.Invitation) error {
 	form, err := a.userForm(r, n, attributes)
 	if err != nil {
 		return err
@@ -67,7 +72,10 @@ func (a *Admin) showUser(w http.ResponseWriter, r *http.Request, user *api.User,
 	for _, f := range user.Factors {
 		page.Factors = append(page.Factors, templates.FactorRow{ID: f.ID, Kind: f.Kind, Name: f.Name, Created: f.Created, Used: f.LastUsed, Left: f.Left})
 	}
-	a.userActions(r, user, &page)
+	page.Invitation = invitation
+	if err := a.userActions(r, user, &page); err != nil {
+		return err
+	}
 	if err := a.userPast(r, user, &page); err != nil {
 		return err
 	}
@@ -78,7 +86,7 @@ func (a *Admin) showUser(w http.ResponseWriter, r *http.Request, user *api.User,
 }
 
 // userActions shows the forms that the person who looks may post.
-func (a *Admin) userActions(r *http.Request, user *api.User, page *templates.UserPage) {
+func (a *Admin) userActions(r *http.Request, user *api.User, page *templates.UserPage) error {
 	base := "/admin/users/" + user.ID
 	if may(r, UsersWrite) {
 		page.Action = base
@@ -97,6 +105,29 @@ func (a *Admin) userActions(r *http.Request, user *api.User, page *templates.Use
 	if may(r, SessionsEnd) {
 		page.EndAction, page.EndAllAction = base+"/sessions/end", base+"/sessions/end-all"
 	}
+	if !may(r, UsersWrite) || user.Status != "active" {
+		return nil
+	}
+	has, err := a.Actions.HasPassword(r.Context(), user.ID)
+	if !has {
+		page.InviteAction = base + "/invite"
+	}
+	return err
+}
+
+// userInvite shows the new invitation on the person's page: it is not stored, so it cannot be shown again.
+func (a *Admin) userInvite(w http.ResponseWriter, r *http.Request) error {
+	invited, err := a.Actions.Invite(r.Context(), byOf(r), r.PathValue("user"))
+	if err != nil {
+		return err
+	}
+	return a.showInvitation(w, r, &invited)
+}
+
+func (a *Admin) showInvitation(w http.ResponseWriter, r *http.Request, invited *api.Invitation) error {
+	user := &invited.User
+	return a.showInvited(w, r, user, asForm(user), attributeLines(user.Attributes), nil,
+		&templates.Invitation{Link: invited.URL, Expires: invited.Expires, Mailed: invited.Mailed})
 }
 
 // userPast adds the sessions and the latest audit entries, where the person who looks may see them.

@@ -157,15 +157,28 @@ func (a *Admin) userAdd(w http.ResponseWriter, r *http.Request) error {
 	if len(errs) > 0 {
 		return a.userNewPage(w, r, n, attributes, errs)
 	}
+	if r.PostForm.Has("invite") {
+		invited, err := a.Actions.InviteUser(r.Context(), byOf(r), n)
+		if err == nil {
+			return a.showInvitation(w, r, &invited)
+		}
+		return a.userRefused(w, r, n, attributes, err)
+	}
 	ask := n
 	ask.Password = r.PostForm.Get("password")
 	added, err := a.Actions.AddUser(r.Context(), byOf(r), ask)
 	if err != nil {
-		if errs, err = a.formErrors(r, err); err != nil {
-			return err
-		}
-		return a.userNewPage(w, r, n, attributes, errs)
+		return a.userRefused(w, r, n, attributes, err)
 	}
 	web.SeeOther(w, link("/admin/users/"+added.ID, "done", "added"))
 	return nil
+}
+
+// userRefused shows the form of a new person again with what was wrong.
+func (a *Admin) userRefused(w http.ResponseWriter, r *http.Request, n api.NewUser, attributes string, err error) error {
+	errs, err := a.formErrors(r, err)
+	if err != nil {
+		return err
+	}
+	return a.userNewPage(w, r, n, attributes, errs)
 }

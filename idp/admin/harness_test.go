@@ -18,6 +18,7 @@ import (
 	"gatehouse/idp/federation"
 	"gatehouse/idp/flow"
 	"gatehouse/idp/outbound"
+	"gatehouse/idp/recovery"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
@@ -77,6 +78,7 @@ func newWorld(t testing.TB) *world {
 		BaseURL: "https://id.example.org", Now: now,
 	})
 	w.Actions = w.admin.Actions
+	w.Desk = &recovery.Desk{Store: s, Directory: w.Directory, Engine: w.Engine, Mailer: &outbound.Mailer{}, Seal: sealer.Seal, Open: sealer.Open, BaseURL: w.BaseURL, Now: now}
 	w.Sources = &federation.Keeper{Store: s, Audit: w.Audit, Fetch: outbound.NewFetcher([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}), Own: w.EntityID, Now: now}
 	must(t, s.Update(t.Context(), func(tx store.Tx) error {
 		for _, app := range flow.BuiltinApps() {

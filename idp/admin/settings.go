@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/outbound"
+	"gatehouse/idp/recovery"
 	"gatehouse/sp"
 	"gatehouse/store"
 )
@@ -49,6 +52,9 @@ func (a *Actions) SetSettings(ctx context.Context, by By, values map[string]stri
 func (a *Actions) setSetting(tx store.Tx, key, value string) error {
 	if key == keyAdminMFA {
 		return a.requireMFA(tx, value)
+	}
+	if key == mailServer && value != "" && value != sp.Undo {
+		return a.setMailServer(tx, value)
 	}
 	if key == "logo" && value != "" && value != sp.Undo {
 		picture, err := decodePicture(value)
@@ -123,9 +129,42 @@ func decodePicture(value string) ([]byte, error) {
 	return picture, nil
 }
 
-// settingFacts leaves the picture out of the audit.
+// mailServer is the key whose value may hold a password.
+const mailServer = "smtp.url"
+
+// setMailServer stores the address of a mail server, with the password in it sealed and apart. An address with a user takes its
+// password along each time, so that nobody can have one sent to another server.
+func (a *Actions) setMailServer(tx store.Tx, value string) error {
+	u, _, err := outbound.ParseMailServer(value)
+	if err != nil {
+		return badValue(mailServer, "%s", sentence(err.Error()))
+	}
+	settings, _, err := directory.LoadSettings(tx)
+	if err != nil {
+		return err
+	}
+	password, has := u.User.Password()
+	if u.User.Username() != "" && !has {
+		return badValue(mailServer, "Give the password too, like smtp://user:password@mail.example.org: what is stored is never shown, and not sent to another server.")
+	}
+	settings.SMTP.Password = nil
+	if has {
+		settings.SMTP.Password = a.Keyring.Seal.Seal(recovery.PasswordContext, []byte(password))
+		u.User = url.User(u.User.Username())
+	}
+	settings.SMTP.URL = u.String()
+	return directory.SaveSettings(tx, settings)
+}
+
+// settingFacts leaves the picture and the password of the mail server out of the audit.
 func settingFacts(values map[string]string) map[string]string {
 	facts := describe(values)
+	if u, err := url.Parse(facts[mailServer]); facts[mailServer] != "" {
+		facts[mailServer] = "a mail server"
+		if err == nil && u.Host != "" {
+			facts[mailServer] = u.Scheme + "://" + u.Host
+		}
+	}
 	if strings.HasPrefix(facts["logo"], "data:") {
 		facts["logo"] = "a picture"
 	}
@@ -157,6 +196,9 @@ var settingWords = map[string]struct {
 	"signin.methods":            {"Methods", "What people may sign in with.", "", sp.KindText},
 	"signin.mfa_enrolment":      {"Setting up a second factor", "self: people do it when an app asks for it, or on their account page. admin: an administrator gives them the first one.", "", sp.KindText},
 	"signin.mfa_grace":          {"Grace for a second factor", "For how long people may put off setting one up, counted from the first time they do. Only apps whose policy.on_low_level is grace wait.", "", sp.KindDuration},
+	"smtp.url":                  {"Mail server", "Such as smtp://user:password@mail.example.org. The password is stored sealed and never shown. Needed for forgotten passwords, invitations and notices by e-mail.", "none", sp.KindText},
+	"smtp.from":                 {"Sender", "The e-mail address that mail comes from.", "none", sp.KindText},
+	"smtp.notices":              {"Notices", "Tell people by e-mail about new browsers, a changed password and a used link.", "", sp.KindBool},
 	"audit.retention":           {"Audit entries", "How long they are kept.", "", sp.KindDuration},
 	"trace.retention":           {"Traces", "How long the details of single sign-ons are kept.", "", sp.KindDuration},
 

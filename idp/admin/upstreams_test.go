@@ -51,7 +51,7 @@ func TestUpstreamForms(t *testing.T) {
 	}
 	u, err := w.Upstream(t.Context(), "uni")
 	must(t, err)
-	if u.Title != "Uni" || valueOf(u.Settings, "level") != "high" || valueOf(u.Settings, "domains") != "" || valueOf(u.Settings, "profile") != standardProfile {
+	if u.Title != "Uni" || valueOf(u.Settings, "level") != "high" || valueOf(u.Settings, "domains") != "" || valueOf(u.Settings, "profile") != "Standard" {
 		t.Errorf("%+v", u)
 	}
 	if status, body = post(upstreamsPath+"/uni/test", ""); status != 200 || !strings.Contains(body, "What the test found") || !strings.Contains(body, "nobody looks for newer") {

@@ -76,26 +76,15 @@ func (a *Actions) User(ctx context.Context, ref string) (api.User, error) {
 
 // AddUser adds a person. Without a profile the one named Standard is given, or the only one there is.
 func (a *Actions) AddUser(ctx context.Context, by By, n api.NewUser) (api.User, error) {
-	hash, err := a.hash(ctx, n.Password)
+	hash, err := a.hash(ctx, n.Password, &directory.User{Name: n.Name, Email: n.Email, DisplayName: n.DisplayName, GivenName: n.GivenName, Surname: n.Surname})
 	if err != nil {
 		return api.User{}, err
 	}
 	var shown api.User
 	err = a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
-		user, err := newUser(tx, n)
+		user, err := a.addUser(tx, by, n, hash)
 		if err != nil {
 			return audit.Event{}, err
-		}
-		if err := mayHandle(by, &user); err != nil {
-			return audit.Event{}, err
-		}
-		if user, err = a.Directory.AddUser(tx, user); err != nil {
-			return audit.Event{}, err
-		}
-		if hash != "" {
-			if err := a.Directory.SetPassword(tx, user.ID, hash); err != nil {
-				return audit.Event{}, err
-			}
 		}
 		shown, err = wireUser(tx, &user)
 		return audit.Event{Kind: "user.add", User: user.ID, Facts: map[string]string{"name": user.Name}}, err
@@ -103,15 +92,28 @@ func (a *Actions) AddUser(ctx context.Context, by By, n api.NewUser) (api.User, 
 	return shown, err
 }
 
-// hash checks and hashes a password outside any transaction; an empty one stays empty.
-func (a *Actions) hash(ctx context.Context, password string) (string, error) {
+// addUser stores a new person, with a password unless the hash is empty.
+func (a *Actions) addUser(tx store.Tx, by By, n api.NewUser, hash string) (directory.User, error) {
+	user, err := newUser(tx, n)
+	if err != nil {
+		return user, err
+	}
+	if err := mayHandle(by, &user); err != nil {
+		return user, err
+	}
+	if user, err = a.Directory.AddUser(tx, user); err != nil || hash == "" {
+		return user, err
+	}
+	return user, a.Directory.SetPassword(tx, user.ID, hash)
+}
+
+// hash checks and hashes a person's password outside any transaction; an empty one stays empty.
+func (a *Actions) hash(ctx context.Context, password string, user *directory.User) (string, error) {
 	if password == "" {
 		return "", nil
 	}
-	if err := directory.CheckPassword(password); err != nil {
-		return "", fieldOf("password", err)
-	}
-	return a.Directory.HashPassword(ctx, password)
+	hash, err := a.Directory.HashPassword(ctx, password, user)
+	return hash, fieldOf("password", err)
 }
 
 func newUser(tx store.Tx, n api.NewUser) (directory.User, error) {
@@ -130,30 +132,13 @@ func newUser(tx store.Tx, n api.NewUser) (directory.User, error) {
 	return user, fieldOf("groups", err)
 }
 
-// standardProfile is the profile of people for whom nobody chose one.
-const standardProfile = "Standard"
-
-// profileFor finds the named profile. For no name it finds the standard one, the only one, or makes the first.
+// profileFor finds the named profile, or for no name the one of people for whom nobody chose one.
 func profileFor(tx store.Tx, ref string) (string, error) {
 	if ref != "" {
 		profile, err := directory.AllProfiles.Resolve(tx, ref)
 		return profile.ID, err
 	}
-	profile, err := directory.AllProfiles.Resolve(tx, standardProfile)
-	if err == nil || !errors.Is(err, store.ErrNotFound) {
-		return profile.ID, err
-	}
-	few, _, err := directory.AllProfiles.List(tx, "", 2)
-	switch {
-	case err != nil:
-		return "", err
-	case len(few) == 1:
-		return few[0].ID, nil
-	case len(few) > 1:
-		return "", badValue("profile", "Give the person a profile: there are several and none is called %s.", standardProfile)
-	}
-	profile, err = directory.AllProfiles.Add(tx, directory.Profile{Name: standardProfile})
-	return profile.ID, err
+	return directory.StandardProfile(tx)
 }
 
 // EnableUser lets a person sign in again.
@@ -182,15 +167,23 @@ func (a *Actions) ResetPassword(ctx context.Context, by By, ref, password string
 	if password == "" {
 		return api.User{}, badValue("password", "Give the new password.")
 	}
-	hash, err := a.hash(ctx, password)
+	var whose directory.User
+	err := a.view(ctx, func(tx store.Tx) (err error) {
+		whose, err = directory.ResolveUser(tx, ref)
+		return err
+	})
 	if err != nil {
 		return api.User{}, err
 	}
-	return a.changeUser(ctx, by, ref, "user.password", func(tx store.Tx, user *directory.User) (map[string]string, error) {
+	hash, err := a.hash(ctx, password, &whose)
+	if err != nil {
+		return api.User{}, err
+	}
+	return a.changeUser(ctx, by, whose.ID, "user.password", func(tx store.Tx, user *directory.User) (map[string]string, error) {
 		if user.ID == by.ID {
 			return nil, refused(http.StatusConflict, "own_password", "password", "Change your own password on your account page, which asks for the present one.")
 		}
-		if err := a.Directory.SetPassword(tx, user.ID, hash); err != nil {
+		if err := errors.Join(a.Directory.SetPassword(tx, user.ID, hash), a.passwordChanged(tx, user)); err != nil {
 			return nil, err
 		}
 		return endSessions(tx, user.ID)
@@ -251,13 +244,7 @@ func keepsOwner(tx store.Tx, before *directory.User) error {
 	if before.Disabled || !slices.Contains(before.Roles, RoleOwner) {
 		return nil
 	}
-	left := false
-	err := directory.Users.Each(tx, store.Page{}, func(_ string, user *directory.User) error {
-		if left = !user.Disabled && slices.Contains(user.Roles, RoleOwner); left {
-			return store.ErrStop
-		}
-		return nil
-	})
+	left, err := directory.HasOwner(tx)
 	if err == nil && !left {
 		err = refused(http.StatusConflict, "last_owner", "roles", "%s is the last owner: make somebody else an owner first.", before.Name)
 	}

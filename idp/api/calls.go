@@ -220,3 +220,19 @@ func stamp(at time.Time) string {
 	}
 	return at.UTC().Format(time.RFC3339Nano)
 }
+
+// InviteUser adds a person without a password and returns the link by which they choose one.
+func (c *Client) InviteUser(ctx context.Context, n NewUser) (Invitation, error) {
+	return call[Invitation](ctx, c, http.MethodPost, "/invitations", nil, n)
+}
+
+// Invite returns a new link for a person who has no password yet.
+func (c *Client) Invite(ctx context.Context, user string) (Invitation, error) {
+	return callAt[Invitation](ctx, c, http.MethodPost, "users", user, "invite", nil)
+}
+
+// TestMail sends a mail at once.
+func (c *Client) TestMail(ctx context.Context, to string) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, "/settings/test-mail", nil, TestMail{to})
+	return err
+}

@@ -200,6 +200,19 @@ type NewUser struct {
 	Attributes map[string][]string `json:"attributes,omitempty"`
 }
 
+// Invitation is the one-time link by which a person chooses the first password.
+type Invitation struct {
+	User    User      `json:"user"`
+	URL     string    `json:"url"`
+	Expires time.Time `json:"expires"`
+	Mailed  bool      `json:"mailed"` // it is on its way by e-mail too
+}
+
+// TestMail says to which address a mail is to be sent.
+type TestMail struct {
+	To string `json:"to"`
+}
+
 // Password is a new password for a person.
 type Password struct {
 	Password string `json:"password"`

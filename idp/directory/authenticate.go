@@ -106,7 +106,7 @@ func (d *Directory) look(ctx context.Context, name string) (*attempt, error) {
 		if a.settings, _, err = LoadSettings(tx); err != nil || len(name) > maxName {
 			return err
 		}
-		if a.user, err = named(tx, name); errors.Is(err, store.ErrNotFound) {
+		if a.user, err = Named(tx, name); errors.Is(err, store.ErrNotFound) {
 			return nil
 		} else if err != nil {
 			return err
@@ -127,8 +127,8 @@ func (d *Directory) look(ctx context.Context, name string) (*attempt, error) {
 	return a, err
 }
 
-// named finds who signs in by user name or by e-mail address; no address is another person's user name.
-func named(tx store.Tx, name string) (User, error) {
+// Named finds who signs in by user name or by e-mail address; no address is another person's user name.
+func Named(tx store.Tx, name string) (User, error) {
 	user, _, err := Users.By(tx, "name", Normalise(name))
 	if !errors.Is(err, store.ErrNotFound) || !strings.Contains(name, "@") {
 		return user, err

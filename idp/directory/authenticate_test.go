@@ -49,7 +49,7 @@ func newDoor(t *testing.T) *door {
 		d.ana, err = d.dir.AddUser(tx, User{Name: "Ana", Profile: profile.ID})
 		return err
 	})
-	hash, err := d.dir.HashPassword(context.Background(), right)
+	hash, err := d.dir.HashPassword(context.Background(), right, &d.ana)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,14 +363,14 @@ func TestPasswordRules(t *testing.T) {
 		"": false, "1234567": false, "12345678": true, "éééééééé": true, "ééééééé": false,
 		strings.Repeat("x", 1024): true, strings.Repeat("x", 1025): false,
 	} {
-		if err := CheckPassword(password); (err == nil) != good {
+		if err := d.dir.CheckPassword(t.Context(), password, &d.ana); (err == nil) != good {
 			t.Errorf("%.10q (%d bytes): %v", password, len(password), err)
 		}
 	}
-	if _, err := d.dir.HashPassword(context.Background(), "short"); err == nil {
+	if _, err := d.dir.HashPassword(context.Background(), "short", &d.ana); err == nil {
 		t.Error("a short password is hashed")
 	}
-	decomposed, err := d.dir.HashPassword(context.Background(), "cafe\u0301 noir")
+	decomposed, err := d.dir.HashPassword(context.Background(), "cafe\u0301 noir", &d.ana)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,9 +20,14 @@ type Directory struct {
 	now    func() time.Time
 	hasher hasher
 
-	mu       sync.Mutex // guards the two throttles
-	accounts throttle
-	networks throttle
+	mu         sync.Mutex // guards the throttles
+	accounts   throttle
+	networks   throttle
+	recoveries throttle // by network: who asks for mail
+	letters    throttle // by person: who gets it
+
+	// Breached are passwords that nobody may choose; nil: none.
+	Breached *Breached
 }
 
 // New makes a Directory over a store, with a clock. At most half the cores hash passwords at once.
@@ -32,8 +37,11 @@ func New(s store.Store, now func() time.Time) *Directory {
 
 const userPrefix = "usr_"
 
+// RoleOwner is the role that may do everything.
+const RoleOwner = "owner"
+
 // Roles that a person may hold in the console and the API.
-var Roles = []string{"owner", "app_admin", "developer", "approver", "help_desk", "auditor"}
+var Roles = []string{RoleOwner, "app_admin", "developer", "approver", "help_desk", "auditor"}
 
 // AddUser stores a new person and fills in id and times. A taken name gives a *store.ConflictError, one that stands for
 // another person otherwise, or such an address, a *TakenError.
@@ -65,6 +73,11 @@ func (d *Directory) SetUser(tx store.Tx, user User) (User, error) {
 		return user, err
 	}
 	user.Created, user.Changed = old.Created, d.now()
+	if user.Email != old.Email { // a link went to the address of before
+		if err := EndLink(tx, user.ID); err != nil {
+			return user, err
+		}
+	}
 	return user, Users.Put(tx, &user)
 }
 
@@ -80,6 +93,9 @@ func (d *Directory) setDisabled(tx store.Tx, id string, disabled bool) (User, er
 		return user, err
 	}
 	user.Disabled, user.Changed = disabled, d.now()
+	if err := EndLink(tx, id); err != nil {
+		return user, err
+	}
 	return user, Users.Put(tx, &user)
 }
 
@@ -91,10 +107,11 @@ func (d *Directory) RemoveUser(tx store.Tx, id string) (User, error) {
 		return user, err
 	}
 	_, err = RemoveFactors(tx, id)
-	return user, errors.Join(err, Users.Delete(tx, id), Credentials.Delete(tx, id), Activities.Delete(tx, id))
+	return user, errors.Join(err, Users.Delete(tx, id), Credentials.Delete(tx, id), Activities.Delete(tx, id), EndLink(tx, id))
 }
 
-// SetPassword stores a hash made by HashPassword and forgets earlier failures. Ending sessions is the caller's.
+// SetPassword stores a hash made by HashPassword, forgets earlier failures and ends a one-time link. Ending sessions is the
+// caller's.
 func (d *Directory) SetPassword(tx store.Tx, id, hash string) error {
 	if _, _, err := Users.Get(tx, id); err != nil {
 		return err
@@ -103,6 +120,9 @@ func (d *Directory) SetPassword(tx store.Tx, id, hash string) error {
 		return err
 	}
 	if err := Credentials.Put(tx, &Credential{User: id, Password: hash, Changed: d.now()}); err != nil {
+		return err
+	}
+	if err := EndLink(tx, id); err != nil {
 		return err
 	}
 	activity, err := activityOf(tx, id)

@@ -9,10 +9,13 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
+
+	"gatehouse/store"
 )
 
 // Bounds of passwords: characters from below, bytes from above.
@@ -124,21 +127,53 @@ func (h *hasher) make(ctx context.Context, password string) (string, error) {
 	return p.String(), nil
 }
 
-// CheckPassword refuses a new password that is too short or too long.
-func CheckPassword(password string) error {
+// CheckPassword refuses a new password of a person that is too short, too long, known to everybody, or easy to guess because it
+// is a name. What it refuses is an *InputError.
+func (d *Directory) CheckPassword(ctx context.Context, password string, user *User) error {
 	switch {
 	case utf8.RuneCountInString(password) < MinPassword:
 		return refuse("The password is too short: use at least %d characters", MinPassword)
 	case len(password) > MaxPassword:
 		return refuse("The password is too long: use at most %d bytes", MaxPassword)
 	}
-	return nil
+	var settings Settings
+	err := d.store.View(ctx, func(tx store.Tx) (err error) {
+		settings, _, err = LoadSettings(tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	mailbox, _, _ := strings.Cut(user.Email, "@")
+	for _, word := range []string{user.Name, user.DisplayName, user.Email, mailbox, user.GivenName + user.Surname, settings.Name, "gatehouse"} {
+		if word != "" && plain(password) == plain(word) {
+			return refuse("The password is your name or your organisation's: choose one that nobody can guess")
+		}
+	}
+	if d.Breached == nil {
+		return nil
+	}
+	known, err := d.Breached.Holds(password)
+	if err == nil && known {
+		err = refuse("This password is on a list of stolen ones, so others try it: choose another")
+	}
+	return err
 }
 
-// HashPassword checks a new password and hashes it for SetPassword. It takes some 25 ms of a core: call it outside
+// plain is a text without what does not make it harder to guess.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, Normalise(text))
+}
+
+// HashPassword checks a new password of a person and hashes it for SetPassword. It takes some 25 ms of a core: call it outside
 // transactions.
-func (d *Directory) HashPassword(ctx context.Context, password string) (string, error) {
-	if err := CheckPassword(password); err != nil {
+func (d *Directory) HashPassword(ctx context.Context, password string, user *User) (string, error) {
+	if err := d.CheckPassword(ctx, password, user); err != nil {
 		return "", err
 	}
 	return d.hasher.make(ctx, password)

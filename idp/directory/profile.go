@@ -1,10 +1,13 @@
 package directory
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
+
+	"gatehouse/store"
 )
 
 // maxRanges bounds the address ranges of a profile.
@@ -72,3 +75,26 @@ func (p *Profile) IdleLimit(s *Settings) time.Duration { return or(p.SessionIdle
 
 // SessionLimit is after how long a session of a person ends in any case: as their profile says, else the organisation.
 func (p *Profile) SessionLimit(s *Settings) time.Duration { return or(p.SessionMax, s.SessionLimit()) }
+
+// standardProfile is the name of the profile of people for whom nobody chose one.
+const standardProfile = "Standard"
+
+// StandardProfile is the profile of people for whom nobody chose one: the one named Standard, the only one, or the first, which
+// is made here.
+func StandardProfile(tx store.Tx) (string, error) {
+	profile, err := AllProfiles.Resolve(tx, standardProfile)
+	if err == nil || !errors.Is(err, store.ErrNotFound) {
+		return profile.ID, err
+	}
+	few, _, err := AllProfiles.List(tx, "", 2)
+	switch {
+	case err != nil:
+		return "", err
+	case len(few) == 1:
+		return few[0].ID, nil
+	case len(few) > 1:
+		return "", refuse("Give the person a profile: there are several and none is called %s", standardProfile)
+	}
+	profile, err = AllProfiles.Add(tx, Profile{Name: standardProfile})
+	return profile.ID, err
+}

@@ -38,6 +38,7 @@ type Settings struct {
 	MFAEnrolment       string            `json:"mfa_enrolment,omitempty"`  // EnrolByAdmin; empty: people do it themselves
 	MFAGrace           time.Duration     `json:"mfa_grace,omitempty"`      // for how long it may be put off where an app allows it
 	AuthnContexts      map[string]string `json:"authn_contexts,omitempty"` // own authentication context classes, and what each stands for
+	SMTP               SMTP              `json:"smtp,omitzero"`
 }
 
 // SettingsKey is the key of the one record in SettingsTable.
@@ -137,7 +138,7 @@ type key[T any] struct {
 }
 
 func keys() []key[Settings] {
-	all := baseKeys()
+	all := append(baseKeys(), mailKeys()...)
 	behindSAML := slices.IndexFunc(all, func(k key[Settings]) bool { return k.name == "session.idle" })
 	return slices.Insert(all, behindSAML, discoveryKeys()...)
 }

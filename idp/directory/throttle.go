@@ -103,3 +103,29 @@ func network(address netip.Addr) string {
 	}
 	return prefix.String()
 }
+
+// What may ask for mail, and get it.
+const (
+	recoveriesPerNetwork = 20  // a minute
+	recoveriesInAll      = 600 // a minute
+	quickLetters         = 2   // to one person, before pauses begin
+)
+
+// TryRecovery counts a wish for mail from a network, or says how long to wait. It is the same whoever is meant.
+func (d *Directory) TryRecovery(address netip.Addr) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	if wait := d.recoveries.tryNetwork(network(address), recoveriesPerNetwork, now); wait > 0 {
+		return wait
+	}
+	return d.recoveries.tryNetwork("all", recoveriesInAll, now)
+}
+
+// MayWrite counts a mail to a person that a stranger may have asked for, and tells whether it may be sent: pauses grow to
+// longestOne, which is less than a link lives, so that a usable one is in the mailbox at any time.
+func (d *Directory) MayWrite(user string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.letters.tryAccount(user, tally{}, quickLetters, d.now()) == 0
+}

@@ -68,6 +68,7 @@ var Users = &store.Table[User]{
 		"profile":        func(u *User) []string { return optional(u.Profile) },
 		"permission_set": func(u *User) []string { return u.PermissionSets },
 		"group":          func(u *User) []string { return u.Groups },
+		"role":           func(u *User) []string { return u.Roles },
 	},
 }
 
@@ -116,7 +117,8 @@ type Activity struct {
 	LastSignIn  time.Time `json:"last_sign_in,omitzero"`
 	Failures    int       `json:"failures,omitempty"` // in a row
 	LastFailure time.Time `json:"last_failure,omitzero"`
-	Known       []string  `json:"known,omitempty"` // networks of the last successful sign-ins, the newest last
+	Known       []string  `json:"known,omitempty"`   // networks of the last successful sign-ins, the newest last
+	Devices     []string  `json:"devices,omitempty"` // hashes of the cookies of browsers that the person signed in with, the newest last
 
 	WrongCodes    int       `json:"wrong_codes,omitempty"` // of second factors, in a row
 	LastWrongCode time.Time `json:"last_wrong_code,omitzero"`

@@ -47,7 +47,7 @@ type Process struct {
 	Start  time.Duration // from exec to the ready line
 	Output string        // what it printed before the ready line
 	cmd    *exec.Cmd
-	logs   bytes.Buffer
+	logs   lockedBuffer
 	ended  chan error
 }
 
@@ -90,6 +90,24 @@ func startCommand(t testing.TB, dir string, args ...string) *Process {
 		t.Fatalf("the server did not get ready: %v\n%s", <-p.ended, p.logs.String())
 	}
 	return p
+}
+
+// lockedBuffer is read while the process still writes into it.
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.String()
 }
 
 // Kill ends the process as a power cut does (SIGKILL) and waits until it is gone.

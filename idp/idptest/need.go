@@ -22,6 +22,7 @@ const (
 	ToolPySAML     Tool = "pysaml2"       // pysaml2 as a service provider
 	ToolSimpleSAML Tool = "simplesamlphp" // SimpleSAMLphp as a service provider
 	ToolXMLSec     Tool = "xmlsec1"       // signatures and decryption by a second implementation
+	ToolSMTP       Tool = "aiosmtpd"      // a mail server
 	ToolSchemas    Tool = "schemas"       // OASIS and W3C schemas, and xmllint to apply them
 )
 
@@ -37,7 +38,7 @@ const (
 
 // Tools lists them all.
 func Tools() []Tool {
-	return []Tool{ToolChromium, ToolMellon, ToolNode, ToolPySAML, ToolSimpleSAML, ToolXMLSec, ToolSchemas}
+	return []Tool{ToolChromium, ToolMellon, ToolNode, ToolPySAML, ToolSimpleSAML, ToolXMLSec, ToolSMTP, ToolSchemas}
 }
 
 // provision says how to see that a tool is there, and which Debian packages bring it. apache2-bin has the server
@@ -64,6 +65,8 @@ func (tool Tool) provision() provision {
 			packages: []string{"php-cli", "php-mbstring", "php-sqlite3", "php-xml"},
 			unpacked: []string{"simplesamlphp"},
 		}
+	case ToolSMTP:
+		return provision{files: []string{debianPython, "/usr/lib/python3/dist-packages/aiosmtpd/controller.py"}, packages: []string{"python3-aiosmtpd"}}
 	case ToolXMLSec:
 		return provision{files: []string{"xmlsec1"}, packages: []string{"xmlsec1"}}
 	case ToolSchemas:

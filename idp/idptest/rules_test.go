@@ -41,7 +41,7 @@ var layers = map[string][]string{
 
 var (
 	upToOne   = []string{"store", "templates", "idp/api", "certs", "sp", "sp/metadata", "sp/catalog", "idp/audit", "idp/directory", "idp/session", "idp/grants", "idp/claims", "idp/outbound", "idp/web"}
-	upToTwo   = append(slices.Clone(upToOne), "idp/flow", "idp/federation")
+	upToTwo   = append(slices.Clone(upToOne), "idp/flow", "idp/federation", "idp/recovery")
 	features  = []string{"idp/signin", "idp/saml", "idp/oauth", "idp/scim", "idp/portal", "idp/admin"}
 	upToThree = append(slices.Clone(upToTwo), features...)
 	commands  = []string{"idp", "idp/api", "store", "store/bolt", "store/postgres", "certs", "cmd/sampleapps"}
@@ -53,6 +53,8 @@ func allowedImports(pkg string) ([]string, bool) {
 		return nil, false // tests: anything
 	case pkg == "idp/flow", pkg == "idp/federation":
 		return upToOne, true
+	case pkg == "idp/recovery":
+		return append(slices.Clone(upToOne), "idp/flow"), true
 	case slices.Contains(features, pkg):
 		return upToTwo, true
 	case pkg == "idp":
@@ -75,6 +77,7 @@ var homes = map[string][]string{
 	"go.etcd.io/bbolt":                    {"store/bolt"},
 	"github.com/jackc/pgx":                {"store/postgres"},
 	"github.com/gorilla/mux":              {"idp"},
+	"github.com/wneessen/go-mail":         {"idp/outbound"},
 	"github.com/spf13/cobra":              {"cmd/gatehouse"},
 	"cel.dev/cel-go":                      {"idp/claims"},
 	"golang.org/x/crypto/argon2":          {"idp/directory"},

@@ -25,12 +25,13 @@ import (
 
 // Options change what Start does; the zero value is a server on plain http with an empty store.
 type Options struct {
-	Dir     string // data folder; empty: a temporary one
-	Now     func() time.Time
-	Proxies []netip.Prefix
-	Logs    io.Writer // nil: the test's log when it fails
-	Store   func(store.Store) store.Store
-	Named   bool // people open http://localhost:…, where passkeys work; else http://127.0.0.1:…
+	Dir      string // data folder; empty: a temporary one
+	Now      func() time.Time
+	Proxies  []netip.Prefix
+	Logs     io.Writer // nil: the test's log when it fails
+	Store    func(store.Store) store.Store
+	Named    bool   // people open http://localhost:…, where passkeys work; else http://127.0.0.1:…
+	Breached string // file of passwords that nobody may choose
 }
 
 // Server is a running Gatehouse.
@@ -39,6 +40,7 @@ type Server struct {
 	Dir   string
 	API   *api.Client // over the unix socket
 	Store store.Store
+	idp   *idp.Server
 	stop  func()
 }
 
@@ -57,7 +59,7 @@ func Start(t testing.TB, o Options) *Server {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
-	s := &Server{URL: config.BaseURL, Dir: o.Dir, API: api.OverSocket(o.Dir), Store: config.Store}
+	s := &Server{URL: config.BaseURL, Dir: o.Dir, API: api.OverSocket(o.Dir), Store: config.Store, idp: server}
 	s.stop = func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -95,7 +97,7 @@ func open(t testing.TB, ctx context.Context, o Options) idp.Config {
 	}
 	config := idp.Config{
 		BaseURL: "http://" + public.Addr().String(), Listener: public, Socket: socket,
-		Store: database, Sealer: sealer, Proxies: o.Proxies, Now: o.Now, Log: logger(t, o.Logs),
+		Store: database, Sealer: sealer, Proxies: o.Proxies, Now: o.Now, Breached: o.Breached, Log: logger(t, o.Logs),
 		Fetch: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}
 	if o.Named {

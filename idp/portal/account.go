@@ -9,6 +9,7 @@ import (
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/recovery"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/store"
@@ -19,7 +20,13 @@ import (
 var passwordRules = fmt.Sprintf("At least %d characters. A few words together are easy to remember.", directory.MinPassword)
 
 func (h *Handlers) account(w http.ResponseWriter, r *http.Request) error {
-	return h.accountPage(w, r, http.StatusOK, nil, "")
+	return h.accountPage(w, r, http.StatusOK, nil, accountDone[r.URL.Query().Get("done")])
+}
+
+// accountDone are the notices after a redirect; only its key travels.
+var accountDone = map[string]string{
+	"withdrawn": "Withdrawn, and signed out there. When you open the app again, it is as for the first time.",
+	"ended":     "Signed out there.",
 }
 
 // accountPage shows the person's own facts, sessions and password form, with what was wrong in the form.
@@ -31,7 +38,8 @@ func (h *Handlers) accountPage(w http.ResponseWriter, r *http.Request, status in
 	}
 	page := templates.AccountPage{
 		Shell: shell, Errors: problems, PasswordRules: passwordRules,
-		EndAction: "/account/sessions/end", EndAllAction: "/account/sessions/end-others", PasswordAction: "/account/password",
+		EndAction: "/account/sessions/end", EndOthersAction: "/account/sessions/end-others", EndAllAction: "/account/sessions/end-all",
+		WithdrawAction: "/account/apps/withdraw", ConsentsHref: "/account/consents",
 	}
 	if done != "" {
 		page.Notice = &templates.Notice{Kind: "ok", Text: done}
@@ -53,7 +61,16 @@ func (h *Handlers) accountPage(w http.ResponseWriter, r *http.Request, status in
 			return err
 		}
 		sessions, err := h.Sessions.ListByUser(tx, actor.ID)
+		if err != nil {
+			return err
+		}
 		page.Sessions = sessionRows(sessions, actor.Session)
+		if has, err := directory.HasPassword(tx, actor.ID); err != nil {
+			return err
+		} else if has {
+			page.PasswordAction = "/account/password"
+		}
+		page.Apps, err = h.accountApps(tx, actor.ID, sessions)
 		return err
 	})
 	if err != nil {
@@ -82,7 +99,17 @@ func (h *Handlers) endSession(w http.ResponseWriter, r *http.Request) error {
 	case ended == 0:
 		return web.BadRequest("no_such_session", "That session is not among yours, or it is over already. Open your account to see which there are.")
 	}
-	web.SeeOther(w, "/account")
+	web.SeeOther(w, "/account?done=ended#sessions")
+	return nil
+}
+
+// endAllSessions signs the person out of every browser, this one too.
+func (h *Handlers) endAllSessions(w http.ResponseWriter, r *http.Request) error {
+	if _, err := h.end(r, func(session.Session) bool { return true }); err != nil {
+		return err
+	}
+	h.Kit.Cookies.Clear(w, web.SessionCookie)
+	web.SeeOther(w, "/login?next=/account&done=everywhere")
 	return nil
 }
 
@@ -122,11 +149,7 @@ func (h *Handlers) endOne(tx store.Tx, r *http.Request, s session.Session) error
 	if _, err := flow.Withdraw(tx, flow.Scope{Session: s.ID}); err != nil {
 		return err
 	}
-	_, err := h.Audit.Append(tx, audit.Event{
-		Kind: "session.end", Outcome: audit.OK, Actor: s.User, User: s.User,
-		Address: web.Of(r).AddressText(), Facts: map[string]string{"session": s.Handle},
-	})
-	return err
+	return h.noteOwn(tx, r, audit.Event{Kind: "session.end", Facts: map[string]string{"session": s.Handle}})
 }
 
 // changePassword checks the old password, sets the new one and ends the person's other sessions, in one Update.
@@ -140,8 +163,16 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 	if fresh != repeat {
 		problems = append(problems, templates.FieldError{Field: "repeat", Text: "The two new passwords are not the same. Type the new one twice."})
 	}
-	if err := directory.CheckPassword(fresh); err != nil {
-		problems = append(problems, templates.FieldError{Field: "new", Text: err.Error() + "."})
+	user, err := h.own(r)
+	if err != nil {
+		return err
+	}
+	err = h.Directory.CheckPassword(r.Context(), fresh, &user)
+	var unfit *directory.InputError
+	if errors.As(err, &unfit) {
+		problems = append(problems, templates.FieldError{Field: "new", Text: unfit.Text + "."})
+	} else if err != nil {
+		return err
 	}
 	if len(problems) > 0 {
 		return h.accountPage(w, r, http.StatusUnprocessableEntity, problems, "")
@@ -156,7 +187,7 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	hash, err := h.Directory.HashPassword(r.Context(), fresh)
+	hash, err := h.Directory.HashPassword(r.Context(), fresh, &user)
 	if err != nil {
 		return err
 	}
@@ -171,6 +202,15 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	return h.accountPage(w, r, http.StatusOK, nil, "Your password is changed and your other sessions are signed out.")
+}
+
+// own is the record of the person who acts.
+func (h *Handlers) own(r *http.Request) (user directory.User, err error) {
+	err = h.Store.View(r.Context(), func(tx store.Tx) error {
+		user, _, err = directory.Users.Get(tx, web.Of(r).Actor.ID)
+		return err
+	})
+	return user, err
 }
 
 // wrongPassword shows the form again. A throttled try was not checked, so it is not called wrong.
@@ -215,10 +255,11 @@ func (h *Handlers) setPassword(w http.ResponseWriter, r *http.Request, checked *
 		if secret, now, err = h.Sessions.Raise(tx, own, method); err != nil {
 			return err
 		}
-		_, err = h.Audit.Append(tx, audit.Event{
-			Kind: "user.password", Outcome: audit.OK, Actor: actor.ID, User: actor.ID, Address: web.Of(r).AddressText(),
-		})
-		return err
+		browser := recovery.Browser{Address: web.Of(r).AddressText(), Agent: r.UserAgent()}
+		if err := h.Desk.Notify(tx, &checked.User, recovery.PasswordChanged(browser, h.Kit.Now(), false)); err != nil {
+			return err
+		}
+		return h.noteOwn(tx, r, audit.Event{Kind: "user.password"})
 	})
 	if err == nil {
 		actor.Session = now.ID // the page that follows marks it as this one

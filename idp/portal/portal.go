@@ -18,6 +18,7 @@ import (
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
 	"gatehouse/idp/outbound"
+	"gatehouse/idp/recovery"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
@@ -38,6 +39,7 @@ type Handlers struct {
 	Directory *directory.Directory
 	Sessions  *session.Keeper
 	Audit     *audit.Log
+	Desk      *recovery.Desk
 	SAML      Launcher
 	Fetch     Fetcher
 	IsAdmin   func(roles []string) bool
@@ -62,6 +64,9 @@ func (h *Handlers) Routes() []web.Route {
 		{Method: http.MethodPost, Path: "/account/password", Permission: web.SignedIn, Handle: h.changePassword},
 		{Method: http.MethodPost, Path: "/account/sessions/end", Permission: web.SignedIn, Handle: h.endSession},
 		{Method: http.MethodPost, Path: "/account/sessions/end-others", Permission: web.SignedIn, Handle: h.endOtherSessions},
+		{Method: http.MethodPost, Path: "/account/sessions/end-all", Permission: web.SignedIn, Handle: h.endAllSessions},
+		{Method: http.MethodPost, Path: "/account/apps/withdraw", Permission: web.SignedIn, Handle: h.withdrawApp},
+		{Method: http.MethodGet, Path: "/account/consents", Permission: web.SignedIn, Handle: h.consents},
 	}...)
 }
 

@@ -51,6 +51,9 @@ func (h *Handlers) start(tx store.Tx, r *http.Request, user *directory.User, met
 	if method.From != nil && !method.From.Ends.IsZero() { // no longer than the session that it rests on
 		opening.Limits.Max = min(opening.Limits.Max, method.From.Ends.Sub(h.Kit.Now()))
 	}
+	if err := h.greet(tx, r, user); err != nil {
+		return "", old, err
+	}
 	return h.Sessions.Start(tx, opening)
 }
 
@@ -91,6 +94,9 @@ func (h *Handlers) page(w http.ResponseWriter, r *http.Request, status int, requ
 	}
 	csp, err := h.offer(w, r, &page)
 	if err != nil {
+		return err
+	}
+	if err := h.complete(r, &page, form); err != nil {
 		return err
 	}
 	return web.Page(w, r, status, csp, func(b *web.Buffer) error { return templates.SignIn(b, page) })

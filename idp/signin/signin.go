@@ -13,6 +13,7 @@ import (
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/recovery"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/store"
@@ -27,13 +28,14 @@ type Handlers struct {
 	Factors   *directory.SecondFactors
 	Sessions  *session.Keeper
 	Audit     *audit.Log
+	Desk      *recovery.Desk
 	// Ask sends the browser to another identity provider.
 	Ask func(w http.ResponseWriter, r *http.Request, upstream string, request *flow.Request, token, next string, again bool) error
 }
 
 // Routes are the paths of this package.
 func (h *Handlers) Routes() []web.Route {
-	return []web.Route{
+	return append(h.linkRoutes(), []web.Route{
 		{Method: http.MethodGet, Path: "/login", Permission: web.Public, Handle: h.show},
 		{Method: http.MethodPost, Path: "/login", Permission: web.Public, Handle: h.submit},
 		{Method: http.MethodPost, Path: "/login/passkey", Permission: web.Public, Handle: h.passkey},
@@ -57,7 +59,7 @@ func (h *Handlers) Routes() []web.Route {
 		{Method: http.MethodPost, Path: "/logout", Permission: web.Public, Handle: h.signOut},
 		{Method: http.MethodGet, Path: "/logout/{logout}", Permission: web.Public, Handle: h.leaving},
 		{Method: http.MethodGet, Path: "/logout/{logout}/next", Permission: web.Public, Handle: h.leadOn},
-	}
+	}...)
 }
 
 // attempt is a posted sign-in form. It continues a waiting request, or a visit to a path of ours.
@@ -65,6 +67,7 @@ type attempt struct {
 	flow, next     string
 	name, password string
 	cancel         bool
+	remember       bool // the name, in this browser
 }
 
 func (h *Handlers) show(w http.ResponseWriter, r *http.Request) error {
@@ -98,7 +101,7 @@ func (h *Handlers) submit(w http.ResponseWriter, r *http.Request) error {
 	}
 	form := attempt{
 		flow: r.PostForm.Get("flow"), next: r.PostForm.Get("next"),
-		name: r.PostForm.Get("name"), password: r.PostForm.Get("password"), cancel: r.PostForm.Has("cancel"),
+		name: r.PostForm.Get("name"), password: r.PostForm.Get("password"), cancel: r.PostForm.Has("cancel"), remember: r.PostForm.Has("remember"),
 	}
 	if form.cancel {
 		return h.Engine.Cancel(w, r, form.flow)
@@ -135,6 +138,7 @@ func (h *Handlers) try(w http.ResponseWriter, r *http.Request, request *flow.Req
 	if err != nil {
 		return err
 	}
+	h.remember(w, r, form)
 	if form.flow == "" {
 		web.SeeOther(w, string(request.Payload))
 		return nil
@@ -145,6 +149,7 @@ func (h *Handlers) try(w http.ResponseWriter, r *http.Request, request *flow.Req
 
 // enter starts the session, or raises the one that this browser has of the same person, and sets its cookie.
 func (h *Handlers) enter(w http.ResponseWriter, r *http.Request, result *directory.Result) error {
+	h.mark(w, r)
 	secret, started, err := h.open(r, result, h.Kit.Cookies.Get(r, web.SessionCookie))
 	if err == nil {
 		h.Kit.Cookies.Set(w, web.SessionCookie, secret, started.Ends.Sub(h.Kit.Now()))

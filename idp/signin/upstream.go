@@ -116,6 +116,7 @@ func (h *Handlers) offer(w http.ResponseWriter, r *http.Request, page *templates
 func (h *Handlers) Enter(w http.ResponseWriter, r *http.Request, method session.Method, who func(store.Tx) (directory.User, error)) error {
 	var secret string
 	var started session.Session
+	h.mark(w, r)
 	err := h.Store.Update(r.Context(), func(tx store.Tx) error {
 		user, err := who(tx)
 		if err != nil {

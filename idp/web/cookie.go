@@ -5,14 +5,16 @@ import (
 	"time"
 )
 
-// Cookies names, reads and writes the two cookies: the session's secret and the browser's, to which waiting flows are bound.
-// Both are SameSite=Lax and HttpOnly; on https they are Secure and carry the __Host- prefix.
+// Cookies names, reads and writes the cookies: the session's secret, the browser's, to which waiting flows are bound, the one by
+// which a person's browser is known again, and the name that a person asked it to keep. All are SameSite=Lax and HttpOnly; on https they are Secure and carry the __Host- prefix.
 type Cookies struct{ Secure bool }
 
 // The cookies' base names.
 const (
 	SessionCookie = "gatehouse_session"
 	BrowserCookie = "gatehouse_browser"
+	DeviceCookie  = "gatehouse_device"
+	NameCookie    = "gatehouse_name"
 )
 
 func (c Cookies) name(base string) string {
