@@ -38,6 +38,7 @@ type Deps struct {
 	IdP         IDPMetadata
 	CheckSource func(source string) error // of a released attribute: is it a name or a sound expression?
 	RenewName   RenewName
+	Seal        func(context string, plain []byte) []byte
 	BaseURL     string // public origin
 	Now         func() time.Time
 }
@@ -52,7 +53,7 @@ type Admin struct {
 func New(d Deps) *Admin {
 	return &Admin{kit: d.Kit, Actions: &Actions{
 		Store: d.Store, Directory: d.Directory, Keeper: d.Sessions, Audit: d.Audit, Keyring: d.Keys, Fetcher: d.Fetcher, Sources: d.Sources,
-		Metadata: d.IdP, CheckSource: d.CheckSource, RenewName: d.RenewName, BaseURL: d.BaseURL, Engine: d.Engine, Now: d.Now,
+		Metadata: d.IdP, CheckSource: d.CheckSource, RenewName: d.RenewName, Seal: d.Seal, BaseURL: d.BaseURL, Engine: d.Engine, Now: d.Now,
 	}}
 }
 

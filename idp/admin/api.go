@@ -106,6 +106,8 @@ func (a *Admin) rows() []row {
 	rows = append(rows, a.requestRows()...)
 	rows = append(rows, a.sourceRows()...)
 	rows = append(rows, a.upstreamRows()...)
+	rows = append(rows, a.ldapRows()...)
+	rows = append(rows, a.importRows()...)
 	rows = append(rows, profiles.rows(do, "/profiles")...)
 	rows = append(rows, permissionSets.rows(do, "/permission-sets")...)
 	return append(rows, groups.rows(do, "/groups")...)

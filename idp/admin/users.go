@@ -188,7 +188,7 @@ func (a *Actions) ResetPassword(ctx context.Context, by By, ref, password string
 			return nil, refused(http.StatusConflict, "own_password", "password", "Change your own password on your account page, which asks for the present one.")
 		}
 		if err := a.Directory.SetPassword(tx, user.ID, hash); err != nil {
-			return nil, err
+			return nil, fieldOf("password", err)
 		}
 		return endSessions(tx, user.ID)
 	})
@@ -265,7 +265,7 @@ func wireUser(tx store.Tx, user *directory.User) (api.User, error) {
 	wire := api.User{
 		ID: user.ID, Name: user.Name, DisplayName: user.DisplayName, Email: user.Email, GivenName: user.GivenName,
 		Surname: user.Surname, Status: "active", Roles: slices.Clone(user.Roles), Attributes: user.Attributes,
-		Created: user.Created, Changed: user.Changed,
+		Created: user.Created, Changed: user.Changed, Source: user.Source, ExternalID: user.ExternalID, Gone: user.Gone,
 	}
 	if user.Disabled {
 		wire.Status = "disabled"

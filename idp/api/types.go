@@ -164,6 +164,9 @@ type User struct {
 	Created        time.Time           `json:"created"`
 	Changed        time.Time           `json:"changed"`
 	LastSignIn     time.Time           `json:"last_sign_in,omitzero"`
+	Source         string              `json:"source,omitempty"`      // name of the directory source; empty: local
+	ExternalID     string              `json:"external_id,omitempty"` // there
+	Gone           bool                `json:"gone,omitempty"`        // disabled because the source has the person no more
 }
 
 // NewUser asks for a new person. Profile, permission sets and groups are ids or names. Without a Password the person
