@@ -164,7 +164,7 @@ func (l *LDAP) talk(ctx context.Context, s *Source, limit time.Duration, bytes i
 	return fn(&link{s, conn})
 }
 
-// connect opens an encrypted connection, unless the source is set to be plain or lies on this machine.
+// connect opens an encrypted connection, unless the source is set to be plain.
 func connect(ctx context.Context, s *Source, limit time.Duration, bytes int64) (*ldap.Conn, error) {
 	host, port, withTLS, startTLS := s.server()
 	dialer := &net.Dialer{Timeout: connectTime, Control: control}

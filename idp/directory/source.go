@@ -3,7 +3,6 @@ package directory
 import (
 	"crypto/x509"
 	"encoding/pem"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -18,7 +17,7 @@ type Source struct {
 	Name     string `json:"name"`
 	Kind     string `json:"kind"` // KindLDAP or KindAD: what the defaults are
 	URL      string `json:"url"`
-	Plain    bool   `json:"plain,omitempty"` // ldap:// without StartTLS, to a host that is not loopback
+	Plain    bool   `json:"plain,omitempty"` // ldap:// without StartTLS: passwords travel as they are
 	CA       string `json:"ca,omitempty"`    // PEM; empty: the machine's
 	BindDN   string `json:"bind_dn,omitempty"`
 	Password []byte `json:"password,omitempty"` // of BindDN, sealed
@@ -155,12 +154,7 @@ func (s *Source) server() (host, port string, tls, startTLS bool) {
 			port = "636"
 		}
 	}
-	return host, port, tls, !tls && !s.Plain && !isLoopback(host)
-}
-
-func isLoopback(host string) bool {
-	address, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && address.IsLoopback()
+	return host, port, tls, !tls && !s.Plain
 }
 
 // SealContext names a source's bind password when it is sealed.

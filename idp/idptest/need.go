@@ -22,6 +22,7 @@ const (
 	ToolPySAML     Tool = "pysaml2"       // pysaml2 as a service provider
 	ToolSimpleSAML Tool = "simplesamlphp" // SimpleSAMLphp as a service provider
 	ToolXMLSec     Tool = "xmlsec1"       // signatures and decryption by a second implementation
+	ToolSlapd      Tool = "slapd"         // OpenLDAP's server as a directory source
 	ToolSchemas    Tool = "schemas"       // OASIS and W3C schemas, and xmllint to apply them
 )
 
@@ -37,7 +38,7 @@ const (
 
 // Tools lists them all.
 func Tools() []Tool {
-	return []Tool{ToolChromium, ToolMellon, ToolNode, ToolPySAML, ToolSimpleSAML, ToolXMLSec, ToolSchemas}
+	return []Tool{ToolChromium, ToolMellon, ToolNode, ToolPySAML, ToolSimpleSAML, ToolXMLSec, ToolSlapd, ToolSchemas}
 }
 
 // provision says how to see that a tool is there, and which Debian packages bring it. apache2-bin has the server
@@ -66,6 +67,8 @@ func (tool Tool) provision() provision {
 		}
 	case ToolXMLSec:
 		return provision{files: []string{"xmlsec1"}, packages: []string{"xmlsec1"}}
+	case ToolSlapd: // unpacked only: its package would start a service
+		return provision{files: []string{"ldapadd", unpackFolder() + "/usr/sbin/slapd", unpackFolder() + "/usr/lib/ldap/back_mdb.so"}, packages: []string{"ldap-utils", "libltdl7", "libwrap0"}, unpacked: []string{"slapd"}}
 	case ToolSchemas:
 		return provision{
 			files:    []string{"xmllint", schemaFolder + "/opensaml/saml-schema-protocol-2.0.xsd", schemaFolder + "/xmltooling/xenc-schema.xsd"},
