@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"maps"
+	"os"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -227,11 +229,8 @@ func (c *cli) userImport() *cobra.Command {
 		Short: "add and change the people of a CSV file, whose first line names columns: name, email, given_name, surname, display_name, profile, permission_sets, groups, disabled, attributes.NAME",
 		Args:  exactly(1),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
-			content, err := readFile(args[0])
-			if err != nil {
-				return err
-			}
-			if ask.CSV, err = asText(args[0], content); err != nil {
+			var err error
+			if ask.CSV, err = readImport(args[0]); err != nil {
 				return err
 			}
 			done, err := client.ImportUsers(command.Context(), ask)
@@ -266,15 +265,24 @@ func (c *cli) imported(done *api.Imported) error {
 		"disabled", strconv.Itoa(done.Disabled), "enabled", strconv.Itoa(done.Enabled))
 }
 
-// asText refuses what JSON could not carry unchanged, with the line where it begins.
-func asText(name string, content []byte) (string, error) {
+// maxPeopleFile is how large a file of people may be, in bytes.
+const maxPeopleFile = 16 << 20
+
+// readImport reads a file of people, and refuses what JSON could not carry unchanged, with the line where it begins.
+func readImport(name string) (string, error) {
+	info, err := os.Stat(name)
+	if err == nil && info.Size() > maxPeopleFile {
+		return "", fmt.Errorf("%s is larger than %d MiB: import it in parts", name, maxPeopleFile>>20)
+	}
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return "", fmt.Errorf("cannot read the file: %w", err)
+	}
 	text := string(content)
-	if clean := strings.ToValidUTF8(text, ""); clean != text {
-		at := 0
-		for at < len(clean) && clean[at] == text[at] {
-			at++
+	for at, r := range text {
+		if _, size := utf8.DecodeRuneInString(text[at:]); r == utf8.RuneError && size == 1 {
+			return "", fmt.Errorf("line %d of %s is not UTF-8: save the file as \"CSV UTF-8\", and try again", 1+strings.Count(text[:at], "\n"), name)
 		}
-		return "", fmt.Errorf("line %d of %s is not UTF-8: save the file as \"CSV UTF-8\", and try again", 1+strings.Count(text[:at], "\n"), name)
 	}
 	return text, nil
 }

@@ -52,7 +52,7 @@ type Actions struct {
 	CheckSource func(source string) error // of a released attribute: is it a name or a sound expression?
 	RenewName   RenewName
 	Seal        func(context string, plain []byte) []byte // of bind passwords
-	BaseURL     string // public origin
+	BaseURL     string                                    // public origin
 	Engine      *flow.Engine
 	Now         func() time.Time
 }

@@ -21,7 +21,7 @@ const importBatch = 500
 
 func (a *Admin) importRows() []row {
 	return []row{{Method: "POST", Path: "/user-imports", Permission: UsersWrite, MaxBody: 2*maxImport + 1<<20, Action: with(func(c *call, ask api.Import) (any, error) {
-		return a.Actions.ImportUsers(c.ctx(), c.by(), ask)
+		return slow(func() (any, error) { return a.Actions.ImportUsers(c.ctx(), c.by(), ask) }), nil
 	})}}
 }
 

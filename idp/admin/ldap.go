@@ -35,7 +35,7 @@ func (a *Admin) ldapRows() []row {
 			return do.TestDirectorySource(c.ctx(), c.path("source"), c.query("user"))
 		}},
 		{Method: "POST", Path: one + "/sync", Permission: SettingsWrite, Action: with(func(c *call, ask api.RunSync) (any, error) {
-			return do.SyncDirectorySource(c.ctx(), c.by(), c.path("source"), ask)
+			return slow(func() (any, error) { return do.SyncDirectorySource(c.ctx(), c.by(), c.path("source"), ask) }), nil
 		})},
 	}
 }

@@ -141,10 +141,10 @@ func (c *Client) TestDirectorySource(ctx context.Context, name, user string) (So
 
 // SyncDirectorySource brings the people of a source over now.
 func (c *Client) SyncDirectorySource(ctx context.Context, name string, ask RunSync) (SyncReport, error) {
-	return call[SyncReport](ctx, c, http.MethodPost, path(sources, name, "sync"), nil, ask)
+	return call[SyncReport](ctx, c.patient(), http.MethodPost, path(sources, name, "sync"), nil, ask)
 }
 
 // ImportUsers adds and changes people of a CSV file.
 func (c *Client) ImportUsers(ctx context.Context, ask Import) (Imported, error) {
-	return call[Imported](ctx, c, http.MethodPost, "/user-imports", nil, ask)
+	return call[Imported](ctx, c.patient(), http.MethodPost, "/user-imports", nil, ask)
 }
