@@ -3,6 +3,7 @@ package templates
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,6 +31,7 @@ func outside(title string) Shell { return Shell{Title: title, Nonce: "bm9uY2U", 
 
 func samples() []sample {
 	return append(append(append(cardSamples(), portalSamples()...), consoleSamples()...), append(append(requestSamples(), sourceSamples()...), upstreamSamples()...)...)
+	return slices.Concat(cardSamples(), portalSamples(), consoleSamples(), requestSamples(), sourceSamples(), directorySamples())
 }
 
 func cardSamples() []sample {

@@ -174,7 +174,7 @@ func worded(err error) error {
 	case errors.Is(err, sp.ErrRemoved):
 		return refused(http.StatusConflict, "removed", "", "%s", sentence(err.Error()))
 	case errors.As(err, &field):
-		return badValue(field.Field, "%s", sentence(field.Error()))
+		return badValue(field.Field, "%s", ended(field.Error()))
 	case errors.As(err, &source), errors.As(err, &unsafe):
 		return refused(http.StatusConflict, "source_failed", "source", "%s", sentence(err.Error()))
 	case errors.As(err, &input):
