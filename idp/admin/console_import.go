@@ -14,7 +14,7 @@ import (
 // maxImportForm is how large a file the console takes, in bytes: it travels twice, because nothing is kept of a preview.
 const maxImportForm = 4 << 20
 
-const importPath = "/admin/users/import"
+const importPath = "/admin/user-imports"
 
 func (a *Admin) importPages() []web.Route {
 	return []web.Route{

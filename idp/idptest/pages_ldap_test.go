@@ -31,10 +31,10 @@ func TestDirectoryPages(t *testing.T) {
 	g.WaitFor("[role=status] dl.facts")
 	g.look("directory-tested")
 	g.Click("form[action$='/sync'] button[name=dry_run]")
-	g.WaitFor("[role=status] dl.facts")
+	g.WaitFor("section:has(form[action$='/sync']) [role=status] dl.facts")
 	g.look("directory-plan")
 	g.visit("user-of-directory", s.URL+"/admin/users/"+person(t, s, "mia").ID)
-	g.visit("import", s.URL+"/admin/users/import")
+	g.visit("import", s.URL+"/admin/user-imports")
 	file := filepath.Join(t.TempDir(), "people.csv")
 	writeCSV := func(text string) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -53,7 +53,7 @@ func TestDirectoryPages(t *testing.T) {
 	g.WaitFor("table.list")
 	g.look("import-preview")
 	g.Click("button[name=import]")
-	g.WaitFor("[role=status]")
+	g.WaitFor("a.primary[href='/admin/users']")
 	g.look("import-done")
 	if zoe := person(t, s, "zoe"); zoe.DisplayName != "=cmd|' /C calc'!A0" {
 		t.Errorf("zoe: %+v", zoe)
