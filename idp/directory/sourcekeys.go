@@ -125,6 +125,7 @@ func checkLDAPURL(value string) error {
 }
 
 func setCA(s *Source, value string) error {
+	value = strings.TrimSpace(strings.ReplaceAll(value, "\r\n", "\n"))
 	if value != "" {
 		if len(value) > 64<<10 {
 			return refuse("ca is larger than 64 KiB")

@@ -78,6 +78,7 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":              {"cmd/gatehouse"},
 	"cel.dev/cel-go":                      {"idp/claims"},
 	"golang.org/x/crypto/argon2":          {"idp/directory"},
+	"github.com/go-asn1-ber":              {"idp/directory"},
 	"github.com/go-ldap/ldap":             {"idp/directory", "idp/idptest"},
 	"github.com/chromedp/chromedp":        {"idp/idptest"},
 	"github.com/rogpeppe/go-internal":     {"cmd/gatehouse", "idp/idptest"},
