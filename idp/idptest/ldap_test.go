@@ -3,6 +3,7 @@ package idptest
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -103,7 +104,29 @@ func TestLDAPSignIn(t *testing.T) {
 	if _, err := s.API.SetUser(t.Context(), "mia", api.Change{Set: map[string]string{"email": "x@example.org"}}); err == nil || !strings.Contains(err.Error(), "change names and the e-mail address there") {
 		t.Errorf("another address: %v", err)
 	}
+	mia := s.NewClient(t)
+	mia.SignIn(mia.Get("/login"), "mia", "mias password")
+	if page := mia.Get("/account"); !strings.Contains(page.Body, "in the directory corp") || strings.Contains(page.Body, "/account/password") {
+		t.Error("the account page offers to change a password that is not here")
+	}
+	change := url.Values{"current": {"mias password"}, "new": {"another password"}, "repeat": {"another password"}}
+	if page := mia.Post("/account/password", change); page.Status != http.StatusConflict || !strings.Contains(page.Body, "the password of the directory corp") {
+		t.Errorf("a change of it: %d\n%s", page.Status, page.Body)
+	}
 	if page := tryLDAP(t, s, "ada", Password); page.URL.Path != "/" {
 		t.Errorf("a local person: %d", page.Status)
+	}
+	// Without the directory she cannot sign in, until she is given a password and is one of ours.
+	if _, err := s.API.RemoveDirectorySource(t.Context(), "corp"); err != nil {
+		t.Fatal(err)
+	}
+	if page := tryLDAP(t, s, "mia", "mias password"); page.Status != http.StatusForbidden {
+		t.Errorf("after the end of the directory: %d", page.Status)
+	}
+	if _, err := s.API.ResetPassword(t.Context(), "mia", "another password"); err != nil {
+		t.Fatal(err)
+	}
+	if page := tryLDAP(t, s, "mia", "another password"); page.URL.Path != "/" {
+		t.Errorf("as one of ours: %d", page.Status)
 	}
 }
