@@ -18,7 +18,7 @@ func TestImportRefusesFiles(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"empty", "", "The file is empty"}, {"blank", " \n\n", "The file is empty"}, {"no name column", "email\na@example.org\n", "the column name is missing"},
 		{"unknown column", "name,password\nana,secret\n", `there is no column "password"`}, {"roles", "name,roles\nana,owner\n", `there is no column "roles"`},
-		{"twice", "name,email,email\n", `"email" is there twice`}, {"UTF-16", "\xff\xfen\x00a\x00", "CSV UTF-8"}, {"latin 1", "name,surname\nana,Mu\xf1oz\n", "Line 2 is not UTF-8"},
+		{"twice", "name,email,email\n", `"email" is there twice`}, {"wide characters", "\xff\xfen\x00a\x00", "CSV UTF-8"}, {"latin 1", "name,surname\nana,Mu\xf1oz\n", "Line 2 is not UTF-8"},
 		{"binary", "PK\x03\x04\x00\x00", "no CSV text"}, {"too large", "name\n" + strings.Repeat("x", maxImport), "larger than 16 MiB"},
 		{"too many", "name\n" + strings.Repeat("a\n", maxImportRows+1), "more than 50000 people"}, {"quote in the header", "\"name\n", "Line 1 cannot be read"},
 	} {
