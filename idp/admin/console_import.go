@@ -47,7 +47,7 @@ func (a *Admin) importPost(w http.ResponseWriter, r *http.Request) error {
 	ask := api.Import{CSV: text, DryRun: r.PostForm.Get("import") == ""}
 	done, err := a.Actions.ImportUsers(r.Context(), byOf(r), ask)
 	if err != nil {
-		errs, err := formErrors(err)
+		errs, err := a.formErrors(r, err)
 		if err != nil {
 			return err
 		}

@@ -100,7 +100,7 @@ func (a *Admin) directoryAdd(w http.ResponseWriter, r *http.Request) error {
 	}
 	n := api.NewDirectorySource{Name: strings.TrimSpace(r.PostForm.Get("name")), Kind: r.PostForm.Get("kind"), Set: directoryValues(r, true), BindPassword: r.PostForm.Get("bind_password")}
 	if _, err := a.Actions.AddDirectorySource(r.Context(), byOf(r), n); err != nil {
-		errs, err := formErrors(err)
+		errs, err := a.formErrors(r, err)
 		if err != nil {
 			return err
 		}
@@ -158,7 +158,7 @@ func (a *Admin) directorySave(w http.ResponseWriter, r *http.Request) error {
 func (a *Admin) directoryDone(w http.ResponseWriter, r *http.Request, notice string, do func(ctx context.Context, name string) error) error {
 	name := r.PathValue("directory")
 	if err := do(r.Context(), name); err != nil {
-		errs, err := formErrors(err)
+		errs, err := a.formErrors(r, err)
 		if err != nil {
 			return err
 		}
@@ -175,7 +175,7 @@ func (a *Admin) directoryTest(w http.ResponseWriter, r *http.Request) error {
 	page := templates.DirectoryPage{Tested: strings.TrimSpace(r.PostForm.Get("user"))}
 	t, err := a.Actions.TestDirectorySource(r.Context(), r.PathValue("directory"), page.Tested)
 	if err != nil {
-		if page.Form.Errors, err = formErrors(err); err != nil {
+		if page.Form.Errors, err = a.formErrors(r, err); err != nil {
 			return err
 		}
 		for i := range page.Form.Errors {
@@ -216,7 +216,7 @@ func (a *Admin) directorySync(w http.ResponseWriter, r *http.Request) error {
 	page := templates.DirectoryPage{}
 	if err != nil {
 		public := asPublic(err)
-		if page.Form.Errors, err = formErrors(err); err != nil {
+		if page.Form.Errors, err = a.formErrors(r, err); err != nil {
 			return err
 		}
 		page.CanForce = public != nil && strings.HasSuffix(public.Text, "force it.")
