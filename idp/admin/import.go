@@ -63,13 +63,27 @@ func (a *Actions) ImportUsers(ctx context.Context, by By, ask api.Import) (api.I
 	if len(problems) > 0 {
 		slices.SortStableFunc(problems, func(x, y api.ImportError) int { return x.Line - y.Line })
 		shown := min(len(problems), maxShown)
-		return api.Imported{Errors: problems[:shown], More: len(problems) - shown}, nil
+		return api.Imported{Errors: problems[:shown], More: len(problems) - shown}, a.noteImport(ctx, by, problems)
 	}
 	out := tally(plans, ask.DryRun)
 	if ask.DryRun {
 		return out, nil
 	}
 	return out, a.runImport(ctx, by, plans)
+}
+
+// noteImport writes down that a file was refused, and why its first line was.
+func (a *Actions) noteImport(ctx context.Context, by By, problems []api.ImportError) error {
+	event := audit.Event{Kind: "user.import", Outcome: audit.Refused, Reason: "bad_lines", Actor: by.ID, Facts: map[string]string{
+		"errors": fmt.Sprint(len(problems)), "line": fmt.Sprint(problems[0].Line),
+	}, Detail: problems[0].Text}
+	if by.Address.IsValid() {
+		event.Address = by.Address.String()
+	}
+	return worded(a.Store.Update(ctx, func(tx store.Tx) error {
+		_, err := a.Audit.Append(tx, event)
+		return err
+	}))
 }
 
 func tally(plans []planned, show bool) api.Imported {

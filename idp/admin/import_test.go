@@ -56,6 +56,9 @@ func TestImportIsWholeOrNothing(t *testing.T) {
 			t.Errorf("%d errors, %d created", len(got), done.Created)
 		}
 	}
+	if entries := w.entries("user.import"); len(entries) != 2 || entries[0].Reason != "bad_lines" || entries[0].Facts["line"] != "3" {
+		t.Errorf("the audit: %+v", entries)
+	}
 	if _, err := w.User(t.Context(), "ana"); err == nil {
 		t.Error("a line before the errors was taken")
 	}

@@ -1,12 +1,17 @@
 package idptest
 
 import (
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/go-ldap/ldap/v3"
 
 	"gatehouse/idp/api"
 )
@@ -130,5 +135,92 @@ func TestLDAPGarbage(t *testing.T) {
 	}
 	if after := runtime.NumGoroutine(); after > before+60 {
 		t.Errorf("%d goroutines before, %d after", before, after)
+	}
+}
+
+// cut passes a server's connections on, and breaks each off after so many bytes from it.
+func cut(t testing.TB, server string, after int64) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			ours, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			theirs, err := net.Dial("tcp", server)
+			if err != nil {
+				ours.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(theirs, ours) }()
+			go func() {
+				_, _ = io.CopyN(ours, theirs, after)
+				ours.Close()
+				theirs.Close()
+			}()
+		}
+	}()
+	return "ldaps://" + listener.Addr().String()
+}
+
+// A server that dies in the middle of a run changes nothing: neither those who were read already nor those who were not.
+func TestLDAPDiesMidRun(t *testing.T) {
+	t.Parallel()
+	l, s := StartSlapd(t), Start(t, Options{})
+	furnish(t, s)
+	l.Do(t, func(c *ldap.Conn) error {
+		for i := range 500 {
+			if err := c.Add(l.person(fmt.Sprintf("p%03d", i), "")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	ldapSource(t, s, l, map[string]string{"url": cut(t, strings.TrimPrefix(l.LDAPS, "ldaps://"), 60_000), "page_size": "50", "group_base": ""})
+	for range 2 {
+		if _, err := s.API.SyncDirectorySource(t.Context(), "corp", api.RunSync{Force: true}); err == nil || !strings.Contains(err.Error(), "could not be talked to") && !strings.Contains(err.Error(), "brought over") {
+			t.Fatalf("a run that was cut: %v", err)
+		}
+		if list, err := s.API.Users(t.Context(), "p", ""); err != nil || len(list.Items) != 0 {
+			t.Fatalf("%d people of half a run, %v", len(list.Items), err)
+		}
+	}
+	ask := api.DirectorySourceChange{Set: map[string]string{"url": l.LDAPS}, BindPassword: SlapdPassword}
+	if _, err := s.API.SetDirectorySource(t.Context(), "corp", ask); err != nil {
+		t.Fatal(err)
+	}
+	if report := runSync(t, s, api.RunSync{}); report.Found != 500 {
+		t.Errorf("the whole: %+v", report)
+	}
+}
+
+// Many who wait for a server that hangs get their answer soon, and hold up nobody who is local.
+func TestLDAPHangs(t *testing.T) {
+	t.Parallel()
+	l, s := StartSlapd(t), Start(t, Options{})
+	furnish(t, s)
+	ldapSource(t, s, l, map[string]string{"url": "ldaps://" + silent(t, ""), "interval": "30d"})
+	start := time.Now()
+	var all sync.WaitGroup
+	for i := range 60 {
+		all.Go(func() {
+			if page := tryLDAP(t, s, fmt.Sprintf("p%02d", i), "some password"); page.Status != http.StatusServiceUnavailable {
+				t.Errorf("%d", page.Status)
+			}
+		})
+	}
+	all.Go(func() {
+		if page := tryLDAP(t, s, "ada", Password); page.URL.Path != "/" {
+			t.Errorf("a local person: %d", page.Status)
+		}
+	})
+	all.Wait()
+	if took := time.Since(start); took > 25*time.Second {
+		t.Errorf("60 sign-ins took %s", took)
 	}
 }
