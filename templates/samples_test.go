@@ -30,8 +30,7 @@ func shell(title, section string) Shell {
 func outside(title string) Shell { return Shell{Title: title, Nonce: "bm9uY2U", Org: acme} }
 
 func samples() []sample {
-	return append(append(append(cardSamples(), portalSamples()...), consoleSamples()...), append(append(requestSamples(), sourceSamples()...), upstreamSamples()...)...)
-	return slices.Concat(cardSamples(), portalSamples(), consoleSamples(), requestSamples(), sourceSamples(), directorySamples())
+	return slices.Concat(cardSamples(), portalSamples(), consoleSamples(), requestSamples(), sourceSamples(), upstreamSamples(), directorySamples())
 }
 
 func cardSamples() []sample {
