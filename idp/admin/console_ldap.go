@@ -138,7 +138,7 @@ func directoryFacts(s *api.DirectorySource) []templates.Fact {
 		{Label: "State", Text: directoryState(s), Kind: "state"}, {Label: "People here", Text: peopleWord(s.People)},
 	}
 	if s.Last != nil {
-		facts = append(facts, templates.Fact{Label: "Last good run", Text: strconv.Itoa(s.Last.Found) + " found", Hint: strconv.Itoa(s.Last.Left) + " entries left out"})
+		facts = append(facts, templates.Fact{Label: "Last good run", Text: strconv.Itoa(s.Last.Found) + " found", Hint: strconv.Itoa(s.Last.Left) + " left out"})
 	}
 	return append(facts, timeFacts("Last good", s.Good, "Last tried", s.Tried, "Next", s.Next)...)
 }
