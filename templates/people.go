@@ -8,14 +8,15 @@ import (
 // UsersPage lists people. Its filter is a GET of `q`, `status` and the filters that Hidden carries on.
 type UsersPage struct {
 	Shell
-	Query   string
-	Status  string // "", "active" or "disabled"
-	Filter  string // a further filter in words ("profile Employee"), with ClearHref to leave it
-	Clear   string
-	Hidden  []Field
-	Users   []UserRow
-	Pager   Pager
-	NewHref string
+	Query      string
+	Status     string // "", "active" or "disabled"
+	Filter     string // a further filter in words ("profile Employee"), with ClearHref to leave it
+	Clear      string
+	Hidden     []Field
+	Users      []UserRow
+	Pager      Pager
+	NewHref    string
+	ImportHref string
 }
 
 // UserRow is one person in a list.
@@ -81,6 +82,7 @@ type UserPage struct {
 	EndAllAction  string
 	PasswordRules string
 	Secret        string // a new password to hand over, shown once
+	Source        string // the directory that the person comes from
 	InviteAction  string // for a person without a password; posts nothing
 	Invitation    *Invitation
 }

@@ -69,6 +69,9 @@ var declared = map[string]page{
 	"source":       {"console", SourcePage{}},
 	"upstreams":    {"console", UpstreamsPage{}},
 	"upstream":     {"console", UpstreamPage{}},
+	"directories":  {"console", DirectoriesPage{}},
+	"directory":    {"console", DirectoryPage{}},
+	"import":       {"console", ImportPage{}},
 }
 
 // compiled parses all templates once, at the first page or at Check.

@@ -38,6 +38,7 @@ const (
 	SectionKeys           = "keys"
 	SectionSources        = "sources"
 	SectionUpstreams      = "upstreams"
+	SectionDirectories    = "directories"
 )
 
 // Brand is how the organisation looks. Color is #rgb or #rrggbb; anything else is ignored.

@@ -16,7 +16,7 @@ func (c *cli) userCommand() *cobra.Command {
 		c.userAdd(), c.userInvite(), c.userList(), c.userShow(), c.userSet(),
 		c.userEnable("disable", "keep a person from signing in and end their sessions", false),
 		c.userEnable("enable", "let a person sign in again", true),
-		c.userReset(), c.userResetMFA(), c.userEnrolTOTP(), c.userRemove())
+		c.userReset(), c.userResetMFA(), c.userEnrolTOTP(), c.userImport(), c.userRemove())
 }
 
 func (c *cli) userAdd() *cobra.Command {

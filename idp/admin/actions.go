@@ -54,7 +54,8 @@ type Actions struct {
 	CheckSource func(source string) error // of a released attribute: is it a name or a sound expression?
 	RenewName   RenewName
 	Desk        *recovery.Desk
-	BaseURL     string // public origin
+	Seal        func(context string, plain []byte) []byte // of bind passwords
+	BaseURL     string                                    // public origin
 	Engine      *flow.Engine
 	Now         func() time.Time
 }
@@ -159,6 +160,9 @@ func worded(err error) error {
 	var parse *metadata.Error
 	var taken *store.ConflictError
 	var fetched *federation.Error
+	var field *directory.FieldError
+	var source *directory.SourceError
+	var unsafe *directory.RefusedError
 	var input *directory.InputError
 	var missing *directory.MissingError
 	var held *directory.HeldError
@@ -172,6 +176,10 @@ func worded(err error) error {
 		return refused(http.StatusConflict, "wrong_state", "state", "%s", sentence(state.Error()))
 	case errors.Is(err, sp.ErrRemoved):
 		return refused(http.StatusConflict, "removed", "", "%s", sentence(err.Error()))
+	case errors.As(err, &field):
+		return badValue(field.Field, "%s", ended(field.Error()))
+	case errors.As(err, &source), errors.As(err, &unsafe):
+		return refused(http.StatusConflict, "source_failed", "source", "%s", sentence(err.Error()))
 	case errors.As(err, &input):
 		return badValue("", "%s", sentence(input.Text))
 	case errors.As(err, &missing):

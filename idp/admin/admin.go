@@ -41,6 +41,7 @@ type Deps struct {
 	CheckSource func(source string) error // of a released attribute: is it a name or a sound expression?
 	RenewName   RenewName
 	Desk        *recovery.Desk
+	Seal        func(context string, plain []byte) []byte
 	BaseURL     string // public origin
 	Now         func() time.Time
 }
@@ -55,7 +56,7 @@ type Admin struct {
 func New(d Deps) *Admin {
 	return &Admin{kit: d.Kit, Actions: &Actions{
 		Store: d.Store, Directory: d.Directory, Factors: d.Factors, Keeper: d.Sessions, Audit: d.Audit, Keyring: d.Keys, Fetcher: d.Fetcher, Sources: d.Sources,
-		Metadata: d.IdP, CheckSource: d.CheckSource, RenewName: d.RenewName, Desk: d.Desk, BaseURL: d.BaseURL, Engine: d.Engine, Now: d.Now,
+		Metadata: d.IdP, CheckSource: d.CheckSource, RenewName: d.RenewName, Desk: d.Desk, Seal: d.Seal, BaseURL: d.BaseURL, Engine: d.Engine, Now: d.Now,
 	}}
 }
 

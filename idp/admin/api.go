@@ -109,6 +109,8 @@ func (a *Admin) rows() []row {
 	rows = append(rows, a.sourceRows()...)
 	rows = append(rows, a.upstreamRows()...)
 	rows = append(rows, a.inviteRows()...)
+	rows = append(rows, a.ldapRows()...)
+	rows = append(rows, a.importRows()...)
 	rows = append(rows, profiles.rows(do, "/profiles")...)
 	rows = append(rows, permissionSets.rows(do, "/permission-sets")...)
 	return append(rows, groups.rows(do, "/groups")...)

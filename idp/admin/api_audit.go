@@ -54,13 +54,18 @@ func (a *Admin) export(w http.ResponseWriter, r *http.Request, q api.AuditQuery,
 }
 
 func (a *Admin) auditVerify(c *call) (any, error) {
-	return answers(func(w http.ResponseWriter) error {
+	return slow(func() (any, error) { return a.Actions.VerifyAudit(c.ctx(), c.query("head")) }), nil
+}
+
+// slow is an answer that may take longer than others.
+func slow(action func() (any, error)) answers {
+	return func(w http.ResponseWriter) error {
 		web.TakeTime(w)
-		answer, err := a.Actions.VerifyAudit(c.ctx(), c.query("head"))
+		answer, err := action()
 		if err != nil {
-			return err
+			return worded(err)
 		}
 		web.WriteJSON(w, http.StatusOK, answer)
 		return nil
-	}), nil
+	}
 }

@@ -72,6 +72,8 @@ func (a *Admin) consoleRoutes() []web.Route {
 	routes = append(routes, a.keyPages()...)
 	routes = append(routes, a.sourcePages()...)
 	routes = append(routes, a.upstreamPages()...)
+	routes = append(routes, a.directoryPages()...)
+	routes = append(routes, a.importPages()...)
 	for _, list := range a.namedLists() {
 		routes = append(routes,
 			get(list.path, UsersRead, list.page),

@@ -67,6 +67,8 @@ var kinds = []struct{ kind, text string }{
 	{"access.revoke", "Access on request revoked"},
 	{"settings.set", "Settings changed"},
 	{"upstream.add", "Upstream added"},
+	{"source.add", "Directory added"}, {"source.set", "Directory changed"}, {"source.remove", "Directory removed"}, {"source.sync", "People of a directory brought over"},
+	{"user.import", "People imported from a file"},
 	{"upstream.set", "Upstream changed"},
 	{"upstream.refresh", "Upstream metadata looked at"},
 	{"upstream.remove", "Upstream removed"},

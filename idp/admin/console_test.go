@@ -54,9 +54,11 @@ func TestEveryPageRenders(t *testing.T) {
 	code := w.entries("app.set")[0].Code
 	w.actor = ada.Actor
 	server := w.server()
-	paths := strings.NewReplacer("{app}", id, "{user}", ada.ID, "{code}", code, "{key}", key.ID, "{source}", "edu", "{upstream}", "uni")
+	paths := strings.NewReplacer("{app}", id, "{user}", ada.ID, "{code}", code, "{key}", key.ID, "{source}", "edu", "{upstream}", "uni", "{directory}", "corp")
 	w.unsignedSource("edu")(metadataOf("https://s.example/&lt;script>alert(1)&lt;/script>", "https://s.example/acs"))
 	_, err = w.AddUpstream(t.Context(), socket, api.NewUpstream{Name: "uni", Metadata: providerMetadata(t), Set: map[string]string{"label": "<script>alert(1)</script>"}})
+	must(t, err)
+	_, err = w.AddDirectorySource(t.Context(), socket, api.NewDirectorySource{Name: "corp", Set: map[string]string{"url": "ldaps://ldap.example.org", "base_dn": `o=\<script\>alert(1)\</script\>`}})
 	must(t, err)
 	for _, route := range w.admin.consoleRoutes() {
 		if route.Method != http.MethodGet || route.Path == "/admin" || strings.HasSuffix(route.Path, "/export") { // a file

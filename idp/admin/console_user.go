@@ -76,6 +76,9 @@ func (a *Admin) showInvited(w http.ResponseWriter, r *http.Request, user *api.Us
 	if err := a.userActions(r, user, &page); err != nil {
 		return err
 	}
+	if err := a.userSource(r, user, &page); err != nil {
+		return err
+	}
 	if err := a.userPast(r, user, &page); err != nil {
 		return err
 	}
@@ -128,6 +131,31 @@ func (a *Admin) showInvitation(w http.ResponseWriter, r *http.Request, invited *
 	user := &invited.User
 	return a.showInvited(w, r, user, asForm(user), attributeLines(user.Attributes), nil,
 		&templates.Invitation{Link: invited.URL, Expires: invited.Expires, Mailed: invited.Mailed})
+}
+
+// userSource shows the directory that a person comes from, where also the password is kept.
+func (a *Admin) userSource(r *http.Request, user *api.User, page *templates.UserPage) error {
+	if user.Source == "" {
+		return nil
+	}
+	fact := templates.Fact{Label: "Directory", Text: user.Source, Hint: "Known there by " + user.ExternalID + "."}
+	_, err := a.Actions.DirectorySource(r.Context(), user.Source)
+	switch public := asPublic(err); {
+	case err == nil:
+		page.Source, page.ResetAction, page.InviteAction = user.Source, "", ""
+		if may(r, SettingsRead) {
+			fact.Href = directoryHref(user.Source)
+		}
+	case public == nil || public.Status != http.StatusNotFound:
+		return err
+	default:
+		fact.Hint = "It was removed: set a password, and the person is one of ours."
+	}
+	if user.Gone {
+		fact.Hint = "It has the person no more, so the account is disabled."
+	}
+	page.Facts = append(page.Facts, fact)
+	return nil
 }
 
 // userPast adds the sessions and the latest audit entries, where the person who looks may see them.

@@ -42,7 +42,7 @@ func (a *Admin) userList(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Pager = pager("/admin/users", filter.After, list.Next, pairs)
 	if may(r, UsersWrite) {
-		page.NewHref = "/admin/users/new"
+		page.NewHref, page.ImportHref = "/admin/users/new", importPath
 	}
 	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Users(b, page) })
 }

@@ -76,6 +76,9 @@ func (a *Actions) invite(tx store.Tx, by By, user *directory.User, invited *api.
 	case user.Disabled:
 		return audit.Event{}, refused(http.StatusConflict, "user_not_active", "user", "The account of %s is disabled: enable it first.", user.Name)
 	}
+	if err := directory.TakesPassword(tx, user); err != nil {
+		return audit.Event{}, fieldOf("user", err)
+	}
 	invitation, err := a.Desk.Invite(tx, user, by.ID)
 	if err != nil {
 		return audit.Event{}, err

@@ -183,7 +183,10 @@ func (a *Actions) ResetPassword(ctx context.Context, by By, ref, password string
 		if user.ID == by.ID {
 			return nil, refused(http.StatusConflict, "own_password", "password", "Change your own password on your account page, which asks for the present one.")
 		}
-		if err := errors.Join(a.Directory.SetPassword(tx, user.ID, hash), a.passwordChanged(tx, user)); err != nil {
+		if err := a.Directory.SetPassword(tx, user.ID, hash); err != nil {
+			return nil, fieldOf("password", err)
+		}
+		if err := a.passwordChanged(tx, user); err != nil {
 			return nil, err
 		}
 		return endSessions(tx, user.ID)
@@ -255,7 +258,7 @@ func wireUser(tx store.Tx, user *directory.User) (api.User, error) {
 	wire := api.User{
 		ID: user.ID, Name: user.Name, DisplayName: user.DisplayName, Email: user.Email, GivenName: user.GivenName,
 		Surname: user.Surname, Status: "active", Roles: slices.Clone(user.Roles), Attributes: user.Attributes,
-		Created: user.Created, Changed: user.Changed,
+		Created: user.Created, Changed: user.Changed, Source: user.Source, ExternalID: user.ExternalID, Gone: user.Gone,
 	}
 	if user.Disabled {
 		wire.Status = "disabled"

@@ -164,7 +164,10 @@ type User struct {
 	Created        time.Time           `json:"created"`
 	Changed        time.Time           `json:"changed"`
 	LastSignIn     time.Time           `json:"last_sign_in,omitzero"`
-	Factors        []Factor            `json:"factors,omitempty"` // when one person is shown, not in lists
+	Source         string              `json:"source,omitempty"`      // name of the directory source; empty: local
+	ExternalID     string              `json:"external_id,omitempty"` // there
+	Gone           bool                `json:"gone,omitempty"`        // disabled because the source has the person no more
+	Factors        []Factor            `json:"factors,omitempty"`     // when one person is shown, not in lists
 }
 
 // Factor is a second factor, a passkey, or the set of recovery codes of a person.

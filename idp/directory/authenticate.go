@@ -22,6 +22,9 @@ const (
 	Disabled         Reason = "disabled"
 	ThrottledAccount Reason = "throttled_account"
 	ThrottledAddress Reason = "throttled_address"
+	SourceDown       Reason = "source_down"    // a directory that may have the person did not answer: nothing was counted
+	Ambiguous        Reason = "ambiguous_name" // it has several entries of that name, or one without a lasting id
+	NotAdopted       Reason = "not_adopted"    // it has the person, who cannot become one of ours: see AdoptError
 )
 
 // ErrChanged says that the person or the password was changed while the sign-in was under way: sign in again.
@@ -32,10 +35,12 @@ const maxKnown = 5
 
 // Result is the outcome of Authenticate. Commit it in the transaction that starts the session or appends the audit entry.
 type Result struct {
-	User       User   // who signed in; the zero value unless OK
+	User       User   // who signed in; the zero value unless OK. Of a source's new people it is there after Commit
 	Account    string // id of the person that was tried, for the audit; empty if there is none
 	Reason     Reason // empty: the password is right
 	RetryAfter time.Duration
+	Down       bool   // a directory does not answer, which the page may say whoever was asked for
+	Detail     string // for the audit: what went wrong with a directory
 
 	at         time.Time
 	account    string // key of the throttle
@@ -43,10 +48,11 @@ type Result struct {
 	known      bool // tried from a network that the person signed in from before
 	credential store.Revision
 	upgraded   string // a hash at the current cost, when the stored one has another
+	vouched    *vouched
 }
 
 // OK tells whether the password is right and the person may sign in.
-func (r *Result) OK() bool { return r.Reason == "" && r.User.ID != "" }
+func (r *Result) OK() bool { return r.Reason == "" && (r.User.ID != "" || r.vouched != nil) }
 
 // Throttled tells whether the attempt came too early; the page may say so.
 func (r *Result) Throttled() bool {
@@ -60,6 +66,8 @@ type attempt struct {
 	hash       *phc
 	credential store.Revision
 	settings   Settings
+	sources    []Source // that may have the person, in the order in which they are asked
+	held       bool     // there are sources, so that failures take their time
 }
 
 // Authenticate checks a password. Whether the name exists or not, one hash is computed and the answer is the same. Failures
@@ -67,6 +75,7 @@ type attempt struct {
 // a network that the person is known from has a count of its own, so that strangers cannot keep the owner out. The error is
 // only ErrBusy, the context's or the store's.
 func (d *Directory) Authenticate(ctx context.Context, name, password string, address netip.Addr) (Result, error) {
+	start := time.Now()
 	a, err := d.look(ctx, name)
 	if err != nil {
 		return Result{}, err
@@ -80,12 +89,31 @@ func (d *Directory) Authenticate(ctx context.Context, name, password string, add
 	if d.throttled(a, &result) {
 		return result, nil
 	}
-	right, err := d.checkPassword(ctx, a, password, &result)
-	if err != nil {
+	if err := d.judge(ctx, a, name, password, &result); err != nil {
 		d.uncount(&result, false)
 		return Result{}, err
 	}
 	switch {
+	case result.OK():
+		d.uncount(&result, true)
+	case result.Reason == SourceDown:
+		d.uncount(&result, false)
+	}
+	if a.held && !result.OK() {
+		result.Down = result.Down || d.LDAP.anyDown(d.now())
+		hold(ctx, start)
+	}
+	return result, ctx.Err()
+}
+
+// judge checks the password, here or at a source, and fills in the result.
+func (d *Directory) judge(ctx context.Context, a *attempt, name, password string, result *Result) error {
+	right, err := d.checkPassword(ctx, a, password, result)
+	switch {
+	case err != nil:
+		return err
+	case len(a.sources) > 0:
+		return d.judgeAtSource(ctx, a, name, password, result)
 	case a.user.ID == "":
 		result.Reason = UnknownUser
 	case a.user.Disabled:
@@ -94,9 +122,8 @@ func (d *Directory) Authenticate(ctx context.Context, name, password string, add
 		result.Reason = WrongPassword
 	default:
 		result.User = a.user
-		d.uncount(&result, true)
 	}
-	return result, nil
+	return nil
 }
 
 func (d *Directory) look(ctx context.Context, name string) (*attempt, error) {
@@ -107,8 +134,11 @@ func (d *Directory) look(ctx context.Context, name string) (*attempt, error) {
 			return err
 		}
 		if a.user, err = Named(tx, name); errors.Is(err, store.ErrNotFound) {
-			return nil
+			return d.readSources(tx, a)
 		} else if err != nil {
+			return err
+		}
+		if err := d.readSources(tx, a); err != nil {
 			return err
 		}
 		if a.activity, err = activityOf(tx, a.user.ID); err != nil {
@@ -210,7 +240,7 @@ func (r *Result) Commit(tx store.Tx) error {
 	switch {
 	case r.OK():
 		return r.commitSuccess(tx)
-	case r.Account == "" || r.Throttled() || r.known:
+	case r.Account == "" || r.Throttled() || r.known || r.Reason == SourceDown:
 		return nil
 	}
 	if revision, err := Users.Revision(tx, r.Account); err != nil || revision == 0 {
@@ -229,6 +259,13 @@ func (r *Result) Commit(tx store.Tx) error {
 }
 
 func (r *Result) commitSuccess(tx store.Tx) error {
+	if r.vouched != nil {
+		var err error
+		if r.User, err = r.vouched.adopt(tx); err != nil {
+			return err
+		}
+		r.Account = r.User.ID
+	}
 	user, _, err := Users.Get(tx, r.Account)
 	if errors.Is(err, store.ErrNotFound) {
 		return ErrChanged

@@ -19,6 +19,7 @@ type Directory struct {
 	store  store.Store
 	now    func() time.Time
 	hasher hasher
+	LDAP   *LDAP // how sources are asked; nil: there are none
 
 	mu         sync.Mutex // guards the throttles
 	accounts   throttle
@@ -64,6 +65,9 @@ func (d *Directory) SetUser(tx store.Tx, user User) (User, error) {
 	if err != nil {
 		return user, err
 	}
+	if err := keepsOwned(&old, &user); err != nil {
+		return user, err
+	}
 	if Normalise(old.Name) != Normalise(user.Name) || user.Name == "" {
 		if err := CheckName(user.Name); err != nil {
 			return user, err
@@ -92,7 +96,7 @@ func (d *Directory) setDisabled(tx store.Tx, id string, disabled bool) (User, er
 	if err != nil {
 		return user, err
 	}
-	user.Disabled, user.Changed = disabled, d.now()
+	user.Disabled, user.Gone, user.Changed = disabled, false, d.now()
 	if err := EndLink(tx, id); err != nil {
 		return user, err
 	}
@@ -113,8 +117,18 @@ func (d *Directory) RemoveUser(tx store.Tx, id string) (User, error) {
 // SetPassword stores a hash made by HashPassword, forgets earlier failures and ends a one-time link. Ending sessions is the
 // caller's.
 func (d *Directory) SetPassword(tx store.Tx, id, hash string) error {
-	if _, _, err := Users.Get(tx, id); err != nil {
+	user, _, err := Users.Get(tx, id)
+	if err != nil {
 		return err
+	}
+	if err := TakesPassword(tx, &user); err != nil {
+		return err
+	}
+	if user.Source != "" { // which is gone: the person is one of ours from now on
+		user.Source, user.ExternalID, user.Gone = "", "", false
+		if err := Users.Put(tx, &user); err != nil {
+			return err
+		}
 	}
 	if _, err := parsePHC(hash); err != nil {
 		return err

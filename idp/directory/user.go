@@ -1,7 +1,8 @@
 // Package directory owns people: users, profiles, permission sets, groups and their credentials, and Authenticate, the one
 // place where a password is checked, throttled and counted.
 //
-// It must not know HTTP, sessions or apps. Read user.go for the records, authenticate.go for sign-in.
+// It must not know HTTP, sessions or apps. Read user.go for the records, authenticate.go for sign-in,
+// source.go for LDAP directories, whose passwords are checked there, adopt.go for how their people become people here.
 package directory
 
 import (
@@ -28,6 +29,9 @@ type User struct {
 	Attributes     map[string][]string `json:"attributes,omitempty"`
 	Created        time.Time           `json:"created"`
 	Changed        time.Time           `json:"changed"`
+	Source         string              `json:"source,omitempty"`      // name of the directory source; empty: local
+	ExternalID     string              `json:"external_id,omitempty"` // there, for good
+	Gone           bool                `json:"gone,omitempty"`        // disabled because the source has the person no more
 }
 
 // Profile is the one profile of a person: address ranges, login hours and session limits that apply to all who hold it. A zero
@@ -60,8 +64,9 @@ var Users = &store.Table[User]{
 	Version: 1,
 	Key:     func(u *User) string { return u.ID },
 	Unique: map[string]func(*User) string{
-		"name":  func(u *User) string { return Normalise(u.Name) },
-		"email": func(u *User) string { return Normalise(u.Email) }, // it names the person to apps, and at sign-in
+		"name":     func(u *User) string { return Normalise(u.Name) },
+		"email":    func(u *User) string { return Normalise(u.Email) }, // it names the person to apps, and at sign-in
+		"external": func(u *User) string { return externalKey(u.Source, u.ExternalID) },
 	},
 	Lists: map[string]func(*User) []string{
 		"skeleton":       skeletons,
@@ -69,6 +74,7 @@ var Users = &store.Table[User]{
 		"permission_set": func(u *User) []string { return u.PermissionSets },
 		"group":          func(u *User) []string { return u.Groups },
 		"role":           func(u *User) []string { return u.Roles },
+		"source":         func(u *User) []string { return optional(u.Source) },
 	},
 }
 
@@ -130,6 +136,13 @@ var Activities = &store.Table[Activity]{
 	Name:    "activity",
 	Version: 1,
 	Key:     func(a *Activity) string { return a.User },
+}
+
+func externalKey(source, id string) string {
+	if source == "" || id == "" {
+		return ""
+	}
+	return source + "/" + id
 }
 
 func optional(value string) []string {

@@ -114,6 +114,12 @@ func (b *Browser) Type(selector, text string) {
 	b.Do(chromedp.SendKeys(chromedp.CSS(selector), text, chromedp.NodeVisible))
 }
 
+// Upload chooses a file for the field that the CSS selector finds.
+func (b *Browser) Upload(selector, file string) {
+	b.t.Helper()
+	b.Do(chromedp.SetUploadFiles(chromedp.CSS(selector), []string{file}, chromedp.NodeReady))
+}
+
 // WaitFor waits until the CSS selector finds something visible, on this page or on one that it leads to.
 func (b *Browser) WaitFor(selector string) {
 	b.t.Helper()

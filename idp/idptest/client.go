@@ -121,7 +121,7 @@ func (c *Client) send(h *http.Client, r *http.Request) *Page {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if response.StatusCode >= 500 {
+	if response.StatusCode >= 500 && response.Header.Get("Retry-After") == "" { // with it, the answer says when to come again
 		c.t.Errorf("%s %s answered %d:\n%s", r.Method, r.URL, response.StatusCode, body)
 	}
 	return &Page{Status: response.StatusCode, URL: response.Request.URL, Header: response.Header, Body: string(body)}

@@ -23,6 +23,7 @@ const (
 	ToolSimpleSAML Tool = "simplesamlphp" // SimpleSAMLphp as a service provider
 	ToolXMLSec     Tool = "xmlsec1"       // signatures and decryption by a second implementation
 	ToolSMTP       Tool = "aiosmtpd"      // a mail server
+	ToolSlapd      Tool = "slapd"         // OpenLDAP's server as a directory source
 	ToolSchemas    Tool = "schemas"       // OASIS and W3C schemas, and xmllint to apply them
 )
 
@@ -38,7 +39,7 @@ const (
 
 // Tools lists them all.
 func Tools() []Tool {
-	return []Tool{ToolChromium, ToolMellon, ToolNode, ToolPySAML, ToolSimpleSAML, ToolXMLSec, ToolSMTP, ToolSchemas}
+	return []Tool{ToolChromium, ToolMellon, ToolNode, ToolPySAML, ToolSimpleSAML, ToolXMLSec, ToolSMTP, ToolSlapd, ToolSchemas}
 }
 
 // provision says how to see that a tool is there, and which Debian packages bring it. apache2-bin has the server
@@ -69,6 +70,8 @@ func (tool Tool) provision() provision {
 		return provision{files: []string{debianPython, "/usr/lib/python3/dist-packages/aiosmtpd/controller.py"}, packages: []string{"python3-aiosmtpd"}}
 	case ToolXMLSec:
 		return provision{files: []string{"xmlsec1"}, packages: []string{"xmlsec1"}}
+	case ToolSlapd: // unpacked only: its package would start a service
+		return provision{files: []string{"ldapadd", unpackFolder() + "/usr/sbin/slapd", unpackFolder() + "/usr/lib/ldap/back_mdb.so"}, packages: []string{"ldap-utils", "libltdl7", "libwrap0"}, unpacked: []string{"slapd"}}
 	case ToolSchemas:
 		return provision{
 			files:    []string{"xmllint", schemaFolder + "/opensaml/saml-schema-protocol-2.0.xsd", schemaFolder + "/xmltooling/xenc-schema.xsd"},

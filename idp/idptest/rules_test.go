@@ -84,6 +84,8 @@ var homes = map[string][]string{
 	"github.com/go-webauthn/webauthn":     {"idp/directory"},
 	"github.com/pquerna/otp":              {"idp/directory"},
 	"github.com/boombuler/barcode":        {"idp/directory"},
+	"github.com/go-asn1-ber":              {"idp/directory"},
+	"github.com/go-ldap/ldap":             {"idp/directory", "idp/idptest"},
 	"github.com/chromedp/chromedp":        {"idp/idptest"},
 	"github.com/rogpeppe/go-internal":     {"cmd/gatehouse", "idp/idptest"},
 }

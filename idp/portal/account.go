@@ -60,6 +60,9 @@ func (h *Handlers) accountPage(w http.ResponseWriter, r *http.Request, status in
 		if page.Ways, err = h.waysToSignIn(tx, actor.ID); err != nil {
 			return err
 		}
+		if kept := passwordThere(tx, &user); kept != nil {
+			page.Facts = append(page.Facts, templates.Fact{Label: "Password", Text: "in the directory " + user.Source, Hint: "You change it where your organisation keeps it."})
+		}
 		sessions, err := h.Sessions.ListByUser(tx, actor.ID)
 		if err != nil {
 			return err
@@ -177,6 +180,15 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 	if len(problems) > 0 {
 		return h.accountPage(w, r, http.StatusUnprocessableEntity, problems, "")
 	}
+	if err := h.Store.View(r.Context(), func(tx store.Tx) error {
+		user, _, err := directory.Users.Get(tx, actor.ID)
+		if err != nil {
+			return err
+		}
+		return passwordThere(tx, &user)
+	}); err != nil {
+		return err
+	}
 	result, err := h.Directory.Authenticate(r.Context(), actor.Name, current, web.Of(r).Address)
 	if err == nil && !result.OK() {
 		if err := h.noteWrong(r, &result); err != nil {
@@ -211,6 +223,16 @@ func (h *Handlers) own(r *http.Request) (user directory.User, err error) {
 		return err
 	})
 	return user, err
+}
+
+// passwordThere refuses to change a password that a directory keeps.
+func passwordThere(tx store.Tx, user *directory.User) error {
+	err := directory.TakesPassword(tx, user)
+	var kept *directory.InputError
+	if errors.As(err, &kept) {
+		return &web.Error{Status: http.StatusConflict, Reason: "password_elsewhere", Heading: "Your password is not changed", Text: kept.Text + "."}
+	}
+	return err
 }
 
 // wrongPassword shows the form again. A throttled try was not checked, so it is not called wrong.

@@ -40,9 +40,15 @@ func (h *Handlers) Basic(r *http.Request) (string, error) {
 		if result.Throttled() {
 			return "", &web.Error{Status: http.StatusTooManyRequests, Reason: string(result.Reason), RetryAfter: result.RetryAfter, Text: "Too many tries. Wait a moment, then try again."}
 		}
+		if result.Down {
+			return "", &web.Error{Status: http.StatusServiceUnavailable, Reason: string(result.Reason), RetryAfter: downRetry, Text: downText}
+		}
 		return "", &web.Error{Status: http.StatusUnauthorized, Reason: string(result.Reason), Text: "The user name or the password is wrong. Check both and try again."}
 	}
 	secret, _, err := h.open(r, &result, ofClient)
+	if h.notAdopted(&result, err) {
+		return "", errors.Join(h.noteRefusal(r, &result), &web.Error{Status: http.StatusForbidden, Reason: string(result.Reason), Text: notAdoptedText})
+	}
 	if errors.Is(err, directory.ErrChanged) {
 		return "", &web.Error{Status: http.StatusConflict, Reason: "changed", Text: "Your account was changed at this moment. Sign in again."}
 	}

@@ -66,13 +66,20 @@ func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, request *flow.
 		w.Header().Set("Retry-After", strconv.Itoa(int(result.RetryAfter.Seconds())+1))
 		return h.page(w, r, http.StatusTooManyRequests, request, form, "Too many tries. Wait a moment, then try again.")
 	}
+	if result.Reason == directory.NotAdopted {
+		return h.page(w, r, http.StatusForbidden, request, form, notAdoptedText)
+	}
+	if result.Down {
+		w.Header().Set("Retry-After", strconv.Itoa(int(downRetry.Seconds())))
+		return h.page(w, r, http.StatusServiceUnavailable, request, form, downText)
+	}
 	return h.page(w, r, http.StatusForbidden, request, form, "The user name or the password is wrong. Check both and try again.")
 }
 
 func (h *Handlers) noteRefusal(r *http.Request, result *directory.Result) error {
 	event := audit.Event{
 		Kind: "signin", Outcome: audit.Refused, Reason: string(result.Reason), User: result.Account,
-		Address: web.Of(r).AddressText(), Facts: map[string]string{"method": "password"},
+		Address: web.Of(r).AddressText(), Facts: map[string]string{"method": "password"}, Detail: result.Detail,
 	}
 	return h.Engine.Note(r.Context(), event, result.Commit)
 }

@@ -132,6 +132,9 @@ func (h *Handlers) try(w http.ResponseWriter, r *http.Request, request *flow.Req
 		return h.refuse(w, r, request, form, &result)
 	}
 	err = h.enter(w, r, &result)
+	if h.notAdopted(&result, err) {
+		return h.refuse(w, r, request, form, &result)
+	}
 	if errors.Is(err, directory.ErrChanged) {
 		return h.page(w, r, http.StatusConflict, request, form, "Your account was changed at this moment. Sign in again.")
 	}
