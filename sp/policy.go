@@ -283,6 +283,22 @@ func (p *Policy) refreshes(a Access) bool {
 	return err == nil && (kind == "lifetime" || kind == "idle") && a.Now.Before(since.Add(limit))
 }
 
+// Refreshes tells whether the rule gives refresh tokens at all.
+func (p *Policy) Refreshes() bool { return p.RefreshToken != "immediate" }
+
+// RefreshUntil is when a refresh token that is used now ends by the rule of now; zero: it has no end.
+func (p *Policy) RefreshUntil(issued, used time.Time) time.Time {
+	kind, text, _ := strings.Cut(p.RefreshToken, ":")
+	limit, err := ParseDuration(text)
+	switch {
+	case err != nil:
+		return time.Time{}
+	case kind == "idle":
+		return used.Add(limit)
+	}
+	return issued.Add(limit)
+}
+
 func within(ranges []netip.Prefix, address netip.Addr) bool {
 	if len(ranges) == 0 {
 		return true

@@ -109,7 +109,9 @@ func (a *App) Apply(values map[string]string) error {
 
 // OfPolicy tells whether a setting is an administrator's: it is kept with the policy, whatever its name.
 func OfPolicy(key string) bool {
-	return strings.HasPrefix(key, "policy.") || key == "saml.affiliation" || key == "saml.may_map_to"
+	return strings.HasPrefix(key, "policy.") || slices.Contains([]string{
+		"saml.affiliation", "saml.may_map_to", "oauth.run_as", "oauth.introspect", "oauth.registration_approval",
+	}, key)
 }
 
 // Validate checks the whole record: every stored value, and what only holds between several of them.

@@ -14,7 +14,7 @@ func client(a *App) *OAuth { return a.Definition.OAuth }
 
 func oauthSettings() []Setting {
 	return []Setting{
-		checked(list("oauth.redirect_uris", "Redirect URIs", "Where answers may go; a request must name one of them, letter by letter.",
+		eachOf(list("oauth.redirect_uris", "Redirect URIs", "Where answers may go; a request must name one of them, letter by letter.",
 			func(a *App) *[]string { return &client(a).RedirectURIs }), isPrintable),
 		several("oauth.grant_types", "Grant types", "What the app may ask tokens by.", []string{GrantCode, GrantRefresh},
 			[]string{GrantCode, GrantRefresh, GrantClientCredentials, GrantJWTBearer, GrantDevice, GrantTokenExchange},
@@ -29,7 +29,7 @@ func oauthSettings() []Setting {
 			[]string{TypeWeb, TypeNative}, func(a *App) *string { return &client(a).ApplicationType }),
 		keySet(),
 		address("oauth.jwks_uri", "Keys address", "Where the app publishes its keys.", func(a *App) *string { return &client(a).JWKSURI }),
-		checked(list("oauth.post_logout_redirect_uris", "After signing out", "Where a person may be sent back to once signed out.",
+		eachOf(list("oauth.post_logout_redirect_uris", "After signing out", "Where a person may be sent back to once signed out.",
 			func(a *App) *[]string { return &client(a).PostLogoutRedirectURIs }), isAddress),
 		address("oauth.backchannel_logout_uri", "Back-channel logout", "Where the app takes logout tokens.",
 			func(a *App) *string { return &client(a).BackChannelLogoutURI }),
@@ -61,8 +61,8 @@ func oauthTokenSettings() []Setting {
 	}
 }
 
-// checked is a list whose every item must pass.
-func checked(s Setting, check func(string) error) Setting {
+// eachOf is a list whose every item must pass.
+func eachOf(s Setting, check func(string) error) Setting {
 	plain := s.set
 	s.set = func(a *App, v string) error {
 		items, err := parseList(v)
@@ -81,7 +81,7 @@ func checked(s Setting, check func(string) error) Setting {
 
 // several is a list of words out of a few; unset stands for usual.
 func several(key, label, help string, usual, options []string, field func(*App) *[]string) Setting {
-	s := checked(list(key, label, help, field), func(item string) error {
+	s := eachOf(list(key, label, help, field), func(item string) error {
 		if !slices.Contains(options, item) {
 			return errors.New("is not allowed; choose among " + orList(options))
 		}
@@ -92,7 +92,7 @@ func several(key, label, help string, usual, options []string, field func(*App) 
 }
 
 func scopeList(key, help, def string, field func(*App) *[]string) Setting {
-	s := checked(list(key, "Scopes", help, field), func(item string) error {
+	s := eachOf(list(key, "Scopes", help, field), func(item string) error {
 		if !isScope(item) {
 			return errors.New("is no scope: use letters, digits and signs without spaces, at most 200")
 		}

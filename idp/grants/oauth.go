@@ -22,6 +22,7 @@ type Grant struct {
 	Session string    `json:"session,omitempty"` // handle of the session that it ends with; empty: of none
 	SID     string    `json:"sid,omitempty"`     // what the app calls that session
 	Level   string    `json:"level"`
+	Class   string    `json:"class"`             // acr: how strong that sign-in was, in the words that the app asked for
 	Methods []string  `json:"methods,omitempty"` // how the person had signed in
 	AuthAt  time.Time `json:"auth_at"`
 	Address string    `json:"address,omitempty"` // of the person's browser
@@ -58,13 +59,21 @@ var AllGrants = &store.Table[Grant]{
 	},
 	Expires: func(g *Grant) time.Time {
 		if g.Dead == "" {
-			return g.Until
+			return later(g.Until)
 		}
 		if g.Used.After(g.Created) {
 			return g.Used.Add(deadFor)
 		}
 		return g.Created.Add(deadFor)
 	},
+}
+
+// later keeps what is over for a week, so that a trace can still say why it was refused.
+func later(until time.Time) time.Time {
+	if until.IsZero() {
+		return until
+	}
+	return until.Add(7 * 24 * time.Hour)
 }
 
 func filled(value string) []string {
@@ -155,7 +164,7 @@ var RefreshTokens = &store.Table[RefreshToken]{
 	Name:    "refresh_token",
 	Version: 1,
 	Key:     func(r *RefreshToken) string { return r.Family },
-	Expires: func(r *RefreshToken) time.Time { return r.Until },
+	Expires: func(r *RefreshToken) time.Time { return later(r.Until) },
 }
 
 // Hash is under what a token is known: the SHA-256 of it, in base64url.
