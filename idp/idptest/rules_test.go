@@ -78,6 +78,9 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":              {"cmd/gatehouse"},
 	"cel.dev/cel-go":                      {"idp/claims"},
 	"golang.org/x/crypto/argon2":          {"idp/directory"},
+	"github.com/go-jose/go-jose":          {"idp/oauth", "idp/idptest"},
+	"github.com/coreos/go-oidc":           {"idp/idptest"},
+	"golang.org/x/oauth2":                 {"idp/idptest"},
 	"github.com/chromedp/chromedp":        {"idp/idptest"},
 	"github.com/rogpeppe/go-internal":     {"cmd/gatehouse", "idp/idptest"},
 }
