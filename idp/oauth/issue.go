@@ -54,11 +54,13 @@ func (h *Handlers) give(tx store.Tx, c *call, i *issue) (*Problem, error) {
 		}
 	}
 	i.access, i.issued, i.expires = sp.RandomSecret(), c.now, c.now.Add(lifetime(i.facts))
+	hash := jtiHash(i.access)
 	if !client.JWTAccess() {
 		i.access = accessPrefix + i.access
+		hash = grants.Hash(i.access)
 	}
 	token := &grants.AccessToken{
-		Hash: grants.Hash(i.access), Grant: i.grant.ID, Scopes: i.scopes, Address: c.address.String(), Refreshed: i.refreshed, Issued: c.now, Expires: i.expires,
+		Hash: hash, Grant: i.grant.ID, Scopes: i.scopes, Address: c.address.String(), Refreshed: i.refreshed, Issued: c.now, Expires: i.expires,
 	}
 	if i.own {
 		token.Own = i.grant

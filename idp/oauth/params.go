@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"gatehouse/idp/web"
 )
 
 // maxParameter bounds one parameter, in bytes.
@@ -18,8 +20,8 @@ func form(r *http.Request) (url.Values, *Problem, error) {
 		return nil, refuse(codeInvalidRequest, "not_a_form", "Send the parameters in the body, as application/x-www-form-urlencoded.").because("application/x-www-form-urlencoded", r.Header.Get("Content-Type")), nil
 	}
 	if err := r.ParseForm(); err != nil {
-		if r.PostForm == nil {
-			return nil, nil, err
+		if web.Public500(err).Status < http.StatusInternalServerError {
+			return nil, nil, err // too large, or cut off
 		}
 		return nil, refuse(codeInvalidRequest, "bad_form", "The body cannot be read as a form."), nil
 	}

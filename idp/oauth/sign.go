@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/go-jose/go-jose/v4"
@@ -184,11 +185,13 @@ func publish(w http.ResponseWriter, contentType string, value any) error {
 // lookupKey is under which hash an access token that somebody shows is stored; empty: it cannot be one of ours. That of a JWT is
 // its jti's, which only counts with our signature.
 func (h *Handlers) lookupKey(tx store.Tx, token string) (string, error) {
-	if len(token) > maxParameter {
+	switch {
+	case len(token) > maxParameter:
 		return "", nil
-	}
-	if !isJWT(token) {
+	case strings.HasPrefix(token, accessPrefix):
 		return grants.Hash(token), nil
+	case !isJWT(token):
+		return "", nil
 	}
 	var claims struct {
 		ID string `json:"jti"`
@@ -197,5 +200,8 @@ func (h *Handlers) lookupKey(tx store.Tx, token string) (string, error) {
 	if errors.Is(err, errNotOurs) || err == nil && claims.ID == "" {
 		return "", nil
 	}
-	return grants.Hash(claims.ID), err
+	return jtiHash(claims.ID), err
 }
+
+// jtiHash keeps a jti, which is no secret, from being a token itself.
+func jtiHash(id string) string { return grants.Hash("jti\x00" + id) }
