@@ -117,7 +117,7 @@ func (w *world) refusedBy(t *testing.T, reply *Reply, status int, code, reason s
 	if entry := w.Audit(t)[0]; entry.Reason != reason || entry.Outcome != "refused" || !strings.Contains(reply.Text("error_description"), entry.Code) {
 		t.Errorf("the audit says %s %s %s, want %s", entry.Kind, entry.Outcome, entry.Reason, reason)
 	}
-	if (status == http.StatusUnauthorized) != (reply.Header.Get("WWW-Authenticate") != "") {
+	if (status == http.StatusUnauthorized || status == http.StatusForbidden) != (reply.Header.Get("WWW-Authenticate") != "") {
 		t.Errorf("%d with WWW-Authenticate %q", status, reply.Header.Get("WWW-Authenticate"))
 	}
 }
