@@ -33,7 +33,7 @@ func TestOpenIDBasic(t *testing.T) {
 		}
 	})
 	t.Run("OBP-06 OBP-07 claims of scopes", func(t *testing.T) { w.scopeClaims(t, rp) })
-	t.Run("OBP-08 ODY-05 a redirect URI with a query", func(t *testing.T) { w.redirectWithQuery(t) })
+	t.Run("ODY-05 OBP-08 a redirect URI with a query", func(t *testing.T) { w.redirectWithQuery(t) })
 	t.Run("OBP-09 OBP-13 OBP-15 parameters that change nothing", func(t *testing.T) {
 		rp.Tokens(w.ana(t), "display", "page", "ui_locales", "de fr", "claims_locales", "en", "acr_values", "1 2", "login_hint", "ana", "entirely", "unknown")
 		rp.Tokens(w.ana(t), "display", "popup")
