@@ -276,7 +276,7 @@ func TestSettings(t *testing.T) {
 	for key, values := range map[string][]string{
 		"session.idle": {"90m", "2d", "1d12h"}, "throttle.account": {"3", "1000"}, "color": {"#1a2B3c"}, "name": {"Exâmple Ltd"},
 		"saml.entity_id": {"https://idp.example.com/x", "urn:example:idp"}, "saml.want_signed_requests": {"true", "false"},
-		"signin.methods": {"password"}, "logo": {"default"},
+		"signin.methods": {"password"}, "oauth.disabled_grants": {"refresh_token", "client_credentials,refresh_token", "none"}, "logo": {"default"},
 	} {
 		for _, value := range values {
 			if err := settings.Set(key, value); err != nil {
@@ -287,7 +287,7 @@ func TestSettings(t *testing.T) {
 	for key, values := range map[string][]string{
 		"session.idle": {"1s", "-1h", "x", "400d", "99999999d", "1d1"}, "throttle.account": {"0", "-1", "x", "1e3"}, "color": {"red", "#12345g"},
 		"name": {"a\nb", strings.Repeat("x", 101)}, "saml.entity_id": {"idp", "https://a b"}, "saml.want_signed_requests": {"yes"},
-		"signin.methods": {"magic"}, "logo": {"x"}, "no.such": {"x"}, "": {""},
+		"signin.methods": {"magic"}, "oauth.disabled_grants": {"password", "a,,b"}, "logo": {"x"}, "no.such": {"x"}, "": {""},
 	} {
 		for _, value := range values {
 			var input *directory.InputError
@@ -307,7 +307,7 @@ func TestSettings(t *testing.T) {
 	if err := settings.Set("session.idle", "default"); err != nil || settings.IdleLimit() != 8*time.Hour {
 		t.Errorf("default: %v, %v", settings.IdleLimit(), err)
 	}
-	if all := settings.List(); len(all) != 24 || all[17] != (directory.Setting{Key: "session.idle", Value: "8h", Default: "8h", IsDefault: true}) {
+	if all := settings.List(); len(all) != 25 || all[17] != (directory.Setting{Key: "session.idle", Value: "8h", Default: "8h", IsDefault: true}) {
 		t.Errorf("%+v", all)
 	}
 }

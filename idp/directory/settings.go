@@ -34,7 +34,8 @@ type Settings struct {
 	ThrottleAddress    int           `json:"throttle_address,omitempty"`
 	AuditFor           time.Duration `json:"audit_for,omitempty"`
 	TraceFor           time.Duration `json:"trace_for,omitempty"`
-	Methods            []string      `json:"methods,omitempty"` // of signing in
+	Methods            []string      `json:"methods,omitempty"`    // of signing in
+	GrantsOff          []string      `json:"grants_off,omitempty"` // OAuth grant types that nobody may use
 }
 
 // SettingsKey is the key of the one record in SettingsTable.
@@ -147,6 +148,7 @@ func baseKeys() []key[Settings] {
 		number("throttle.account", "10", 3, 1000, func(s *Settings) *int { return &s.ThrottleAccount }),
 		number("throttle.address", "300", 10, 1_000_000, func(s *Settings) *int { return &s.ThrottleAddress }),
 		methods("signin.methods", func(s *Settings) *[]string { return &s.Methods }),
+		grantsOff("oauth.disabled_grants"),
 		duration("audit.retention", "400d", day, 36500*day, func(s *Settings) *time.Duration { return &s.AuditFor }),
 		duration("trace.retention", "14d", time.Hour, 366*day, func(s *Settings) *time.Duration { return &s.TraceFor }),
 	}

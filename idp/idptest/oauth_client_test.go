@@ -34,6 +34,7 @@ func TestOAuthClients(t *testing.T) {
 	t.Run("OPR-11 impersonated and mixed-up clients", func(t *testing.T) { w.impersonation(t) })
 	t.Run("OPR-13 software that nobody here wrote", func(t *testing.T) { w.foreignClients(t) })
 	t.Run("OPR-14 one app by both", func(t *testing.T) { w.bothProtocols(t) })
+	t.Run("what the organisation switched off", func(t *testing.T) { w.grantsOff(t) })
 	t.Run("answers by form and fragment", func(t *testing.T) { w.responseModes(t) })
 	t.Run("OPR-12 ODY-12 keys", func(t *testing.T) { w.oauthKeys(t) })
 }
@@ -286,6 +287,30 @@ func (w *world) bothProtocols(t *testing.T) {
 	other := w.Client(t, "bothsees", nil, map[string]string{"oauth.introspect": "all"})
 	if other.Active(token) {
 		t.Error("blocking the app left its token")
+	}
+}
+
+// organisation changes a setting of the organisation.
+func (w *world) organisation(t *testing.T, key, value string) {
+	t.Helper()
+	if _, err := w.API.SetSettings(t.Context(), api.Change{Set: map[string]string{key: value}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) grantsOff(t *testing.T) {
+	rp := w.Client(t, "off", nil, map[string]string{"policy.consent": "never"})
+	tokens := rp.Tokens(w.ana(t), "scope", "openid offline_access")
+	w.organisation(t, "oauth.disabled_grants", "refresh_token,authorization_code")
+	w.refusedBy(t, rp.Refresh(tokens.Text("refresh_token")), http.StatusBadRequest, "unauthorized_client", "grant_type_switched_off")
+	w.told(t, rp, rp.Visit(w.ana(t), rp.Ask()), "unauthorized_client", "grant_type_switched_off")
+	var document map[string]any
+	if w.JSON(t, "/.well-known/openid-configuration", &document); slices.Contains(document["grant_types_supported"].([]any), any("refresh_token")) {
+		t.Errorf("%v", document["grant_types_supported"])
+	}
+	w.organisation(t, "oauth.disabled_grants", "none")
+	if rp.Refresh(tokens.Text("refresh_token")).Status != http.StatusOK {
+		t.Error("switched on again, the token is not good")
 	}
 }
 

@@ -113,6 +113,13 @@ func (h *Handlers) read(r *http.Request, app *sp.App, values url.Values, a *aske
 			return problem, nil
 		}
 	}
+	settings, err := h.organisation(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	if !settings.Grants(sp.GrantCode) {
+		return switchedOff(sp.GrantCode), nil
+	}
 	request.LoginHint, a.Nonce = values.Get("login_hint"), values.Get("nonce")
 	if problem, err := h.readHint(r.Context(), app, values, a); problem != nil || err != nil {
 		return problem, err

@@ -40,8 +40,13 @@ type metadata struct {
 
 // discovery answers both well-known addresses with the same document: what it says holds for either protocol.
 func (h *Handlers) discovery(w http.ResponseWriter, r *http.Request) error {
+	settings, err := h.organisation(r.Context())
+	if err != nil {
+		return err
+	}
 	m := h.metadata()
-	err := h.Store.View(r.Context(), func(tx store.Tx) error {
+	m.GrantTypes = slices.DeleteFunc(m.GrantTypes, func(name string) bool { return !settings.Grants(name) })
+	err = h.Store.View(r.Context(), func(tx store.Tx) error {
 		m.IDTokenAlgorithms, m.Scopes = []string{sp.AlgorithmRS256}, sp.StandardScopes()
 		keys, _, err := h.Keys.Published(tx)
 		if err != nil {

@@ -42,6 +42,8 @@ type Handlers struct {
 	groups  store.Cache[directory.Group]
 	sets    store.Cache[directory.PermissionSet]
 	signers signerCache
+
+	settings store.Cache[directory.Settings]
 }
 
 // The paths of this package.
@@ -125,6 +127,27 @@ func (h *Handlers) clientOf(ctx context.Context, id string) (*sp.App, error) {
 	}
 	h.clients.Store(id, found.ID)
 	return &found, nil
+}
+
+// organisation are the settings of the organisation.
+func (h *Handlers) organisation(ctx context.Context) (*directory.Settings, error) {
+	settings := &directory.Settings{}
+	err := h.Store.View(ctx, func(tx store.Tx) error {
+		stored, _, err := h.settings.Get(tx, directory.SettingsTable, directory.SettingsKey)
+		if err == nil {
+			settings = stored
+		}
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return settings, nil
+	}
+	return settings, err
+}
+
+// switchedOff refuses what the organisation lets nobody do.
+func switchedOff(grantType string) *Problem {
+	return refuse(codeUnauthorizedClient, "grant_type_switched_off", "This grant_type is switched off for the whole organisation (oauth.disabled_grants).").because("", grantType)
 }
 
 func isClient(app *sp.App, id string) bool {

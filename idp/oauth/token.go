@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -55,7 +56,10 @@ func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
 	if problem != nil {
 		return h.refused(w, r, "token", app, problem)
 	}
-	run, problem := h.method(app, values.Get("grant_type"))
+	run, problem, err := h.method(r.Context(), app, values.Get("grant_type"))
+	if err != nil {
+		return err
+	}
 	if problem != nil {
 		return h.refused(w, r, "token", app, problem)
 	}
@@ -83,18 +87,24 @@ func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
 }
 
 // method finds the grant type, if the client may use it.
-func (h *Handlers) method(app *sp.App, name string) (func(store.Tx, *call) (*issue, *Problem, error), *Problem) {
+func (h *Handlers) method(ctx context.Context, app *sp.App, name string) (func(store.Tx, *call) (*issue, *Problem, error), *Problem, error) {
+	settings, err := h.organisation(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	methods := h.methods()
 	i := slices.IndexFunc(methods, func(m method) bool { return m.name == name })
 	switch {
 	case name == "":
-		return nil, refuse(codeInvalidRequest, "no_grant_type", "The request names no grant_type. Parameters belong in the body.")
+		return nil, refuse(codeInvalidRequest, "no_grant_type", "The request names no grant_type. Parameters belong in the body."), nil
 	case i < 0:
-		return nil, refuse(codeUnsupportedGrantType, "unsupported_grant_type", "This grant_type is not offered.").because("a grant type of the discovery document", name)
+		return nil, refuse(codeUnsupportedGrantType, "unsupported_grant_type", "This grant_type is not offered.").because("a grant type of the discovery document", name), nil
+	case !settings.Grants(name):
+		return nil, switchedOff(name), nil
 	case !app.Definition.OAuth.Allows(name):
-		return nil, refuse(codeUnauthorizedClient, "grant_type_not_allowed", "This app may not use this grant_type: allow it in its oauth.grant_types.").because(strings.Join(app.Definition.OAuth.Grants(), " "), name)
+		return nil, refuse(codeUnauthorizedClient, "grant_type_not_allowed", "This app may not use this grant_type: allow it in its oauth.grant_types.").because(strings.Join(app.Definition.OAuth.Grants(), " "), name), nil
 	}
-	return methods[i].run, nil
+	return methods[i].run, nil, nil
 }
 
 // note writes the audit entry of a token or its refusal.
