@@ -95,6 +95,14 @@ func TestOpenIDSecretInBody(t *testing.T) {
 	})
 }
 
+// Client is a relying party whose requests come from an address of their own each, as those of browsers do.
+func (w *world) Client(t *testing.T, name string, metadata map[string]any, settings map[string]string) *RP {
+	t.Helper()
+	rp := w.Server.Client(t, name, metadata, settings)
+	rp.http = &http.Client{Transport: manyHops{&w.address}}
+	return rp
+}
+
 // told checks that the client was told an error at its redirect URI, with our name and its state, and the audit why.
 func (w *world) told(t *testing.T, rp *RP, page *Page, code, reason string) url.Values {
 	t.Helper()
