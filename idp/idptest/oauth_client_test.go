@@ -2,6 +2,7 @@ package idptest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,7 +13,10 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
+	"gatehouse/certs"
 	"gatehouse/idp/api"
+	"gatehouse/sp"
+	"gatehouse/store"
 )
 
 // TestOAuthClients is what concerns the clients themselves.
@@ -213,6 +217,7 @@ func (w *world) oauthKeys(t *testing.T) {
 		t.Errorf("%+v", header)
 	}
 	rp.Claims(old) // still verifies
+	w.keyMissing(t, rp, elliptic.ID)
 	w.setClient(t, rp, "oauth.id_token_signed_response_alg", "ES256", "oauth.access_token_format", "jwt")
 	tokens := rp.Tokens(w.ana(t))
 	for _, token := range []string{tokens.Text("id_token"), tokens.Text("access_token")} {
@@ -226,6 +231,48 @@ func (w *world) oauthKeys(t *testing.T) {
 	var document map[string]any
 	if w.JSON(t, "/.well-known/openid-configuration", &document); !slices.Contains(document["id_token_signing_alg_values_supported"].([]any), any("ES256")) {
 		t.Errorf("%v", document["id_token_signing_alg_values_supported"])
+	}
+}
+
+// keyMissing: a code that no token can be signed for is left as it was.
+func (w *world) keyMissing(t *testing.T, rp *RP, elliptic string) {
+	code := rp.Code(w.ana(t))
+	err := w.Store.Update(t.Context(), func(tx store.Tx) error {
+		ring, _, err := certs.Rings.Get(tx, certs.RingKey)
+		for i := range ring.Keys {
+			if ring.Keys[i].ID == elliptic {
+				ring.Keys[i].State = certs.Next
+			}
+		}
+		return errors.Join(err, certs.Rings.Put(tx, &ring))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.setAlgorithm(t, rp, sp.AlgorithmES256)
+	w.refusedBy(t, rp.Redeem(code), http.StatusBadRequest, "unauthorized_client", "no_signing_key")
+	w.setAlgorithm(t, rp, sp.AlgorithmRS256)
+	if reply := rp.Redeem(code); reply.Status != http.StatusOK {
+		t.Errorf("%d %s", reply.Status, reply.Raw)
+	}
+	if _, err := w.API.ActivateKey(t.Context(), elliptic, api.Activation{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// setAlgorithm sets what an administrator cannot, because there is no key for it.
+func (w *world) setAlgorithm(t *testing.T, rp *RP, algorithm string) {
+	t.Helper()
+	err := w.Store.Update(t.Context(), func(tx store.Tx) error {
+		app, _, err := sp.Apps.Get(tx, rp.App)
+		if err != nil {
+			return err
+		}
+		app.Definition.OAuth.IDTokenAlgorithm = algorithm
+		return sp.Apps.Put(tx, &app)
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

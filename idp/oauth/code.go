@@ -105,10 +105,15 @@ func (h *Handlers) reconsider(tx store.Tx, g *grants.Grant, c *call, refresh *sp
 		return nil, badGrant("grant_"+reason, "What the person had given to this app was ended. Sign in again."), nil
 	}
 	facts, step, err := h.Engine.Reconsider(tx, standing(g, c.address.String(), refresh))
-	if err != nil || step.Kind == flow.StepIssue {
-		return facts, nil, err
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case step.Kind != flow.StepIssue:
+		return nil, denied(codeInvalidGrant, step), nil
+	case facts.App.Definition.OAuth == nil:
+		return nil, badClient("unknown_client"), nil
 	}
-	return nil, denied(codeInvalidGrant, step), nil
+	return facts, nil, nil
 }
 
 // open stores a grant, with a refresh token if the app may act while the person is away.

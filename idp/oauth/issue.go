@@ -44,12 +44,12 @@ type issue struct {
 
 // give makes the access token and gathers what is signed after the commit.
 func (h *Handlers) give(tx store.Tx, c *call, i *issue) (*Problem, error) {
-	client := c.app.Definition.OAuth
+	client := i.facts.App.Definition.OAuth
 	identify := openID(i.scopes) && !i.own
 	if identify || client.JWTAccess() {
 		var problem *Problem
 		var err error
-		if i.key, problem, err = h.signingKey(tx, c.app); problem != nil || err != nil {
+		if i.key, problem, err = h.signingKey(tx, i.facts.App); problem != nil || err != nil {
 			return problem, err
 		}
 	}

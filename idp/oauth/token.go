@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -70,13 +71,15 @@ func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if problem == nil {
-			if problem, err = h.give(tx, c, issued); err != nil {
-				return err
+			if problem, err = h.give(tx, c, issued); err != nil || problem != nil {
+				return errors.Join(err, errUndo)
 			}
 		}
 		return h.note(tx, r, c, issued, problem)
 	})
 	switch {
+	case problem != nil && errors.Is(err, errUndo):
+		return h.refused(w, r, "token", app, problem)
 	case err != nil:
 		return err
 	case problem != nil:
@@ -85,6 +88,9 @@ func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
 	}
 	return h.hand(w, issued)
 }
+
+// errUndo leaves what was to be redeemed as it was, because nothing can be given for it.
+var errUndo = errors.New("nothing can be given")
 
 // method finds the grant type, if the client may use it.
 func (h *Handlers) method(ctx context.Context, app *sp.App, name string) (func(store.Tx, *call) (*issue, *Problem, error), *Problem, error) {
