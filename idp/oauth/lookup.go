@@ -23,6 +23,7 @@ type found struct {
 	grant   *grants.Grant
 	access  *grants.AccessToken  // of an access token
 	refresh *grants.RefreshToken // of a refresh token
+	own     bool                 // the grant lies in the access token itself
 	scopes  []string
 	issued  time.Time
 	expires time.Time // zero: open
@@ -51,7 +52,8 @@ func findRefresh(tx store.Tx, token string) (*found, error) {
 
 func (h *Handlers) findAccess(tx store.Tx, key string) (*found, error) {
 	token, _, err := grants.AccessTokens.Get(tx, key)
-	if err == nil && token.Own == nil {
+	own := token.Own != nil
+	if err == nil && !own {
 		var g grants.Grant
 		g, _, err = grants.AllGrants.Get(tx, token.Grant)
 		token.Own = &g
@@ -62,7 +64,7 @@ func (h *Handlers) findAccess(tx store.Tx, key string) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &found{kind: kindAccess, grant: token.Own, access: &token, scopes: token.Scopes, issued: token.Issued, expires: token.Expires}, nil
+	return &found{kind: kindAccess, grant: token.Own, own: own, access: &token, scopes: token.Scopes, issued: token.Issued, expires: token.Expires}, nil
 }
 
 // judge asks whether a token that was found is good now: its grant counts, the policy lets the person in from where the token was

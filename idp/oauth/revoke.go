@@ -52,7 +52,7 @@ func (h *Handlers) end(tx store.Tx, r *http.Request, app *sp.App, token string) 
 	if f.grant.App != app.ID {
 		return refuse(codeInvalidGrant, "token_of_other_client", "The token was not given to this client, so it was not revoked."), nil
 	}
-	if f.access != nil && f.access.Grant == f.grant.ID && f.grant.Type == sp.GrantClientCredentials {
+	if f.own {
 		err = grants.AccessTokens.Delete(tx, f.access.Hash)
 	} else {
 		err = grants.Kill(tx, f.grant, "revoked")
