@@ -53,8 +53,8 @@ func (h *Handlers) discovery(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		for _, key := range keys {
-			if algorithm := string(algorithmOf(key)); !slices.Contains(m.IDTokenAlgorithms, algorithm) {
-				m.IDTokenAlgorithms = append(m.IDTokenAlgorithms, algorithm)
+			if algorithm := algorithmOf(key); slices.Contains(algorithms, algorithm) && !slices.Contains(m.IDTokenAlgorithms, string(algorithm)) {
+				m.IDTokenAlgorithms = append(m.IDTokenAlgorithms, string(algorithm))
 			}
 		}
 		return sp.Scopes.Each(tx, store.Page{}, func(_ string, scope *sp.Scope) error {

@@ -36,8 +36,13 @@ func keyKind(algorithm string) certs.Algorithm {
 }
 
 func algorithmOf(key *certs.Key) jose.SignatureAlgorithm {
-	if key.Algorithm == certs.ECDSA {
+	switch key.Algorithm {
+	case certs.ECDSA:
 		return jose.ES256
+	case certs.ECDSA384:
+		return jose.ES384
+	case certs.ECDSA521:
+		return jose.ES512
 	}
 	return jose.RS256
 }
