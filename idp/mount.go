@@ -24,6 +24,7 @@ func (s *Server) routes() []web.Route {
 		s.signin.Routes(),
 		s.portal.Routes(),
 		s.saml.Routes(),
+		s.oauth.Routes(),
 		s.admin.Routes(),
 		{
 			{Method: http.MethodGet, Path: "/assets/{file}", Permission: web.Public, Handle: s.asset},

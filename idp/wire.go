@@ -14,6 +14,7 @@ import (
 	"gatehouse/idp/federation"
 	"gatehouse/idp/flow"
 	"gatehouse/idp/grants"
+	"gatehouse/idp/oauth"
 	"gatehouse/idp/outbound"
 	"gatehouse/idp/portal"
 	"gatehouse/idp/recovery"
@@ -40,6 +41,7 @@ type Server struct {
 	portal    *portal.Handlers
 	desk      *recovery.Desk
 	saml      *saml.Handlers
+	oauth     *oauth.Handlers
 	admin     *admin.Admin
 	outbox    *outbound.Outbox
 	metadata  *federation.Keeper
@@ -51,6 +53,7 @@ func tables() []store.Check {
 	return []store.Check{
 		sp.Apps, session.Table, flow.Requests, flow.AnsweredOnce, flow.Logouts, outbound.Rows, directory.Users, directory.Profiles, directory.PermissionSets,
 		directory.Groups, directory.Credentials, directory.Activities, directory.Factors, directory.Links, directory.SettingsTable, directory.Logos, sp.Attempts, grants.Consents, grants.Accesses, grants.Requests, grants.AllGone, saml.Links, saml.Artifacts, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets, certs.Notices, sp.Fetches, sp.Logos, federation.Upstreams, saml.Inquiries, saml.UpstreamLinks,
+		grants.AllGrants, grants.Codes, grants.AccessTokens, grants.RefreshTokens, grants.Eras, sp.Scopes, sp.SecretUses,
 		federation.Sources, federation.Entities, federation.Documents, federation.Follows, audit.AppUses, audit.UsageDays, audit.PersonUses, audit.Counted,
 		directory.AllSources,
 	}
@@ -137,9 +140,17 @@ func (s *Server) wire(ctx context.Context) error {
 		Claims: sources, NameIDKey: names,
 	}
 	s.kit.Record = s.engine.Record
+	subjects, err := s.keys.Secret(ctx, c.Store, "oauth-subject")
+	if err != nil {
+		return err
+	}
+	s.oauth = &oauth.Handlers{Engine: s.engine, Store: c.Store, Keys: s.keys, Claims: sources, SubjectKey: subjects, BaseURL: c.BaseURL, Now: c.Now}
 	s.engine.ProtocolOf = func(app *sp.App) string {
-		if app.Definition.SAML != nil {
+		switch {
+		case app.Definition.SAML != nil:
 			return saml.Protocol
+		case app.Definition.OAuth != nil:
+			return oauth.Protocol
 		}
 		return flow.BuiltinProtocol
 	}
@@ -150,7 +161,7 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	s.engine.Leavers = map[string]flow.Leaver{saml.Protocol: s.saml}
 	s.outbox = &outbound.Outbox{Store: c.Store, Now: c.Now, Senders: map[string]outbound.Sender{flow.OutboxKind: s.engine, saml.OutboxKind: &saml.NameSender{Handlers: s.saml}, recovery.MailKind: s.desk, recovery.RecoveryKind: s.desk.Wishes()}}
-	s.engine.Protocols = map[string]flow.Protocol{saml.Protocol: s.saml, flow.BuiltinProtocol: flow.Builtin{}}
+	s.engine.Protocols = map[string]flow.Protocol{saml.Protocol: s.saml, oauth.Protocol: s.oauth, flow.BuiltinProtocol: flow.Builtin{}}
 	s.signin = &signin.Handlers{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Factors: s.factors, Sessions: s.sessions, Audit: s.audit, Desk: s.desk,
 	}
@@ -161,7 +172,7 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	s.portal = &portal.Handlers{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
-		Desk: s.desk, SAML: s.saml, Fetch: client, IsAdmin: admin.IsAdmin, Passkeys: s.factors.Passkeys(),
+		Desk: s.desk, SAML: s.saml, Begins: s.oauth.Begins, Fetch: client, IsAdmin: admin.IsAdmin, Passkeys: s.factors.Passkeys(),
 	}
 	s.metadata = &federation.Keeper{Store: c.Store, Audit: s.audit, Fetch: client, Own: s.ownEntityID, Now: c.Now}
 	s.admin = admin.New(admin.Deps{

@@ -34,6 +34,9 @@ type App struct {
 	Changed    time.Time  `json:"changed"`
 	Definition Definition `json:"definition"`
 	Policy     Policy     `json:"policy"`
+
+	Credentials Credentials `json:"credentials,omitzero"`
+	Parent      string      `json:"parent,omitempty"` // app id of the gateway that registered it
 }
 
 // Definition is the developer's part of an app.
@@ -48,6 +51,7 @@ type Definition struct {
 
 	CustomAttributes []CustomAttribute `json:"custom_attributes,omitempty"`
 	SAML             *SAML             `json:"saml,omitempty"`
+	OAuth            *OAuth            `json:"oauth,omitempty"`
 }
 
 // CustomAttribute is an attribute of the developer's making, told to the app whatever its protocol. Source is the name of a user
@@ -215,6 +219,12 @@ func appsTable() *store.Table[App] {
 				}
 				return a.EntityID()
 			},
+			"client_id": func(a *App) string {
+				if a.State == Removed {
+					return ""
+				}
+				return a.Credentials.ClientID
+			},
 		},
 		Lists: map[string]func(*App) []string{
 			"state":       func(a *App) []string { return []string{string(a.State)} },
@@ -224,6 +234,8 @@ func appsTable() *store.Table[App] {
 			"askable":     (*App).askable,
 			"signing_key": (*App).signingKeys,
 			"origin":      (*App).origin,
+			"web_origin":  (*App).webOrigins,
+			"parent":      (*App).parents,
 		},
 	}
 }

@@ -34,10 +34,14 @@ func New(name string, def Definition, permitted, by string, now time.Time) App {
 	if def.Name == "" && def.SAML != nil {
 		def.Name = clip(def.SAML.Metadata.Title(), maxName)
 	}
-	return App{
+	app := App{
 		ID: NewID(), State: Active, Created: now, CreatedBy: by, Changed: now,
 		Definition: def, Policy: Policy{PermittedUsers: permitted},
 	}
+	if def.OAuth != nil {
+		app.Credentials.ClientID = NewClientID()
+	}
+	return app
 }
 
 // Approve makes a pending app active.

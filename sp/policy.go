@@ -62,6 +62,10 @@ type Policy struct {
 	Attributes     []string       `json:"attributes,omitempty"`  // upper bound; nil: none
 	Affiliation    string         `json:"affiliation,omitempty"` // entity id of a group of apps that know people by the same names
 	MayMapTo       []string       `json:"may_map_to,omitempty"`  // ids or entity ids of apps whose names of people this one may ask for
+
+	RunAs                string `json:"run_as,omitempty"`                // user id as whom the app acts with its own credentials alone; empty: it may not
+	Introspect           string `json:"introspect,omitempty"`            // whose tokens it may ask about: own, children, all; empty: own
+	RegistrationApproval string `json:"registration_approval,omitempty"` // none, required: do clients under it wait for an administrator?
 }
 
 // Access is one person at one app at one moment: all that Decide weighs.
@@ -301,6 +305,22 @@ func (p *Policy) refreshes(a Access) bool {
 	}
 	limit, err := ParseDuration(text)
 	return err == nil && (kind == "lifetime" || kind == "idle") && a.Now.Before(since.Add(limit))
+}
+
+// Refreshes tells whether the rule gives refresh tokens at all.
+func (p *Policy) Refreshes() bool { return p.RefreshToken != "immediate" }
+
+// RefreshUntil is when a refresh token that is used now ends by the rule of now; zero: it has no end.
+func (p *Policy) RefreshUntil(issued, used time.Time) time.Time {
+	kind, text, _ := strings.Cut(p.RefreshToken, ":")
+	limit, err := ParseDuration(text)
+	switch {
+	case err != nil:
+		return time.Time{}
+	case kind == "idle":
+		return used.Add(limit)
+	}
+	return issued.Add(limit)
 }
 
 func within(ranges []netip.Prefix, address netip.Addr) bool {

@@ -86,7 +86,7 @@ func TestOfPolicy(t *testing.T) {
 	seen := 0
 	for _, s := range Settings() {
 		for _, value := range append(slices.Clone(s.Options), "https://x.example/", "x", "1h", "1", "true", "2027-01-31", "192.0.2.0/24", "lifetime:1h") {
-			app := App{Definition: Definition{SAML: &SAML{}}}
+			app := App{Definition: Definition{SAML: &SAML{}, OAuth: &OAuth{}}}
 			if s.set(&app, value) == nil && !reflect.DeepEqual(app.Policy, Policy{}) {
 				if seen++; !OfPolicy(s.Key) {
 					t.Errorf("%s=%s changes the policy", s.Key, value)

@@ -23,7 +23,7 @@ const (
 	KindJSON     Kind = "json"
 )
 
-// Setting describes one key of `gatehouse app set`. The `oauth.*` keys come with OAuth.
+// Setting describes one key of `gatehouse app set`.
 type Setting struct {
 	Key     string
 	Label   string
@@ -40,7 +40,7 @@ type Setting struct {
 // Undo is the value that makes any setting unset again.
 const Undo = "default"
 
-var settings = slices.Concat(definitionSettings(), samlSettings(), samlNameSettings(), samlAnswerSettings(), policySettings())
+var settings = slices.Concat(definitionSettings(), samlSettings(), samlNameSettings(), samlAnswerSettings(), oauthSettings(), oauthTokenSettings(), policySettings())
 
 // Settings lists every key in the order of the design page.
 func Settings() []Setting { return slices.Clone(settings) }
@@ -109,7 +109,9 @@ func (a *App) Apply(values map[string]string) error {
 
 // OfPolicy tells whether a setting is an administrator's: it is kept with the policy, whatever its name.
 func OfPolicy(key string) bool {
-	return strings.HasPrefix(key, "policy.") || key == "saml.affiliation" || key == "saml.may_map_to"
+	return strings.HasPrefix(key, "policy.") || slices.Contains([]string{
+		"saml.affiliation", "saml.may_map_to", "oauth.run_as", "oauth.introspect", "oauth.registration_approval",
+	}, key)
 }
 
 // Validate checks the whole record: every stored value, and what only holds between several of them.
@@ -128,6 +130,11 @@ func (a *App) Validate() error {
 			return errors.New("the app's metadata has no assertion consumer service for HTTP-POST; add one")
 		}
 	}
+	if a.Definition.OAuth != nil {
+		if err := a.checkClient(); err != nil {
+			return err
+		}
+	}
 	p := &a.Policy
 	if !p.NotBefore.IsZero() && !p.NotAfter.IsZero() && !p.NotBefore.Before(p.NotAfter) {
 		return &SettingError{"policy.not_after", "must be later than policy.not_before"}
@@ -139,7 +146,7 @@ func (a *App) Validate() error {
 func (a *App) validateValues() error {
 	scratch := a.clone()
 	for _, s := range settings {
-		if strings.HasPrefix(s.Key, "saml.") && a.Definition.SAML == nil {
+		if !a.Uses(s.Key) {
 			continue
 		}
 		if err := s.set(&scratch, s.get(a)); err != nil {
@@ -156,7 +163,16 @@ func (a *App) clone() App {
 		saml := *a.Definition.SAML
 		next.Definition.SAML = &saml
 	}
+	if a.Definition.OAuth != nil {
+		client := *a.Definition.OAuth
+		next.Definition.OAuth = &client
+	}
 	return next
+}
+
+// Uses tells whether a setting means anything for the app: those of a protocol that it does not speak do not.
+func (a *App) Uses(key string) bool {
+	return !(strings.HasPrefix(key, "saml.") && a.Definition.SAML == nil || strings.HasPrefix(key, "oauth.") && a.Definition.OAuth == nil)
 }
 
 func lookup(a *App, key string) (Setting, error) {
@@ -164,8 +180,12 @@ func lookup(a *App, key string) (Setting, error) {
 	switch {
 	case i < 0:
 		return Setting{}, &SettingError{key, unknownKey(key)}
-	case strings.HasPrefix(key, "saml.") && a.Definition.SAML == nil:
-		return Setting{}, &SettingError{key, "the app does not use SAML"}
+	case !a.Uses(key):
+		protocol := "SAML"
+		if strings.HasPrefix(key, "oauth.") {
+			protocol = "OAuth"
+		}
+		return Setting{}, &SettingError{key, "the app does not use " + protocol}
 	}
 	return settings[i], nil
 }

@@ -3,6 +3,7 @@ package sp
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ func sampleApp() App {
 	return New("Benefits", Definition{SAML: &SAML{Metadata: Metadata{
 		EntityID: "https://app.example.org/sp",
 		ACS:      []Endpoint{{Binding: BindingPOST, Location: "https://app.example.org/acs"}},
-	}}}, PermitAll, "usr_ada", noon)
+	}}, OAuth: &OAuth{RedirectURIs: []string{"https://app.example.org/cb"}}}, PermitAll, "usr_ada", noon)
 }
 
 // settingCase says for a key what is taken (and how it reads afterwards, when that differs) and what is refused.
@@ -105,6 +106,7 @@ func settingCases() map[string]settingCase {
 
 func TestEverySetting(t *testing.T) {
 	cases := settingCases()
+	maps.Copy(cases, oauthSettingCases())
 	for _, s := range Settings() {
 		tt, ok := cases[s.Key]
 		if !ok {
@@ -174,7 +176,7 @@ func TestIsDefault(t *testing.T) {
 	a := sampleApp()
 	for _, s := range Settings() {
 		_, isDefault, err := a.Setting(s.Key)
-		if set := s.Key == "name" || s.Key == "policy.permitted_users"; err != nil || isDefault == set {
+		if set := s.Key == "name" || s.Key == "policy.permitted_users" || s.Key == "oauth.redirect_uris"; err != nil || isDefault == set {
 			t.Errorf("%s of a new app: default %v, %v", s.Key, isDefault, err)
 		}
 	}
@@ -185,14 +187,17 @@ func TestUnknownSetting(t *testing.T) {
 	for key, hint := range map[string]string{
 		"sign": "saml.sign", "saml.sgin": "saml.sign", "min_level": "policy.min_level", "policy.groop": "policy.groups",
 		"app.name": "name", "completely.different.thing": "lists them", strings.Repeat("x", 5000): "is not a setting", "": "is not a setting",
-		"oauth.run_as": "is not a setting",
+		"oauth.run_at": "oauth.run_as",
 	} {
 		var refused *SettingError
 		if err := a.Set(key, "x"); !errors.As(err, &refused) || !strings.Contains(refused.Reason, hint) {
 			t.Errorf("%.40q: %v", key, err)
 		}
 	}
-	a.Definition.SAML = nil
+	a.Definition.SAML, a.Definition.OAuth = nil, nil
+	if err := a.Set("oauth.scopes", "openid"); err == nil || !strings.Contains(err.Error(), "does not use OAuth") {
+		t.Error(err)
+	}
 	if err := a.Set("saml.sign", "both"); err == nil || !strings.Contains(err.Error(), "does not use SAML") {
 		t.Error(err)
 	}

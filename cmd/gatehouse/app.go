@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -12,26 +13,26 @@ import (
 )
 
 func (c *cli) appCommand() *cobra.Command {
-	return group("app", "connected apps; APP is an id, a unique name or an entity id",
+	return group("app", "connected apps; APP is an id, a unique name, an entity id or a client id",
 		c.appAdd(), c.appList(), c.appShow(), c.appUsage(), c.appSet(),
 		c.appMove("block", "shut an app and end its place in every session"),
 		c.appMove("unblock", "open a blocked app again"),
 		c.appMove("approve", "let a pending app be used"),
-		c.appRemove(), c.appNewNameID(), c.appMetadata(), c.appExport(), c.appInstall(), c.appAttempts())
+		c.appRemove(), c.appNewNameID(), c.appMetadata(), c.appExport(), c.appInstall(), c.appAttempts(), c.appRotateSecret())
 }
 
 // newApp are the flags of `app add`.
 type newApp struct {
-	metadata, entityID, acs, source, name string
-	set                                   []string
-	replace                               bool
+	metadata, entityID, acs, source, name, oauth, to string
+	set                                              []string
+	replace                                          bool
 }
 
 func (c *cli) appAdd() *cobra.Command {
 	var n newApp
 	command := &cobra.Command{
-		Use:   "add --metadata FILE|URL|- | --entity-id E --source NAME | --entity-id E --acs URL",
-		Short: "connect an app; prints its id alone",
+		Use:   "add --metadata FILE|URL|- | --entity-id E --source NAME | --entity-id E --acs URL | --oauth FILE|-",
+		Short: "connect an app; prints its id alone, of an OAuth client JSON with its secret",
 		Args:  exactly(0),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
 			ask, err := c.ask(n)
@@ -44,10 +45,15 @@ func (c *cli) appAdd() *cobra.Command {
 			}
 			c.warn(added.Warnings)
 			c.differences(added)
+			if added.ClientID != "" {
+				return c.credentials(api.ClientSecret{ID: added.App.ID, ClientID: added.ClientID, ClientSecret: added.ClientSecret})
+			}
 			return c.id(added, added.App.ID)
 		}),
 	}
 	f := command.Flags()
+	f.StringVar(&n.oauth, "oauth", "", "an OAuth client's metadata as JSON (RFC 7591): a file, or - for stdin")
+	f.StringVar(&n.to, "to", "", "with --oauth: the SAML app that gets a client id too")
 	f.StringVar(&n.metadata, "metadata", "", "the app's SAML metadata: a file, an address that the server fetches, or - for stdin")
 	f.StringVar(&n.entityID, "entity-id", "", "for an app of a metadata source, or without metadata: its entity id")
 	f.StringVar(&n.source, "source", "", "the metadata source that has the entity id; the app follows it from then on")
@@ -124,12 +130,19 @@ func (c *cli) appExport() *cobra.Command {
 
 // ask turns the flags into the request, reading the file if one is named.
 func (c *cli) ask(n newApp) (api.NewApp, error) {
-	ask := api.NewApp{EntityID: n.entityID, ACS: n.acs, Source: n.source, Name: n.name, Replace: n.replace}
+	ask := api.NewApp{EntityID: n.entityID, ACS: n.acs, Source: n.source, To: n.to, Name: n.name, Replace: n.replace}
 	var err error
 	if ask.Set, err = keyValues(n.set); err != nil {
 		return ask, err
 	}
 	switch {
+	case n.oauth == "" && n.to != "":
+		return ask, usagef("--to says which app gets a client id: give its client metadata with --oauth")
+	case n.oauth != "" && n.metadata+n.entityID+n.acs+n.source != "":
+		return ask, usagef("--oauth describes an OAuth client: leave out --metadata, --entity-id, --acs and --source")
+	case n.oauth != "":
+		ask.OAuth, err = c.content(n.oauth, "the client's metadata")
+		return ask, err
 	case n.metadata == "" && (n.entityID == "" || (n.acs == "") == (n.source == "")):
 		return ask, usagef("give the app's metadata with --metadata FILE, URL or -, or --entity-id with --source or --acs")
 	case n.metadata != "" && n.entityID+n.acs+n.source != "":
@@ -146,16 +159,23 @@ func (c *cli) metadataAt(where string) (text, address string, err error) {
 	if strings.HasPrefix(where, "https://") || strings.HasPrefix(where, "http://") {
 		return "", where, nil
 	}
+	text, err = c.content(where, "the metadata")
+	return text, "", err
+}
+
+// content reads a file, or stdin for a dash.
+func (c *cli) content(name, what string) (string, error) {
 	var content []byte
-	if where == "-" {
+	var err error
+	if name == "-" {
 		content, err = readAll(c.in, "stdin")
 	} else {
-		content, err = readFile(where)
+		content, err = readFile(name)
 	}
 	if err == nil && strings.TrimSpace(string(content)) == "" {
-		err = usagef("%s is empty: give the metadata", where)
+		err = usagef("%s is empty: give %s", name, what)
 	}
-	return string(content), "", err
+	return string(content), err
 }
 
 // differences writes on stderr what replacing has changed.
@@ -188,9 +208,9 @@ func (c *cli) appList() *cobra.Command {
 			return c.show(list, func() error {
 				var rows [][]string
 				for _, app := range list.Items {
-					rows = append(rows, []string{app.ID, app.Name, app.State, app.PermittedUsers, app.EntityID})
+					rows = append(rows, []string{app.ID, app.Name, app.State, app.PermittedUsers, cmp.Or(app.EntityID, app.ClientID)})
 				}
-				return c.table([]string{"ID", "NAME", "STATE", "PERMITTED", "ENTITY ID"}, rows)
+				return c.table([]string{"ID", "NAME", "STATE", "PERMITTED", "ENTITY OR CLIENT ID"}, rows)
 			})
 		}),
 	}
@@ -243,6 +263,12 @@ func (c *cli) appText(app *api.App) error {
 			pairs = append(pairs, "certificate", strings.TrimSpace(k.Use+" "+k.Subject+" sha256:"+k.Fingerprint+" "+stamp(k.NotAfter)))
 		}
 		pairs = append(pairs, "metadata from", m.SourceURL+m.Source, "valid until", stamp(m.ValidUntil))
+	}
+	if o := app.OAuth; o != nil {
+		pairs = append(pairs, "client id", o.ClientID, "registered by", o.Parent)
+		for _, secret := range o.Secrets {
+			pairs = append(pairs, "client secret", secret.ID+" made "+stamp(secret.Created)+", last used "+cmp.Or(stamp(secret.LastUsed), "never"))
+		}
 	}
 	if err := c.facts(pairs...); err != nil {
 		return err

@@ -66,6 +66,9 @@ func (a *Admin) rows() []row {
 		{Method: "POST", Path: "/apps/{app}/new-nameid", Permission: AppsWrite, Action: with(func(c *call, ask api.NewNameID) (any, error) {
 			return do.NewNameID(c.ctx(), c.by(), c.path("app"), ask)
 		})},
+		{Method: "POST", Path: "/apps/{app}/secret", Permission: AppsRegister, Action: with(func(c *call, ask api.RotateSecret) (any, error) {
+			return do.RotateSecret(c.ctx(), c.by(), c.path("app"), ask)
+		})},
 		{Method: "GET", Path: "/apps/{app}/idp-metadata", Permission: AppsRead, Action: func(c *call) (any, error) { return do.OwnMetadata(c.ctx(), c.path("app")) }},
 		{Method: "GET", Path: "/metadata", Permission: AppsRead, Action: func(c *call) (any, error) { return do.OwnMetadata(c.ctx(), "") }},
 		{Method: "GET", Path: "/explain", Permission: UsersRead, Action: a.explain},

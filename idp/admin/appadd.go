@@ -20,11 +20,14 @@ import (
 // maxMetadata bounds one app's metadata, in bytes.
 const maxMetadata = 1 << 20
 
-// AddApp adds an app from metadata or a package, from an address, from a metadata source, or from an entity id and an ACS. One that has the entity id already is
+// AddApp adds an app from OAuth client metadata, from SAML metadata or a package, from an address, from a metadata source, or from an entity id and an ACS. One that has the entity id already is
 // refused, or with Replace upgraded: its policy stays, and its local settings too, unless a package brings a definition of its own;
 // nothing that protects it is lowered by itself. Unless Set says otherwise everybody may use it. What a
 // developer adds waits for approval, and nobody may use it until an administrator says who.
 func (a *Actions) AddApp(ctx context.Context, by By, n api.NewApp) (api.AddedApp, error) {
+	if n.OAuth != "" || n.To != "" {
+		return a.addClient(ctx, by, n)
+	}
 	in, err := a.parse(ctx, &n)
 	if err != nil {
 		return api.AddedApp{}, err
@@ -58,6 +61,9 @@ func (a *Actions) store(ctx context.Context, by By, n api.NewApp, in incoming) (
 
 // PreviewApp tells what AddApp would make of the same input, and changes nothing.
 func (a *Actions) PreviewApp(ctx context.Context, by By, n api.NewApp) (api.AddedApp, error) {
+	if n.OAuth != "" || n.To != "" {
+		return a.previewClient(ctx, by, n)
+	}
 	in, err := a.parse(ctx, &n)
 	if err != nil {
 		return api.AddedApp{}, err
@@ -165,9 +171,7 @@ func (a *Actions) plan(tx store.Tx, by By, n api.NewApp, in incoming) (sp.App, a
 	case errors.Is(err, store.ErrNotFound):
 		def := sp.Definition{SAML: &sp.SAML{Metadata: in.Metadata}, Description: in.Metadata.Description, LogoURL: in.Metadata.LogoURL, Contact: in.Metadata.Contact}
 		app = sp.New(n.Name, def, sp.PermitAll, by.ID, a.Now())
-		if !by.all() && !Allows(by.Roles, AppsWrite) { // an administrator says who enters, and when
-			app.State, app.Policy.PermittedUsers = sp.Pending, sp.PermitPreauthorized
-		}
+		a.await(by, &app)
 	case err != nil:
 		return app, outcome, err
 	case !n.Replace:

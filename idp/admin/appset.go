@@ -2,9 +2,11 @@ package admin
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 
+	"gatehouse/certs"
 	"gatehouse/idp/api"
 	"gatehouse/idp/directory"
 	"gatehouse/sp"
@@ -24,6 +26,7 @@ var references = map[string]reference{
 	"policy.groups":          {directory.AllGroups.IDs, groupRef},
 	"policy.users":           {userIDs, userRef},
 	"policy.approvers":       {userIDs, userRef},
+	"oauth.run_as":           {userIDs, userRef},
 }
 
 func userIDs(tx store.Tx, names []string) ([]string, error) {
@@ -80,16 +83,20 @@ func (a *Actions) affiliation(app *sp.App, document string) (string, error) {
 
 func (a *Actions) checkApp(tx store.Tx, app *sp.App, values map[string]string) error {
 	saml := app.Definition.SAML
-	if saml == nil {
-		return nil
-	}
-	if _, set := values["saml.signing_key"]; set && saml.Settings.SigningKey != "" {
+	if _, set := values["saml.signing_key"]; set && saml != nil && saml.Settings.SigningKey != "" {
 		key, _, err := a.Keyring.ByID(tx, saml.Settings.SigningKey)
 		if err == nil {
 			err = a.keyFits(tx, app, key)
 		}
 		if err != nil {
 			return fieldOf("saml.signing_key", err)
+		}
+	}
+	if _, set := values["oauth.id_token_signed_response_alg"]; set && app.Definition.OAuth.SigningAlgorithm() == sp.AlgorithmES256 {
+		if _, _, err := a.Keyring.Active(tx, certs.ECDSA); errors.Is(err, certs.ErrNoKey) {
+			return badValue("oauth.id_token_signed_response_alg", "There is no active ECDSA key to sign with: stage and activate one first (gatehouse key stage --algorithm ecdsa).")
+		} else if err != nil {
+			return err
 		}
 	}
 	return a.checkSources(app, values)
@@ -108,9 +115,11 @@ func (a *Actions) checkSources(app *sp.App, values map[string]string) error {
 		}
 		return nil
 	}
-	for _, attribute := range app.Definition.SAML.Settings.Attributes {
-		if err := check("saml.attributes", attribute.Name, attribute.Source); err != nil {
-			return err
+	if saml := app.Definition.SAML; saml != nil {
+		for _, attribute := range saml.Settings.Attributes {
+			if err := check("saml.attributes", attribute.Name, attribute.Source); err != nil {
+				return err
+			}
 		}
 	}
 	for _, attribute := range app.Definition.CustomAttributes {
@@ -136,7 +145,7 @@ func fieldOf(key string, err error) error {
 func appSettings(tx store.Tx, app *sp.App) ([]api.Setting, error) {
 	var list []api.Setting
 	for _, s := range sp.Settings() {
-		if strings.HasPrefix(s.Key, "saml.") && app.Definition.SAML == nil {
+		if !app.Uses(s.Key) {
 			continue
 		}
 		value, isDefault, err := app.Setting(s.Key)

@@ -18,7 +18,7 @@ func wireApp(app *sp.App) api.App {
 	p := &app.Policy
 	return api.App{
 		ID: app.ID, Name: app.Definition.Name, Description: app.Definition.Description, State: string(app.State),
-		Builtin: flow.IsBuiltin(app.ID), EntityID: app.EntityID(), LogoURL: app.Definition.LogoURL,
+		Builtin: flow.IsBuiltin(app.ID), EntityID: app.EntityID(), ClientID: app.Credentials.ClientID, LogoURL: app.Definition.LogoURL,
 		PermittedUsers: p.PermittedUsers, Permitted: len(p.Profiles) + len(p.PermissionSets) + len(p.Groups) + len(p.Users),
 		Created: app.Created, CreatedBy: app.CreatedBy, Changed: app.Changed,
 	}
@@ -33,6 +33,9 @@ func (a *Actions) show(tx store.Tx, app *sp.App) (api.App, error) {
 	}
 	if saml := app.Definition.SAML; saml != nil {
 		shown.SAML = wireSAML(&saml.Metadata)
+	}
+	if shown.OAuth, err = wireClient(tx, app); err != nil {
+		return shown, err
 	}
 	shown.Warnings = append(append(appWarnings(app), a.endingMetadata(app)...), a.endingCertificates(app)...)
 	unsigned, err := a.cannotSign(tx, app)

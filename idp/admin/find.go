@@ -16,7 +16,7 @@ func unknown(noun, ref string) *web.Error {
 	return refused(http.StatusNotFound, "not_found", noun, "There is no %s %.80q: check the spelling, or list them to see what there is.", noun, ref)
 }
 
-// findApp finds an app by id, else by unique name, else by entity id. Removed apps are found by id only.
+// findApp finds an app by id, else by unique name, else by entity id or client id. Removed apps are found by id only.
 func findApp(tx store.Tx, ref string) (sp.App, error) {
 	app, _, err := sp.Apps.Get(tx, ref)
 	if err == nil || !errors.Is(err, store.ErrNotFound) {
@@ -31,7 +31,9 @@ func findApp(tx store.Tx, ref string) (sp.App, error) {
 	case len(named) > 1:
 		return app, refused(http.StatusConflict, "ambiguous", "app", "Several apps are called %q: use the id, %s or %s.", ref, named[0].ID, named[1].ID)
 	}
-	app, _, err = sp.Apps.By(tx, "entity_id", ref)
+	if app, _, err = sp.Apps.By(tx, "entity_id", ref); errors.Is(err, store.ErrNotFound) {
+		app, _, err = sp.Apps.By(tx, "client_id", ref)
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return app, unknown("app", ref)
 	}

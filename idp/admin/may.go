@@ -53,7 +53,9 @@ func needsAppAdmin() error {
 // visibleTo leaves the people whom an app's policy names out for those who may not read about people.
 func visibleTo(by By, app api.App) api.App {
 	if !by.onSocket() && !Allows(by.Roles, UsersRead) {
-		app.Settings = slices.DeleteFunc(slices.Clone(app.Settings), func(s api.Setting) bool { return s.Key == "policy.users" || s.Key == "policy.approvers" })
+		app.Settings = slices.DeleteFunc(slices.Clone(app.Settings), func(s api.Setting) bool {
+			return s.Key == "policy.users" || s.Key == "policy.approvers" || s.Key == "oauth.run_as"
+		})
 	}
 	return app
 }

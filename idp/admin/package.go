@@ -23,9 +23,10 @@ const (
 	packageVersion = 1
 )
 
-// travels tells whether a setting is the developer's: not the policy, and not what names something of this organisation.
+// travels tells whether a setting is the developer's: not the policy, and not what names something of this organisation. OAuth
+// clients do not travel yet.
 func travels(key string) bool {
-	return !sp.OfPolicy(key) && key != "saml.signing_key" && key != "saml.metadata_refresh"
+	return !sp.OfPolicy(key) && !strings.HasPrefix(key, "oauth.") && key != "saml.signing_key" && key != "saml.metadata_refresh"
 }
 
 // ExportApp makes the package of an app: its definition without policy, credentials and ids.
@@ -35,6 +36,9 @@ func (a *Actions) ExportApp(ctx context.Context, ref string) (api.Package, error
 		app, err := findApp(tx, ref)
 		if err != nil {
 			return err
+		}
+		if app.Definition.OAuth != nil && app.Definition.SAML == nil {
+			return refused(http.StatusConflict, "no_saml", "app", "%s is an OAuth client, which cannot be exported yet: add it there by its client metadata.", app.Definition.Name)
 		}
 		if flow.IsBuiltin(app.ID) || app.Definition.SAML == nil {
 			return refused(http.StatusConflict, "builtin", "app", "%s is part of Gatehouse and cannot be exported.", app.Definition.Name)

@@ -199,6 +199,7 @@ var settingWords = map[string]struct {
 	"smtp.url":                  {"Mail server", "Such as smtp://user:password@mail.example.org. The password is stored sealed and never shown. Needed for forgotten passwords, invitations and notices by e-mail.", "none", sp.KindText},
 	"smtp.from":                 {"Sender", "The e-mail address that mail comes from.", "none", sp.KindText},
 	"smtp.notices":              {"Notices", "Tell people by e-mail about new browsers, a changed password and a used link.", "", sp.KindBool},
+	"oauth.disabled_grants":     {"Switched-off grant types", "Ways to get OAuth tokens that no app may use here, whatever it is set to. Several with commas.", "none", sp.KindText},
 	"audit.retention":           {"Audit entries", "How long they are kept.", "", sp.KindDuration},
 	"trace.retention":           {"Traces", "How long the details of single sign-ons are kept.", "", sp.KindDuration},
 

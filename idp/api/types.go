@@ -64,12 +64,14 @@ type App struct {
 	State          string    `json:"state"` // pending, active, blocked, removed
 	Builtin        bool      `json:"builtin,omitempty"`
 	EntityID       string    `json:"entity_id,omitempty"`
+	ClientID       string    `json:"client_id,omitempty"`
 	PermittedUsers string    `json:"permitted_users"`
 	Permitted      int       `json:"permitted"` // profiles, permission sets, groups and users that are named
 	Created        time.Time `json:"created,omitzero"`
 	CreatedBy      string    `json:"created_by"`
 	Changed        time.Time `json:"changed,omitzero"`
 	SAML           *SAML     `json:"saml,omitempty"`
+	OAuth          *OAuth    `json:"oauth,omitempty"`
 	Settings       []Setting `json:"settings,omitempty"`
 	Warnings       []Warning `json:"warnings,omitempty"` // about the app as it is
 }
@@ -116,13 +118,15 @@ type Package struct {
 }
 
 // NewApp asks for a new app in one of four forms: Metadata (XML, or a Package as JSON), URL (fetched by the server), EntityID and
-// Source (a metadata source), or EntityID and ACS. Replace upgrades the app that has the entity id already.
+// Source (a metadata source), or EntityID and ACS; or OAuth: client metadata as JSON (RFC 7591), for a new app or for the app To. Replace upgrades the app that has the entity id already.
 type NewApp struct {
 	Metadata string            `json:"metadata,omitempty"`
 	URL      string            `json:"url,omitempty"`
 	EntityID string            `json:"entity_id,omitempty"`
 	ACS      string            `json:"acs,omitempty"`
 	Source   string            `json:"source,omitempty"`
+	OAuth    string            `json:"oauth,omitempty"`
+	To       string            `json:"to,omitempty"`
 	Name     string            `json:"name,omitempty"`
 	Set      map[string]string `json:"set,omitempty"`
 	Replace  bool              `json:"replace,omitempty"`
@@ -134,6 +138,9 @@ type AddedApp struct {
 	Warnings    []Warning    `json:"warnings"` // about the metadata and the app
 	Replaced    bool         `json:"replaced,omitempty"`
 	Differences []Difference `json:"differences,omitempty"` // of a replaced app
+
+	ClientID     string `json:"client_id,omitempty"`
+	ClientSecret string `json:"client_secret,omitempty"` // shown this once
 }
 
 // Attempt is an app that is not connected and that signed-in people came from. Identifier is text from outside.

@@ -220,17 +220,22 @@ func (e *Engine) Note(ctx context.Context, event audit.Event, also func(store.Tx
 
 // Append writes an audit entry inside the caller's transaction; one of a refusal is bounded as those of strangers are.
 func (e *Engine) Append(tx store.Tx, event audit.Event) error {
-	_, err := e.appendBounded(tx, event)
+	_, err := e.Traced(tx, event)
 	return err
 }
 
-// appendBounded is Append with the code of the entry, empty when it was folded.
-func (e *Engine) appendBounded(tx store.Tx, event audit.Event) (string, error) {
+// Traced is Append with the code of the entry, empty when it was folded.
+func (e *Engine) Traced(tx store.Tx, event audit.Event) (string, error) {
 	if event.Outcome != audit.OK && !e.Strangers.Single(event) {
 		return "", nil
 	}
 	stored, err := e.Audit.Append(tx, event)
 	return stored.Code, err
+}
+
+// Refused writes the audit entry of what was refused to a client, within the bounds for strangers, and returns its code.
+func (e *Engine) Refused(ctx context.Context, event audit.Event) (string, error) {
+	return e.record(ctx, event)
 }
 
 // record appends a refusal, singly or folded into a counted entry; the code is empty when it was folded. A sender who goes

@@ -79,7 +79,7 @@ func (e *Engine) pass(facts *Facts, step Step) *Pass {
 	}
 	event.Outcome = audit.Refused
 	if len(step.Verdict.Rules) > 0 {
-		event.Facts[RulesFact] = rulesFact(step.Verdict.Rules)
+		event.Facts[RulesFact] = RulesOf(step.Verdict)
 	}
 	return pass
 }
@@ -87,9 +87,10 @@ func (e *Engine) pass(facts *Facts, step Step) *Pass {
 // RulesFact is the fact of a refusal's audit entry that lists every rule weighed with its outcome, in their order.
 const RulesFact = "rules"
 
-func rulesFact(rules []sp.Weighed) string {
-	texts := make([]string, len(rules))
-	for i, weighed := range rules {
+// RulesOf writes the rules of a verdict as RulesFact holds them.
+func RulesOf(verdict sp.Verdict) string {
+	texts := make([]string, len(verdict.Rules))
+	for i, weighed := range verdict.Rules {
 		texts[i] = string(weighed.Rule) + " " + string(weighed.Outcome)
 	}
 	return strings.Join(texts, ", ")
@@ -134,7 +135,7 @@ func (e *Engine) commit(tx store.Tx, pass *Pass, seen *seen, answer Answer) erro
 
 // appendEvent writes the audit entry; those of refusals are bounded.
 func (e *Engine) appendEvent(tx store.Tx, pass *Pass) (err error) {
-	pass.Event.Code, err = e.appendBounded(tx, *pass.Event)
+	pass.Event.Code, err = e.Traced(tx, *pass.Event)
 	return err
 }
 

@@ -44,6 +44,9 @@ type Request struct {
 	Browser   string    `json:"browser,omitempty"` // hash of the browser cookie it is bound to; empty: not yet claimed
 	Created   time.Time `json:"created"`
 	Expires   time.Time `json:"expires"`
+
+	ConsentAfter time.Time `json:"consent_after,omitzero"` // an older consent does not count (prompt=consent)
+	Redirects    bool      `json:"redirects,omitempty"`    // the answer is a redirect away, to which browsers apply the form-action of the page before
 }
 
 // Demand is what the request asks of the sign-in.
@@ -89,11 +92,12 @@ type Facts struct {
 	Asks      []string        // what the app will be told or may do, where that takes the person's consent
 	Address   netip.Addr
 	Now       time.Time
-	Reachable sp.Level  // the highest level that this person could sign in with
-	Second    bool      // the person has a second factor
-	Enrols    bool      // people may set one up themselves
-	PutOff    time.Time // until when a person who put that off may do without
-	Elsewhere bool      // people sign in at one other identity provider alone, which can be asked without a page
+	Reachable sp.Level    // the highest level that this person could sign in with
+	Second    bool        // the person has a second factor
+	Enrols    bool        // people may set one up themselves
+	PutOff    time.Time   // until when a person who put that off may do without
+	Elsewhere bool        // people sign in at one other identity provider alone, which can be asked without a page
+	Refresh   *sp.Refresh // of a decision about a refresh token
 }
 
 // SessionTimeout is how long the app may keep its session or an opaque token: as its policy says, else the person's profile;

@@ -166,7 +166,7 @@ func (l *Logout) add(tx store.Tx, s *session.Session, ways map[string]sp.LogoutW
 		if s.Apps[i].App == l.App {
 			continue
 		}
-		way, err := wayOf(tx, s.Apps[i].App, ways)
+		way, err := wayOf(tx, &s.Apps[i], ways)
 		if err != nil {
 			return err
 		}

@@ -49,10 +49,15 @@ func Next(f *Facts) Step {
 		return stepUp(f, verdict)
 	case verdict.Outcome == sp.Refuse:
 		return Step{Kind: StepRefuse, Reason: ruleReason(f, verdict), Verdict: verdict}
-	case len(f.Asks) > 0 && (f.Consent == nil || !f.Consent.Covers(f.Asks)):
+	case len(f.Asks) > 0 && !consented(f):
 		return interact(f, Step{Kind: StepConsent, Verdict: verdict})
 	}
 	return Step{Kind: StepIssue, Verdict: verdict}
+}
+
+// consented tells whether the person agreed to all that is asked for, not before the request says so.
+func consented(f *Facts) bool {
+	return f.Consent != nil && f.Consent.Covers(f.Asks) && !f.Consent.Given.Before(f.Request.ConsentAfter)
 }
 
 // appStep ends the road for an app that nobody may enter, before anybody is asked to sign in.
@@ -64,7 +69,7 @@ func appStep(app *sp.App, now time.Time) (Step, bool) {
 		return refuse(ReasonAppBlocked, "This app is blocked by your administrator. Ask them if you need it."), true
 	case app.State != sp.Active:
 		return refuse(ReasonAppPending, "This app waits for your administrator's approval. Try again later."), true
-	case app.Definition.SAML != nil && app.Definition.SAML.Metadata.Expired(now):
+	case app.Definition.SAML != nil && app.Definition.OAuth == nil && app.Definition.SAML.Metadata.Expired(now):
 		step := refuse(ReasonMetadataExpired, "What Gatehouse knows about this app is out of date, so it cannot be opened safely. Ask your administrator to renew the app's metadata.")
 		step.Reason.Detail = "the app's metadata was valid until " + app.Definition.SAML.Metadata.ValidUntil.UTC().Format(time.RFC3339)
 		return step, true
@@ -114,6 +119,7 @@ func Access(f *Facts) sp.Access {
 		Session: sp.Evidence{Level: sp.Level(f.Session.Level), AuthAt: f.Session.AuthAt(), HighAt: f.Session.ProvedAt(session.High)},
 		Grace:   !f.Second && f.Now.Before(f.PutOff),
 		Asked:   sp.Demand(f.Request.Demand),
+		Refresh: f.Refresh,
 		Address: f.Address,
 		Now:     f.Now,
 	}

@@ -40,7 +40,7 @@ func tellApps(tx store.Tx, scope Scope, s *session.Session, ways map[string]sp.L
 		if scope.App != "" && reached.App != scope.App || reached.App == scope.Told {
 			continue
 		}
-		way, err := wayOf(tx, reached.App, ways)
+		way, err := wayOf(tx, &reached, ways)
 		if err != nil {
 			return err
 		}
@@ -77,7 +77,11 @@ func (e *Engine) PartyOf(ctx context.Context, id string) (*sp.App, error) {
 }
 
 // wayOf remembers how each app is told: a block may concern 100,000 sessions of one app.
-func wayOf(tx store.Tx, id string, ways map[string]sp.LogoutWay) (sp.LogoutWay, error) {
+func wayOf(tx store.Tx, reached *session.AppReached, ways map[string]sp.LogoutWay) (sp.LogoutWay, error) {
+	if reached.Protocol != "" {
+		return sp.LogoutNone, nil // only SAML tells yet
+	}
+	id := reached.App
 	if way, ok := ways[id]; ok {
 		return way, nil
 	}

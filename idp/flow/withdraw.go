@@ -24,8 +24,8 @@ type Scope struct {
 	Due  time.Time // when the outbox begins to tell apps; zero: at once
 }
 
-// Withdraw ends sessions, or takes an app out of them, inside the caller's transaction: it is the one way to do so. Apps that can
-// be told from server to server get a row in the outbox. It returns the sessions concerned as they were before. Waiting requests
+// Withdraw ends sessions, or takes an app out of them, inside the caller's transaction: it is the one way to do so. What was granted
+// in them ends too, and of a person, an app or all everything that was ever granted. Apps that can be told from server to server get a row in the outbox. It returns the sessions concerned as they were before. Waiting requests
 // are left alone: Resume reads every fact again and refuses for the reason that holds then.
 func Withdraw(tx store.Tx, scope Scope) ([]session.Session, error) {
 	concerned, err := scope.sessions(tx)
@@ -46,7 +46,7 @@ func Withdraw(tx store.Tx, scope Scope) ([]session.Session, error) {
 			return nil, err
 		}
 	}
-	return concerned, nil
+	return concerned, endGrants(tx, scope, concerned)
 }
 
 func (s Scope) sessions(tx store.Tx) ([]session.Session, error) {

@@ -274,7 +274,7 @@ Written by ` + "`make conformance`" + ` from the tests; ` + "`make test`" + ` fa
 cases begins with the row's id; search the tests for an id to see every case. Rows marked \*\* guard against an attack or a
 silent failure and have a case of their own.
 
-Modes: L Lite and full identity provider, I full only, X extended, F fedinterop, S saml2int, E an extension, P a need of the product.
+Modes: L Lite and full identity provider, I full only, X extended, F fedinterop, S saml2int, E an extension, O OAuth 2.0 and OpenID Connect, P a need of the product.
 
 %d rows: %d proved, %d proved in part, %d left out.
 `

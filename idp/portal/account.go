@@ -270,7 +270,7 @@ func (h *Handlers) setPassword(w http.ResponseWriter, r *http.Request, checked *
 		if err != nil {
 			return err
 		}
-		if err := h.endOthers(tx, r, own.ID); err != nil {
+		if err := errors.Join(h.endOthers(tx, r, own.ID), flow.EndGrants(tx, actor.ID)); err != nil {
 			return err
 		}
 		method := session.Method{Name: session.MethodPassword, At: h.Kit.Now()}

@@ -30,7 +30,7 @@ func (h *Handlers) launch(w http.ResponseWriter, r *http.Request) error {
 	}
 	var csp web.CSP
 	if startsAtApp(app) {
-		csp.FormAction = "'self' " + web.FormActionFor(app.Definition.StartURL) // the post is redirected there
+		csp.FormAction = "'self' " + web.FormActionFor(h.start(app)) // the post is redirected there
 	}
 	return web.Page(w, r, http.StatusOK, csp, func(b *web.Buffer) error { return templates.Confirm(b, page) })
 }
@@ -63,13 +63,22 @@ func (h *Handlers) startAtApp(w http.ResponseWriter, r *http.Request, app *sp.Ap
 	if app.State != sp.Active {
 		return h.unknown(r)
 	}
-	if app.Definition.StartURL == "" {
+	start := h.start(app)
+	if start == "" {
 		return h.Engine.Halt(r, app.ID, "signon", flow.Reason{
 			Type: "no_start", Text: app.Definition.Name + " cannot be opened from here. Open it at its own address; it will send you here to sign in.",
 		})
 	}
-	web.SeeOther(w, app.Definition.StartURL)
+	web.SeeOther(w, start)
 	return nil
+}
+
+// start is where an app is opened at its own address.
+func (h *Handlers) start(app *sp.App) string {
+	if begins := h.Begins(app); begins != "" {
+		return begins
+	}
+	return app.Definition.StartURL
 }
 
 func (h *Handlers) unknown(r *http.Request) error {

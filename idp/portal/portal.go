@@ -42,6 +42,7 @@ type Handlers struct {
 	Desk      *recovery.Desk
 	SAML      Launcher
 	Fetch     Fetcher
+	Begins    func(app *sp.App) string // where an app begins a sign-in by itself when it is opened; empty: nowhere
 	IsAdmin   func(roles []string) bool
 	Passkeys  bool // they work at this server's address
 
@@ -107,7 +108,7 @@ func (h *Handlers) visible(ctx context.Context, r *http.Request) (apps, recent [
 		return nil, nil, err
 	}
 	apps, err = h.Engine.AppsFor(ctx, facts)
-	apps = slices.DeleteFunc(apps, func(app *sp.App) bool { return !launchable(app) })
+	apps = slices.DeleteFunc(apps, func(app *sp.App) bool { return !h.launchable(app) })
 	slices.SortFunc(apps, func(a, b *sp.App) int {
 		return strings.Compare(strings.ToLower(a.Definition.Name), strings.ToLower(b.Definition.Name))
 	})
@@ -130,8 +131,8 @@ func recentOf(apps []*sp.App, current *session.Session) []*sp.App {
 }
 
 // launchable tells whether a tile leads anywhere: IdP-initiated, or a start URL.
-func launchable(app *sp.App) bool {
-	return !startsAtApp(app) || app.Definition.StartURL != ""
+func (h *Handlers) launchable(app *sp.App) bool {
+	return !startsAtApp(app) || h.start(app) != ""
 }
 
 func matches(app *sp.App, shown, query string) bool {

@@ -198,5 +198,5 @@ func (h *Handlers) carry(w http.ResponseWriter, r *http.Request, app *sp.App, si
 	if by.hasRelayState {
 		page.Fields = append(page.Fields, templates.Field{Name: "RelayState", Value: by.relayState})
 	}
-	return writeAutoPost(w, r, &page)
+	return web.AutoPost(w, r, &page)
 }

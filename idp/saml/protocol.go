@@ -305,18 +305,7 @@ func (h *Handlers) answer(pass *flow.Pass, asked *Accepted, xml []byte, revision
 			if asked.ECP {
 				return writeECP(w, asked, xml)
 			}
-			return writeAutoPost(w, r, &page)
+			return web.AutoPost(w, r, &page)
 		},
 	}
-}
-
-// writeAutoPost writes the page that posts itself to the app.
-func writeAutoPost(w http.ResponseWriter, r *http.Request, page *templates.AutoPostPage) error {
-	page.Nonce = web.Of(r).Nonce()
-	w.Header().Set("Referrer-Policy", "strict-origin")
-	return web.Page(w, r, http.StatusOK, web.CSP{FormAction: web.FormActionFor(page.Action)}, func(b *web.Buffer) error {
-		b.Grow(len(page.Fields[0].Value) + 2048)
-		b.Write(templates.AppendAutoPost(b.AvailableBuffer(), page))
-		return nil
-	})
 }

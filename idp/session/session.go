@@ -66,6 +66,7 @@ type AppReached struct {
 	SPNameQualifier string    `json:"sp_name_qualifier,omitempty"`
 	SPProvidedID    string    `json:"sp_provided_id,omitempty"`
 	At              time.Time `json:"at"`
+	Protocol        string    `json:"protocol,omitempty"` // by which it was reached; empty: SAML
 }
 
 // sameName tells whether the app knows the person by the same name as before.

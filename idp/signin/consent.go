@@ -36,7 +36,8 @@ func (h *Handlers) askConsent(w http.ResponseWriter, r *http.Request) error {
 	if facts.Consent != nil {
 		page.Agreed = facts.Consent.Given
 	}
-	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Consent(b, page) })
+	csp := web.CSP{OmitFormAction: facts.Request.Redirects}
+	return web.Page(w, r, http.StatusOK, csp, func(b *web.Buffer) error { return templates.Consent(b, page) })
 }
 
 // about is how an app is shown to a person who is about to enter it, in their browser's language.

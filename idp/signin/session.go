@@ -106,6 +106,7 @@ func (h *Handlers) page(w http.ResponseWriter, r *http.Request, status int, requ
 	if err := h.complete(r, &page, form); err != nil {
 		return err
 	}
+	csp.OmitFormAction = request.Redirects
 	return web.Page(w, r, status, csp, func(b *web.Buffer) error { return templates.SignIn(b, page) })
 }
 

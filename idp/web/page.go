@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"gatehouse/templates"
 )
 
 // Buffer collects a page, so that an error while rendering can still become an error page.
@@ -79,6 +81,17 @@ func Page(w http.ResponseWriter, r *http.Request, status int, csp CSP, render fu
 	w.WriteHeader(status)
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// AutoPost writes a page that posts itself to an address that an administrator registered.
+func AutoPost(w http.ResponseWriter, r *http.Request, page *templates.AutoPostPage) error {
+	page.Nonce = Of(r).Nonce()
+	w.Header().Set("Referrer-Policy", "strict-origin")
+	return Page(w, r, http.StatusOK, CSP{FormAction: FormActionFor(page.Action)}, func(b *Buffer) error {
+		b.Grow(len(page.Fields[0].Value) + 2048)
+		b.Write(templates.AppendAutoPost(b.AvailableBuffer(), page))
+		return nil
+	})
 }
 
 // WriteJSON writes a wire value; it never caches.

@@ -1,0 +1,172 @@
+package admin
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"strconv"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/audit"
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// addClient adds an app from OAuth client metadata, or to an app that is there already the second protocol.
+func (a *Actions) addClient(ctx context.Context, by By, n api.NewApp) (api.AddedApp, error) {
+	registration, err := readClient(&n)
+	if err != nil {
+		return api.AddedApp{}, err
+	}
+	var added api.AddedApp
+	err = a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
+		app, outcome, err := a.planClient(tx, by, n, registration)
+		if err != nil {
+			return audit.Event{}, err
+		}
+		added = outcome
+		facts := describe(n.Set)
+		facts["client_id"] = app.Credentials.ClientID
+		return audit.Event{Kind: "app.add", App: app.ID, Facts: facts}, sp.Apps.Put(tx, &app)
+	})
+	return added, err
+}
+
+func readClient(n *api.NewApp) (*sp.Registration, error) {
+	if n.Metadata+n.URL+n.EntityID+n.ACS+n.Source != "" || n.Replace {
+		return nil, badValue("oauth", "Give OAuth client metadata or what SAML needs, not both: add the one first, then the other to the same app.")
+	}
+	registration, err := sp.ReadRegistration([]byte(n.OAuth))
+	if err != nil {
+		return nil, badValue("oauth", "The client metadata %s.", err.Error())
+	}
+	return registration, nil
+}
+
+// previewClient tells what addClient would make; the client id and the secret are only examples.
+func (a *Actions) previewClient(ctx context.Context, by By, n api.NewApp) (api.AddedApp, error) {
+	registration, err := readClient(&n)
+	if err != nil {
+		return api.AddedApp{}, err
+	}
+	var preview api.AddedApp
+	err = a.view(ctx, func(tx store.Tx) error {
+		_, preview, err = a.planClient(tx, by, n, registration)
+		preview.ClientID, preview.ClientSecret, preview.App.ClientID = "", "", ""
+		return err
+	})
+	return preview, err
+}
+
+// planClient works out the app as it will be, and writes nothing.
+func (a *Actions) planClient(tx store.Tx, by By, n api.NewApp, registration *sp.Registration) (sp.App, api.AddedApp, error) {
+	var outcome api.AddedApp
+	var before sp.App
+	app, err := a.clientToBe(tx, by, n)
+	if err != nil {
+		return app, outcome, err
+	}
+	if n.To != "" {
+		before = app
+		before.Definition.OAuth = nil
+	}
+	if err := mayAskOf(by, known(&before), n.Set); err != nil {
+		return app, outcome, err
+	}
+	values := registration.Settings()
+	if n.To != "" { // the app has a name, a picture and so on
+		for _, key := range []string{"name", "start_url", "logo_url", "contact"} {
+			delete(values, key)
+		}
+	}
+	maps.Copy(values, n.Set)
+	if n.Name != "" {
+		values["name"] = n.Name
+	}
+	if err := a.apply(tx, &app, values); err != nil {
+		return app, outcome, err
+	}
+	if app.Definition.OAuth.HasSecret() {
+		outcome.ClientSecret = app.AddSecret(a.Now())
+	}
+	outcome.ClientID = app.Credentials.ClientID
+	if err := mayChangeApp(by, &before, &app); err != nil {
+		return app, outcome, err
+	}
+	if err := warnOfSameName(tx, &app, &outcome); err != nil {
+		return app, outcome, err
+	}
+	outcome.Warnings = append(outcome.Warnings, appWarnings(&app)...)
+	outcome.App, err = a.show(tx, &app)
+	return app, outcome, err
+}
+
+// clientToBe is a new app, or the one that gets a second protocol.
+func (a *Actions) clientToBe(tx store.Tx, by By, n api.NewApp) (sp.App, error) {
+	if n.To == "" {
+		app := sp.New(n.Name, sp.Definition{OAuth: &sp.OAuth{}}, sp.PermitAll, by.ID, a.Now())
+		a.await(by, &app)
+		return app, nil
+	}
+	app, err := findApp(tx, n.To)
+	switch {
+	case err != nil:
+		return app, err
+	case app.Definition.SAML == nil && app.Definition.OAuth == nil:
+		return app, refused(http.StatusConflict, "builtin", "app", "%s is part of Gatehouse and needs no client id.", app.Definition.Name)
+	case app.State == sp.Removed:
+		return app, sp.ErrRemoved
+	case app.Definition.OAuth != nil:
+		return app, refused(http.StatusConflict, "exists", "oauth", "%s has a client id already: change its settings instead.", app.Definition.Name)
+	}
+	app.Definition.OAuth, app.Credentials.ClientID, app.Changed = &sp.OAuth{}, sp.NewClientID(), a.Now()
+	return app, nil
+}
+
+// await lets an app wait for an administrator, who says who enters and when, unless one adds it.
+func (a *Actions) await(by By, app *sp.App) {
+	if !by.all() && !Allows(by.Roles, AppsWrite) {
+		app.State, app.Policy.PermittedUsers = sp.Pending, sp.PermitPreauthorized
+	}
+}
+
+// RotateSecret gives an app a further client secret; the one before stays good beside it until the next rotation, or until EndOld is
+// asked for, which makes no new one.
+func (a *Actions) RotateSecret(ctx context.Context, by By, ref string, ask api.RotateSecret) (api.ClientSecret, error) {
+	var answer api.ClientSecret
+	_, err := a.changeApp(ctx, by, ref, "app.secret", func(_ store.Tx, app *sp.App) (map[string]string, error) {
+		switch {
+		case app.State == sp.Removed:
+			return nil, sp.ErrRemoved
+		case app.Definition.OAuth == nil || !app.Definition.OAuth.HasSecret():
+			return nil, refused(http.StatusConflict, "no_secret", "app", "%s does not prove itself by a secret: see its oauth.token_endpoint_auth_method.", app.Definition.Name)
+		}
+		answer = api.ClientSecret{ID: app.ID, ClientID: app.Credentials.ClientID}
+		facts := map[string]string{}
+		if ask.EndOld {
+			answer.Ended = app.EndOldSecrets()
+			facts["ended"] = strconv.Itoa(answer.Ended)
+			return facts, nil
+		}
+		answer.ClientSecret = app.AddSecret(a.Now())
+		facts["secrets"] = strconv.Itoa(len(app.Credentials.Secrets))
+		return facts, nil
+	})
+	return answer, err
+}
+
+// wireClient is what is shown of an app's credentials: when, never what.
+func wireClient(tx store.Tx, app *sp.App) (*api.OAuth, error) {
+	if app.Definition.OAuth == nil {
+		return nil, nil
+	}
+	wire := &api.OAuth{ClientID: app.Credentials.ClientID, Parent: app.Parent}
+	for _, secret := range app.Credentials.Secrets {
+		used, err := sp.LastUse(tx, secret.ID)
+		if err != nil {
+			return nil, err
+		}
+		wire.Secrets = append(wire.Secrets, api.Secret{ID: secret.ID, Created: secret.Created, LastUsed: used})
+	}
+	return wire, nil
+}

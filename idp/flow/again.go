@@ -1,0 +1,54 @@
+package flow
+
+import (
+	"net/netip"
+	"time"
+
+	"gatehouse/idp/session"
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// Standing is what a token stands for: a person at an app who was let in before, and may still be there or not.
+type Standing struct {
+	User, App string // ids
+	Level     sp.Level
+	Methods   []string
+	AuthAt    time.Time // of the sign-in that it rests on
+	Address   netip.Addr
+	Refresh   *sp.Refresh // of a refresh token, or an access token that came from one
+}
+
+// Reconsider decides again, inside the caller's transaction, whether somebody may be at an app: by the same facts and the same
+// Next as a sign-on. Nobody is at hand, so anything but StepIssue is a refusal; its reason is in the step.
+func (e *Engine) Reconsider(tx store.Tx, s Standing) (*Facts, Step, error) {
+	now := e.Now()
+	facts := &Facts{
+		Request: &Request{App: s.App, Protocol: tokenProtocol, Passive: true}, Address: s.Address, Now: now, Reachable: sp.Low, Refresh: s.Refresh,
+		Session: &session.Session{
+			User: s.User, Level: session.Level(s.Level), Started: s.AuthAt, Seen: now, Ends: now.Add(time.Hour), Idle: now.Add(time.Hour),
+		},
+	}
+	for _, name := range s.Methods {
+		facts.Session.Methods = append(facts.Session.Methods, session.Method{Name: name, At: s.AuthAt})
+	}
+	if err := e.loadRecords(tx, facts, &seen{}); err != nil {
+		return nil, Step{}, err
+	}
+	step := Next(facts)
+	if step.Kind != StepRefuse && step.Kind != StepIssue || step.Reason.Type == ReasonNoPassive || step.Reason.Type == ReasonLevel {
+		step = refusedStep(facts, step)
+	}
+	return facts, step, nil
+}
+
+// tokenProtocol is nobody's: a token asks no consent.
+const tokenProtocol = "token"
+
+// refusedStep names the rule that asks for a step which nobody is there to take.
+func refusedStep(f *Facts, step Step) Step {
+	if step.Verdict.Rule == "" || f.User == nil {
+		return refuse(string(sp.RuleUserActive), ruleTexts[sp.RuleUserActive])
+	}
+	return Step{Kind: StepRefuse, Reason: ruleReason(f, step.Verdict), Verdict: step.Verdict}
+}

@@ -1,0 +1,165 @@
+package oauth
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"gatehouse/idp/audit"
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// shown is how a client proves itself in a request (RFC 6749, 2.3): by one method.
+type shown struct {
+	id, secret string
+	method     string // sp.AuthSecretBasic, sp.AuthSecretPost, sp.AuthNone
+}
+
+// The one realm of clients.
+const basicChallenge = `Basic realm="Gatehouse"`
+
+func badClient(reason string) *Problem {
+	p := refuse(codeInvalidClient, reason, "The client id or its proof is wrong. Check both, and that the secret was not rotated away.")
+	p.Status, p.Challenge = http.StatusUnauthorized, basicChallenge
+	return p
+}
+
+// proof reads how the client proves itself. Another method is another case here and in check.
+func proof(r *http.Request, values url.Values) (shown, *Problem) {
+	name, password, basic := r.BasicAuth()
+	s := shown{id: values.Get("client_id"), method: sp.AuthNone}
+	switch {
+	case values.Has("client_assertion"), values.Has("client_assertion_type"):
+		return s, badClient("assertion_unsupported")
+	case basic && values.Has("client_secret"):
+		return s, refuse(codeInvalidRequest, "two_authentications", "The client proves itself twice: use the Authorization header or client_secret, not both.")
+	case basic:
+		id, idErr := url.QueryUnescape(name)
+		secret, secretErr := url.QueryUnescape(password)
+		if idErr != nil || secretErr != nil || values.Has("client_id") && s.id != id {
+			return s, badClient("bad_basic")
+		}
+		s = shown{id: id, secret: secret, method: sp.AuthSecretBasic}
+	case r.Header.Get("Authorization") != "":
+		return s, badClient("bad_authorization")
+	case values.Has("client_secret"):
+		s.secret, s.method = values.Get("client_secret"), sp.AuthSecretPost
+	}
+	if s.id == "" {
+		return s, badClient("no_client_id")
+	}
+	if s.secret == "" { // an empty secret proves nothing
+		s.method = sp.AuthNone
+	}
+	return s, nil
+}
+
+// authenticate finds the client of a request and checks its proof. It is the one place where that is done. A client that may do
+// nothing now is a problem too.
+func (h *Handlers) authenticate(r *http.Request, values url.Values) (*sp.App, *Problem, error) {
+	s, problem := proof(r, values)
+	if problem != nil {
+		return nil, problem, nil
+	}
+	app, err := h.clientOf(r.Context(), s.id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if app == nil {
+		return nil, badClient("unknown_client").because("a registered client id", s.id), nil
+	}
+	problem, err = h.check(r, app, s)
+	switch {
+	case err != nil || problem != nil:
+		return app, problem, err
+	case app.State == sp.Pending:
+		return app, refuse(codeUnauthorizedClient, "app_pending", "This app waits for an administrator's approval."), nil
+	case app.State != sp.Active:
+		return app, refuse(codeUnauthorizedClient, "app_blocked", "This app is blocked by an administrator."), nil
+	}
+	return app, nil, nil
+}
+
+// check holds the proof against the client's registration. Whoever has a secret may show it in the header or the body.
+func (h *Handlers) check(r *http.Request, app *sp.App, s shown) (*Problem, error) {
+	client := app.Definition.OAuth
+	if s.method == sp.AuthNone || !client.HasSecret() {
+		if client.Public() && s.method == sp.AuthNone {
+			return nil, nil
+		}
+		return badClient("wrong_auth_method").because(client.Method(), s.method), nil
+	}
+	from := s.id + " " + audit.Network(web.Of(r).AddressText())
+	if h.wrong.full(from, h.Now()) {
+		p := badClient("too_many_wrong_secrets")
+		p.Status, p.Challenge, p.RetryAfter = http.StatusTooManyRequests, "", "60"
+		return p, nil
+	}
+	secret := app.Credentials.FindSecret(s.secret)
+	if secret == nil {
+		h.wrong.count(from, h.Now())
+		return badClient("wrong_secret"), nil
+	}
+	return nil, h.noteUse(r.Context(), secret.ID)
+}
+
+// noteUse writes at most once an hour when a secret was shown last.
+func (h *Handlers) noteUse(ctx context.Context, secret string) error {
+	now := h.Now()
+	if last, ok := h.used.Load(secret); ok && now.Sub(last.(time.Time)) < time.Hour {
+		return nil
+	}
+	h.used.Store(secret, now)
+	return h.Store.Update(ctx, func(tx store.Tx) error { return sp.NoteUse(tx, secret, now) })
+}
+
+// confidential refuses a client that anybody can pretend to be, where what it learns is not its own (RFC 7662, 2.1).
+func confidential(app *sp.App) *Problem {
+	if app.Definition.OAuth.Public() {
+		return badClient("public_client").because("a client that authenticates", sp.AuthNone)
+	}
+	return nil
+}
+
+// fromPages lets the pages of registered public clients read the answer (CORS); they send no cookies.
+func (h *Handlers) fromPages(handle web.HandlerFunc) web.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := h.allowOrigin(w, r); err != nil {
+			return err
+		}
+		return handle(w, r)
+	}
+}
+
+// preflight answers the question of a browser before such a page may ask.
+func (h *Handlers) preflight(w http.ResponseWriter, r *http.Request) error {
+	if err := h.allowOrigin(w, r); err != nil {
+		return err
+	}
+	if w.Header().Get("Access-Control-Allow-Origin") != "" {
+		w.Header().Set("Access-Control-Allow-Methods", "GET, POST")
+		w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		w.Header().Set("Access-Control-Max-Age", "600")
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (h *Handlers) allowOrigin(w http.ResponseWriter, r *http.Request) error {
+	origin := r.Header.Get("Origin")
+	if origin == "" || strings.ContainsRune(origin, 0) || len(origin) > maxFact {
+		return nil
+	}
+	w.Header().Add("Vary", "Origin")
+	return h.Store.View(r.Context(), func(tx store.Tx) error {
+		n, err := sp.Apps.Count(tx, store.Page{Index: "web_origin", Value: origin}, 1)
+		if n > 0 {
+			w.Header().Set("Access-Control-Allow-Origin", origin)
+		}
+		return err
+	})
+}

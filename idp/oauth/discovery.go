@@ -1,0 +1,92 @@
+package oauth
+
+import (
+	"net/http"
+	"slices"
+
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// metadata is what a client can find out by itself (OpenID Connect Discovery 1.0, section 3; RFC 8414, section 2).
+type metadata struct {
+	Issuer                string   `json:"issuer"`
+	Authorization         string   `json:"authorization_endpoint"`
+	Token                 string   `json:"token_endpoint"`
+	UserInfo              string   `json:"userinfo_endpoint"`
+	JWKS                  string   `json:"jwks_uri"`
+	Introspection         string   `json:"introspection_endpoint"`
+	Revocation            string   `json:"revocation_endpoint"`
+	Scopes                []string `json:"scopes_supported"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	ResponseModes         []string `json:"response_modes_supported"`
+	GrantTypes            []string `json:"grant_types_supported"`
+	Classes               []string `json:"acr_values_supported"`
+	SubjectTypes          []string `json:"subject_types_supported"`
+	IDTokenAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
+	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
+	IntrospectAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
+	RevocationAuthMethods []string `json:"revocation_endpoint_auth_methods_supported"`
+	DisplayValues         []string `json:"display_values_supported"`
+	ClaimTypes            []string `json:"claim_types_supported"`
+	Claims                []string `json:"claims_supported"`
+	ChallengeMethods      []string `json:"code_challenge_methods_supported"`
+	Prompts               []string `json:"prompt_values_supported"`
+	ClaimsParameter       bool     `json:"claims_parameter_supported"`
+	RequestParameter      bool     `json:"request_parameter_supported"`
+	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
+	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
+}
+
+// discovery answers both well-known addresses with the same document: what it says holds for either protocol.
+func (h *Handlers) discovery(w http.ResponseWriter, r *http.Request) error {
+	settings, err := h.organisation(r.Context())
+	if err != nil {
+		return err
+	}
+	m := h.metadata()
+	m.GrantTypes = slices.DeleteFunc(m.GrantTypes, func(name string) bool { return !settings.Grants(name) })
+	err = h.Store.View(r.Context(), func(tx store.Tx) error {
+		m.IDTokenAlgorithms, m.Scopes = []string{sp.AlgorithmRS256}, sp.StandardScopes()
+		keys, _, err := h.Keys.Published(tx)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if algorithm := algorithmOf(key); slices.Contains(algorithms, algorithm) && !slices.Contains(m.IDTokenAlgorithms, string(algorithm)) {
+				m.IDTokenAlgorithms = append(m.IDTokenAlgorithms, string(algorithm))
+			}
+		}
+		return sp.Scopes.Each(tx, store.Page{}, func(_ string, scope *sp.Scope) error {
+			if scope.Listed {
+				m.Scopes = append(m.Scopes, scope.Name)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return publish(w, "application/json", m)
+}
+
+func (h *Handlers) metadata() *metadata {
+	withSecret := []string{sp.AuthSecretBasic, sp.AuthSecretPost}
+	m := &metadata{
+		Issuer: h.BaseURL, Authorization: h.BaseURL + authorizePath, Token: h.BaseURL + tokenPath, UserInfo: h.BaseURL + userinfoPath,
+		JWKS: h.BaseURL + jwksPath, Introspection: h.BaseURL + introspectPath, Revocation: h.BaseURL + revokePath,
+		ResponseTypes: []string{sp.ResponseCode}, ResponseModes: []string{modeQuery, modeFragment, modeFormPost},
+		Classes: classes(), SubjectTypes: []string{sp.SubjectPublic, sp.SubjectPairwise},
+		TokenAuthMethods: append(slices.Clone(withSecret), sp.AuthNone), IntrospectAuthMethods: withSecret, RevocationAuthMethods: append(slices.Clone(withSecret), sp.AuthNone),
+		DisplayValues: []string{"page", "popup"}, ClaimTypes: []string{"normal"}, Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "sid"},
+		ChallengeMethods: []string{"S256"}, Prompts: []string{"none", "login", "consent", "select_account"},
+		ClaimsParameter: true, IssParameter: true,
+	}
+	for _, one := range h.methods() {
+		m.GrantTypes = append(m.GrantTypes, one.name)
+	}
+	for _, one := range standardClaims {
+		m.Claims = append(m.Claims, one.name)
+	}
+	return m
+}

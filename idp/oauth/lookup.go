@@ -1,0 +1,96 @@
+package oauth
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"gatehouse/idp/flow"
+	"gatehouse/idp/grants"
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// Kinds of tokens (RFC 7009, 2.1).
+const (
+	kindAccess  = "access_token"
+	kindRefresh = "refresh_token"
+)
+
+// found is a token that somebody shows, as the store knows it.
+type found struct {
+	kind    string
+	grant   *grants.Grant
+	access  *grants.AccessToken  // of an access token
+	refresh *grants.RefreshToken // of a refresh token
+	own     bool                 // the grant lies in the access token itself
+	scopes  []string
+	issued  time.Time
+	expires time.Time // zero: open
+}
+
+// find looks a token up by what it is, whatever the hint said; nil: it is none of ours, or over.
+func (h *Handlers) find(tx store.Tx, token string) (*found, error) {
+	if strings.HasPrefix(token, refreshPrefix) {
+		return findRefresh(tx, token)
+	}
+	key, err := h.lookupKey(tx, token)
+	if err != nil || key == "" {
+		return nil, err
+	}
+	return h.findAccess(tx, key)
+}
+
+func findRefresh(tx store.Tx, token string) (*found, error) {
+	family, rest, ok := cutRefresh(token)
+	refresh, g, err := refreshOf(tx, family)
+	if err != nil || !ok || refresh == nil || grants.Hash(rest) != refresh.Hash {
+		return nil, err
+	}
+	return &found{kind: kindRefresh, grant: g, refresh: refresh, scopes: g.Scopes, issued: refresh.Issued, expires: refresh.Until}, nil
+}
+
+func (h *Handlers) findAccess(tx store.Tx, key string) (*found, error) {
+	token, _, err := grants.AccessTokens.Get(tx, key)
+	own := token.Own != nil
+	if err == nil && !own {
+		var g grants.Grant
+		g, _, err = grants.AllGrants.Get(tx, token.Grant)
+		token.Own = &g
+	}
+	if errors.Is(err, store.ErrNotFound) || err == nil && !h.Now().Before(token.Expires) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &found{kind: kindAccess, grant: token.Own, own: own, access: &token, scopes: token.Scopes, issued: token.Issued, expires: token.Expires}, nil
+}
+
+// judge asks whether a token that was found is good now: its grant counts, the policy lets the person in from where the token was
+// asked for, and something of its scopes is still allowed. Nil facts: it is not.
+func (h *Handlers) judge(tx store.Tx, f *found) (*flow.Facts, error) {
+	live, err := f.grant.Live(tx)
+	if err != nil || !live {
+		return nil, err
+	}
+	address, refresh := f.grant.Address, (*sp.Refresh)(nil)
+	switch {
+	case f.refresh != nil:
+		refresh = &sp.Refresh{Issued: f.refresh.Issued, Used: f.refresh.Used}
+	case f.access.Refreshed:
+		refresh = &sp.Refresh{Issued: f.issued, Used: f.issued}
+	}
+	if f.access != nil {
+		address = f.access.Address
+	}
+	facts, step, err := h.Engine.Reconsider(tx, standing(f.grant, address, refresh))
+	if err != nil || step.Kind != flow.StepIssue || facts.App.Definition.OAuth == nil {
+		return nil, err
+	}
+	had := len(f.scopes)
+	if f.scopes = within(f.scopes, facts.App.AllowedScopes()); len(f.scopes) == 0 && had > 0 {
+		return nil, nil
+	}
+	return facts, nil
+}

@@ -1,0 +1,155 @@
+// Package oauth owns OAuth 2.0 and OpenID Connect: authorize, the token endpoint and its methods, userinfo, introspection,
+// revocation, keys and discovery.
+//
+// It must not decide who may enter (idp/flow does, at sign-in and again at every token), show pages of its own, or keep a code,
+// token or secret: the store knows their hashes. One token request is one Update: what is redeemed, decided, rotated and noted
+// happens together or not at all; only signing comes after. Read authorize.go and protocol.go for the way of a person, token.go
+// and its methods (code.go, refresh.go, clientcredentials.go) for the way of a client.
+package oauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"gatehouse/certs"
+	"gatehouse/idp/claims"
+	"gatehouse/idp/directory"
+	"gatehouse/idp/flow"
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// Protocol is the name under which flow.Engine finds this package.
+const Protocol = "oauth"
+
+// Handlers are the endpoints and the flow.Protocol that answers for them. All exported fields must be set.
+type Handlers struct {
+	Engine     *flow.Engine
+	Store      store.Store
+	Keys       *certs.Keyring
+	Claims     *claims.Evaluator
+	SubjectKey []byte // of pairwise subjects; whoever has it can link people across apps
+	BaseURL    string // public origin: the issuer
+	Now        func() time.Time
+
+	clients sync.Map // client id → app id: a hint that is checked at each use
+	used    sync.Map // secret id → when its use was noted
+	wrong   throttle
+	groups  store.Cache[directory.Group]
+	sets    store.Cache[directory.PermissionSet]
+	signers signerCache
+
+	settings store.Cache[directory.Settings]
+}
+
+// The paths of this package.
+const (
+	authorizePath  = "/oauth/authorize"
+	tokenPath      = "/oauth/token"
+	userinfoPath   = "/oauth/userinfo"
+	introspectPath = "/oauth/introspect"
+	revokePath     = "/oauth/revoke"
+	jwksPath       = "/oauth/jwks"
+	oidcPath       = "/.well-known/openid-configuration"
+	metadataPath   = "/.well-known/oauth-authorization-server"
+)
+
+// Routes are the paths of this package. None of them trusts a cookie for what it does: flow binds a waiting request to the
+// browser.
+func (h *Handlers) Routes() []web.Route {
+	route := func(method, path string, handle web.HandlerFunc) web.Route {
+		return web.Route{Method: method, Path: path, Permission: web.Public, CrossSite: true, Handle: handle}
+	}
+	routes := []web.Route{
+		route(http.MethodGet, authorizePath, h.authorize),
+		route(http.MethodPost, authorizePath, h.authorize),
+		route(http.MethodPost, introspectPath, h.json(h.introspect)),
+		route(http.MethodGet, jwksPath, h.json(h.jwks)),
+		route(http.MethodGet, oidcPath, h.json(h.discovery)),
+		route(http.MethodGet, metadataPath, h.json(h.discovery)),
+	}
+	for path, methods := range map[string]map[string]web.HandlerFunc{
+		tokenPath:    {http.MethodPost: h.token},
+		revokePath:   {http.MethodPost: h.revoke},
+		userinfoPath: {http.MethodGet: h.userinfo, http.MethodPost: h.userinfo},
+	} {
+		for method, handle := range methods {
+			routes = append(routes, route(method, path, h.json(h.fromPages(handle))))
+		}
+		routes = append(routes, route(http.MethodOptions, path, h.preflight))
+	}
+	return routes
+}
+
+// json answers errors as clients of this protocol read them: what is no Problem is ours.
+func (h *Handlers) json(handle web.HandlerFunc) web.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := handle(w, r)
+		if err == nil || errors.Is(err, web.ErrAnswered) {
+			return err
+		}
+		problem := &Problem{Code: codeServerError, Status: http.StatusInternalServerError, Text: "Something went wrong on our side; nothing was changed. Try again."}
+		switch public := web.Public500(err); {
+		case errors.Is(err, store.ErrBusy):
+			problem = &Problem{Code: "temporarily_unavailable", Status: http.StatusServiceUnavailable, Text: "Gatehouse cannot store anything now. Try again in a little while."}
+			w.Header().Set("Retry-After", "10")
+		case public.Status < http.StatusInternalServerError:
+			problem = &Problem{Code: codeInvalidRequest, Status: public.Status, Text: public.Text}
+		}
+		problem.write(w)
+		return err
+	}
+}
+
+// clientOf finds the app of a client id; nil: there is none. The index is read only when the hint does not hold.
+func (h *Handlers) clientOf(ctx context.Context, id string) (*sp.App, error) {
+	if app, ok := h.clients.Load(id); ok {
+		found, err := h.Engine.AppOf(ctx, app.(string))
+		if err != nil || isClient(found, id) {
+			return found, err
+		}
+		h.clients.Delete(id)
+	}
+	var found sp.App
+	err := h.Store.View(ctx, func(tx store.Tx) (err error) {
+		found, _, err = sp.Apps.By(tx, "client_id", id)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) || err == nil && !isClient(&found, id) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	h.clients.Store(id, found.ID)
+	return &found, nil
+}
+
+// organisation are the settings of the organisation.
+func (h *Handlers) organisation(ctx context.Context) (*directory.Settings, error) {
+	settings := &directory.Settings{}
+	err := h.Store.View(ctx, func(tx store.Tx) error {
+		stored, _, err := h.settings.Get(tx, directory.SettingsTable, directory.SettingsKey)
+		if err == nil {
+			settings = stored
+		}
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return settings, nil
+	}
+	return settings, err
+}
+
+// switchedOff refuses what the organisation lets nobody do.
+func switchedOff(grantType string) *Problem {
+	return refuse(codeUnauthorizedClient, "grant_type_switched_off", "This grant_type is switched off for the whole organisation (oauth.disabled_grants).").because("", grantType)
+}
+
+func isClient(app *sp.App, id string) bool {
+	return app != nil && app.State != sp.Removed && app.Definition.OAuth != nil && app.Credentials.ClientID == id
+}

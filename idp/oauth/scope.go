@@ -1,0 +1,87 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// scopeTexts says in the person's words what an app learns or may do by the scopes of our own.
+var scopeTexts = map[string]string{
+	sp.ScopeOpenID:  "Who you are: an identifier for your account",
+	sp.ScopeProfile: "Your name and your profile",
+	sp.ScopeEmail:   "Your e-mail address",
+	sp.ScopeAddress: "Your postal address",
+	sp.ScopePhone:   "Your phone number",
+	sp.ScopeGroups:  "The groups you are in",
+	sp.ScopeOffline: "Use all of this while you are away",
+	sp.ScopeFull:    "Do everything that you may do",
+}
+
+// textOf is what a scope lets an app do: in the administrator's words, where they defined it.
+func textOf(scope, defined string) string {
+	switch {
+	case scopeTexts[scope] != "":
+		return scopeTexts[scope]
+	case defined != "":
+		return defined + " (" + scope + ")"
+	}
+	return "Use " + scope + " in your name"
+}
+
+func standardTexts(scopes []string) []string {
+	texts := make([]string, len(scopes))
+	for i, scope := range scopes {
+		texts[i] = textOf(scope, "")
+	}
+	return texts
+}
+
+// readScopes narrows what is asked for to what the app may have, and looks up what that means for people. Scopes that nobody
+// allows are left out (OpenID Connect Core 1.0, 3.1.2.1), as long as something is left.
+func (h *Handlers) readScopes(ctx context.Context, app *sp.App, values url.Values, a *asked) (*Problem, error) {
+	var problem *Problem
+	if a.Scopes, problem = scopesFor(app, values.Get("scope"), app.AllowedScopes()); problem != nil {
+		return problem, nil
+	}
+	if !app.Definition.OAuth.Allows(sp.GrantRefresh) {
+		a.Scopes = slices.DeleteFunc(a.Scopes, func(s string) bool { return s == sp.ScopeOffline })
+	}
+	err := h.Store.View(ctx, func(tx store.Tx) error {
+		a.Texts = nil
+		for _, scope := range a.Scopes {
+			defined, _, err := sp.Scopes.Get(tx, scope)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			a.Texts = append(a.Texts, textOf(scope, defined.Text))
+		}
+		return nil
+	})
+	a.Texts = append(a.Texts, claimTexts(a)...)
+	return nil, err
+}
+
+// scopesFor are the asked scopes within a bound; of a request that names none, those of the bound that are not about people.
+func scopesFor(app *sp.App, text string, bound []string) ([]string, *Problem) {
+	scopes := words(text)
+	if i := slices.Index(scopes, sp.ScopeRefresh); i >= 0 {
+		scopes[i] = sp.ScopeOffline
+	}
+	if len(scopes) == 0 {
+		scopes = slices.DeleteFunc(slices.Clone(bound), func(s string) bool { return slices.Contains(sp.StandardScopes(), s) })
+	}
+	if scopes = within(scopes, bound); len(scopes) == 0 {
+		return nil, refuse(codeInvalidScope, "scope_not_allowed", "None of the scopes that are asked for is allowed to this app. Ask its administrator to extend oauth.scopes or policy.scopes.").because(cut(strings.Join(app.AllowedScopes(), " ")), text)
+	}
+	return scopes, nil
+}
+
+func offline(scopes []string) bool { return slices.Contains(scopes, sp.ScopeOffline) }
+
+func openID(scopes []string) bool { return slices.Contains(scopes, sp.ScopeOpenID) }

@@ -1,0 +1,159 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"gatehouse/idp/audit"
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+	"gatehouse/store"
+)
+
+// method is a way to get tokens. Its run is called inside the one Update of the request, after the client was authenticated; it may
+// run more than once. A problem that it returns is committed with what it wrote, so it writes nothing before it is sure, save what
+// the problem itself demands. A new grant type is a file of its own and a row in methods.
+type method struct {
+	name string
+	run  func(tx store.Tx, c *call) (*issue, *Problem, error)
+}
+
+func (h *Handlers) methods() []method {
+	return []method{
+		{sp.GrantCode, h.redeem},
+		{sp.GrantRefresh, h.refresh},
+		{sp.GrantClientCredentials, h.actAlone},
+	}
+}
+
+// call is one authenticated request to the token endpoint.
+type call struct {
+	app     *sp.App
+	form    url.Values
+	address netip.Addr
+	now     time.Time
+	facts   map[string]string // for the audit entry
+}
+
+// token is the token endpoint: parse, authenticate, one Update, sign, answer.
+func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
+	values, problem, err := form(r)
+	if err != nil {
+		return err
+	}
+	var app *sp.App
+	if problem == nil {
+		app, problem, err = h.authenticate(r, values)
+	}
+	if err != nil {
+		return err
+	}
+	if problem != nil {
+		return h.refused(w, r, "token", app, problem)
+	}
+	run, problem, err := h.method(r.Context(), app, values.Get("grant_type"))
+	if err != nil {
+		return err
+	}
+	if problem != nil {
+		return h.refused(w, r, "token", app, problem)
+	}
+	var issued *issue
+	err = h.Store.Update(r.Context(), func(tx store.Tx) (err error) {
+		c := &call{app: app, form: values, address: web.Of(r).Address, now: h.Now(), facts: map[string]string{"grant_type": values.Get("grant_type")}}
+		if issued, problem, err = run(tx, c); err != nil {
+			return err
+		}
+		if problem == nil {
+			if problem, err = h.give(tx, c, issued); err != nil || problem != nil {
+				return errors.Join(err, errUndo)
+			}
+		}
+		return h.note(tx, r, c, issued, problem)
+	})
+	switch {
+	case problem != nil && errors.Is(err, errUndo):
+		return h.refused(w, r, "token", app, problem)
+	case err != nil:
+		return err
+	case problem != nil:
+		problem.write(w)
+		return nil
+	}
+	return h.hand(w, issued)
+}
+
+// errUndo leaves what was to be redeemed as it was, because nothing can be given for it.
+var errUndo = errors.New("nothing can be given")
+
+// method finds the grant type, if the client may use it.
+func (h *Handlers) method(ctx context.Context, app *sp.App, name string) (func(store.Tx, *call) (*issue, *Problem, error), *Problem, error) {
+	settings, err := h.organisation(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	methods := h.methods()
+	i := slices.IndexFunc(methods, func(m method) bool { return m.name == name })
+	switch {
+	case name == "":
+		return nil, refuse(codeInvalidRequest, "no_grant_type", "The request names no grant_type. Parameters belong in the body."), nil
+	case i < 0:
+		return nil, refuse(codeUnsupportedGrantType, "unsupported_grant_type", "This grant_type is not offered.").because("a grant type of the discovery document", name), nil
+	case !settings.Grants(name):
+		return nil, switchedOff(name), nil
+	case !app.Definition.OAuth.Allows(name):
+		return nil, refuse(codeUnauthorizedClient, "grant_type_not_allowed", "This app may not use this grant_type: allow it in its oauth.grant_types.").because(strings.Join(app.Definition.OAuth.Grants(), " "), name), nil
+	}
+	return methods[i].run, nil, nil
+}
+
+// note writes the audit entry of a token or its refusal.
+func (h *Handlers) note(tx store.Tx, r *http.Request, c *call, issued *issue, problem *Problem) error {
+	event := audit.Event{Kind: "token", Outcome: audit.OK, App: c.app.ID, Actor: c.app.ID, Address: web.Of(r).AddressText(), Facts: c.facts}
+	if problem != nil {
+		problem.describe(&event)
+	} else {
+		event.User = issued.grant.User
+		event.Facts["grant"], event.Facts["scope"] = issued.grant.ID, strings.Join(issued.scopes, " ")
+	}
+	code, err := h.Engine.Traced(tx, event)
+	if problem != nil {
+		problem.Trace = code
+	}
+	return err
+}
+
+// describe makes an event that of a refusal.
+func (p *Problem) describe(event *audit.Event) {
+	event.Outcome, event.Reason = audit.Refused, p.Reason
+	if event.Facts == nil {
+		event.Facts = map[string]string{}
+	}
+	for name, value := range map[string]string{"error": p.Code, "expected": p.Expected, "received": p.Received, "rules": p.Rules} {
+		if value != "" {
+			event.Facts[name] = value
+		}
+	}
+}
+
+// refused notes and answers a request that was refused before its Update.
+func (h *Handlers) refused(w http.ResponseWriter, r *http.Request, kind string, app *sp.App, problem *Problem) error {
+	event := audit.Event{Kind: kind, Address: web.Of(r).AddressText()}
+	if app != nil {
+		event.App = app.ID
+	}
+	problem.describe(&event)
+	code, err := h.Engine.Refused(r.Context(), event)
+	if err != nil {
+		return err
+	}
+	problem.Trace = code
+	problem.write(w)
+	return nil
+}

@@ -1,0 +1,91 @@
+package oauth
+
+import (
+	"net/http"
+	"strings"
+
+	"gatehouse/idp/web"
+	"gatehouse/store"
+)
+
+// bearer is the access token of a request: in the header, or in the body of a form, never in the query (RFC 6750, 2).
+func bearer(r *http.Request) (string, *Problem, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	inHeader := strings.EqualFold(scheme, "Bearer") && token != ""
+	inBody := ""
+	if r.Method == http.MethodPost && r.Header.Get("Content-Type") != "" {
+		values, problem, err := form(r)
+		if problem != nil || err != nil {
+			return "", problem, err
+		}
+		inBody = values.Get("access_token")
+	}
+	switch {
+	case inHeader && inBody != "":
+		return "", refuse(codeInvalidRequest, "two_tokens", "The access token is there twice: use the header or the body."), nil
+	case inHeader:
+		return token, nil, nil
+	case inBody != "":
+		return inBody, nil, nil
+	}
+	p := refuse(codeInvalidToken, "no_token", "The request holds no access token.")
+	p.Status, p.Challenge = http.StatusUnauthorized, `Bearer realm="Gatehouse"`
+	return "", p, nil
+}
+
+// badToken is what a bearer of a token that is not good is told (RFC 6750, 3).
+func badToken() *Problem {
+	p := refuse(codeInvalidToken, "bad_token", "The access token is not good, has expired, or was revoked.")
+	p.Status, p.Challenge = http.StatusUnauthorized, `Bearer realm="Gatehouse", error="invalid_token", error_description="`+p.Text+`"`
+	return p
+}
+
+// userinfo tells an app about the person whose access token it shows (OpenID Connect Core 1.0, 5.3).
+func (h *Handlers) userinfo(w http.ResponseWriter, r *http.Request) error {
+	token, problem, err := bearer(r)
+	if err != nil {
+		return err
+	}
+	var told map[string]any
+	if problem == nil {
+		err = h.Store.View(r.Context(), func(tx store.Tx) (err error) {
+			told, problem, err = h.about(tx, token)
+			return err
+		})
+	}
+	if err != nil {
+		return err
+	}
+	if problem != nil {
+		return h.refused(w, r, "userinfo", nil, problem)
+	}
+	web.WriteJSON(w, http.StatusOK, told)
+	return nil
+}
+
+func (h *Handlers) about(tx store.Tx, token string) (map[string]any, *Problem, error) {
+	f, err := h.find(tx, token)
+	if err != nil || f == nil || f.kind != kindAccess {
+		return nil, badToken(), err
+	}
+	facts, err := h.judge(tx, f)
+	if err != nil || facts == nil {
+		return nil, badToken(), err
+	}
+	if !openID(f.scopes) {
+		p := refuse(codeInsufficientScope, "no_openid", "The access token does not cover who the person is: ask for the scope openid.")
+		p.Status, p.Challenge = http.StatusForbidden, `Bearer realm="Gatehouse", error="insufficient_scope", scope="openid"`
+		return nil, p, nil
+	}
+	t, err := h.tell(tx, facts)
+	if err != nil {
+		return nil, nil, err
+	}
+	var names []string
+	if f.grant.Claims != nil {
+		names = f.grant.Claims.UserInfo
+	}
+	err = t.add(f.scopes, names)
+	t.told["sub"] = h.subject(facts.App, facts.User.ID)
+	return t.told, nil, err
+}

@@ -1,0 +1,152 @@
+package sp
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// OAuth is what a client registered (RFC 7591, OpenID Connect Dynamic Client Registration 1.0): the `oauth.*` keys of the design's
+// app key table that are the developer's. A zero value means the documented default.
+type OAuth struct {
+	RedirectURIs           []string        `json:"redirect_uris,omitempty"`
+	GrantTypes             []string        `json:"grant_types,omitempty"`
+	ResponseTypes          []string        `json:"response_types,omitempty"`
+	Scopes                 []string        `json:"scopes,omitempty"`
+	AuthMethod             string          `json:"token_endpoint_auth_method,omitempty"`
+	ApplicationType        string          `json:"application_type,omitempty"`
+	JWKS                   json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI                string          `json:"jwks_uri,omitempty"`
+	PostLogoutRedirectURIs []string        `json:"post_logout_redirect_uris,omitempty"`
+	BackChannelLogoutURI   string          `json:"backchannel_logout_uri,omitempty"`
+	FrontChannelLogoutURI  string          `json:"frontchannel_logout_uri,omitempty"`
+	SubjectType            string          `json:"subject_type,omitempty"`
+	InitiateLoginURI       string          `json:"initiate_login_uri,omitempty"`
+	IDTokenAlgorithm       string          `json:"id_token_signed_response_alg,omitempty"`
+	RequirePKCE            *bool           `json:"require_pkce,omitempty"` // nil: true
+	AccessTokenFormat      string          `json:"access_token_format,omitempty"`
+	AccessTokenLifetime    time.Duration   `json:"access_token_lifetime,omitempty"` // 0: 10 minutes
+}
+
+// Grant types (RFC 6749, 7523, 8628, 8693).
+const (
+	GrantCode              = "authorization_code"
+	GrantRefresh           = "refresh_token"
+	GrantClientCredentials = "client_credentials"
+	GrantJWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	GrantDevice            = "urn:ietf:params:oauth:grant-type:device_code"
+	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
+)
+
+// Ways of client authentication (RFC 7591, section 2; RFC 8705).
+const (
+	AuthNone          = "none"
+	AuthSecretBasic   = "client_secret_basic"
+	AuthSecretPost    = "client_secret_post"
+	AuthPrivateKeyJWT = "private_key_jwt"
+)
+
+// Values of the other `oauth.*` keys that other packages compare with.
+const (
+	ResponseCode    = "code"
+	TypeWeb         = "web"
+	TypeNative      = "native"
+	SubjectPublic   = "public"
+	SubjectPairwise = "pairwise"
+	TokenOpaque     = "opaque"
+	TokenJWT        = "jwt"
+	AlgorithmRS256  = "RS256"
+	AlgorithmES256  = "ES256"
+	IntrospectOwn   = "own"
+	IntrospectChild = "children"
+	IntrospectAll   = "all"
+)
+
+// Method is how the client authenticates: a secret in the header unless it says otherwise.
+func (o *OAuth) Method() string { return first(o.AuthMethod, AuthSecretBasic) }
+
+// Public tells whether the client cannot keep a secret, so that anybody can pretend to be it.
+func (o *OAuth) Public() bool { return o.Method() == AuthNone }
+
+// HasSecret tells whether the client authenticates by a secret.
+func (o *OAuth) HasSecret() bool {
+	return o.Method() == AuthSecretBasic || o.Method() == AuthSecretPost
+}
+
+// Grants lists what the client may ask tokens by: a code and its refresh unless it says otherwise.
+func (o *OAuth) Grants() []string {
+	if o.GrantTypes == nil {
+		return []string{GrantCode, GrantRefresh}
+	}
+	return o.GrantTypes
+}
+
+// Allows tells whether the client may use a grant type.
+func (o *OAuth) Allows(grantType string) bool { return slices.Contains(o.Grants(), grantType) }
+
+// Responds tells whether the client may ask for a response type.
+func (o *OAuth) Responds(responseType string) bool {
+	if o.ResponseTypes == nil {
+		return responseType == ResponseCode
+	}
+	return slices.Contains(o.ResponseTypes, responseType)
+}
+
+// NeedsPKCE tells whether a code must be bound to a verifier (RFC 7636): always for public clients.
+func (o *OAuth) NeedsPKCE() bool {
+	return o.Public() || o.RequirePKCE == nil || *o.RequirePKCE
+}
+
+// Subject is SubjectPublic or SubjectPairwise (OpenID Connect Core 1.0, section 8).
+func (o *OAuth) Subject() string { return first(o.SubjectType, SubjectPublic) }
+
+// Sector is what pairwise subjects are made for: the one host of the redirect URIs; empty: there is none, or several.
+func (o *OAuth) Sector() string {
+	sector := ""
+	for _, one := range o.RedirectURIs {
+		u, err := url.Parse(one)
+		if err != nil || sector != "" && u.Host != sector {
+			return ""
+		}
+		sector = u.Host
+	}
+	return sector
+}
+
+// SigningAlgorithm is AlgorithmRS256 or AlgorithmES256: of ID tokens, and of access tokens that are JWTs.
+func (o *OAuth) SigningAlgorithm() string { return first(o.IDTokenAlgorithm, AlgorithmRS256) }
+
+// JWTAccess tells whether access tokens are JWTs (RFC 9068), which a gateway verifies by itself.
+func (o *OAuth) JWTAccess() bool { return o.AccessTokenFormat == TokenJWT }
+
+// TokenLifetime is how long an access token is good: 10 minutes unless set.
+func (o *OAuth) TokenLifetime() time.Duration {
+	if o.AccessTokenLifetime > 0 {
+		return o.AccessTokenLifetime
+	}
+	return 10 * time.Minute
+}
+
+// webOrigins are the origins of pages that may call the token endpoint from a script: those of a public client's redirect URIs.
+func (a *App) webOrigins() []string {
+	o := a.Definition.OAuth
+	if o == nil || !o.Public() || a.State != Active {
+		return nil
+	}
+	var origins []string
+	for _, one := range o.RedirectURIs {
+		if u, err := url.Parse(one); err == nil && (u.Scheme == "https" || u.Scheme == "http") && !slices.Contains(origins, u.Scheme+"://"+u.Host) {
+			origins = append(origins, u.Scheme+"://"+u.Host)
+		}
+	}
+	return origins
+}
+
+// parents are the index values under which the clients of a gateway stand.
+func (a *App) parents() []string {
+	if a.State == Removed || a.Parent == "" {
+		return nil
+	}
+	return []string{a.Parent}
+}

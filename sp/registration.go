@@ -1,0 +1,57 @@
+package sp
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+)
+
+// Registration is client metadata as clients write it (RFC 7591, section 2; OpenID Connect Dynamic Client Registration 1.0, section
+// 2). What is not here is ignored.
+type Registration struct {
+	ClientName             string          `json:"client_name,omitempty"`
+	ClientURI              string          `json:"client_uri,omitempty"`
+	LogoURI                string          `json:"logo_uri,omitempty"`
+	Contacts               []string        `json:"contacts,omitempty"`
+	RedirectURIs           []string        `json:"redirect_uris,omitempty"`
+	GrantTypes             []string        `json:"grant_types,omitempty"`
+	ResponseTypes          []string        `json:"response_types,omitempty"`
+	Scope                  string          `json:"scope,omitempty"`
+	AuthMethod             string          `json:"token_endpoint_auth_method,omitempty"`
+	ApplicationType        string          `json:"application_type,omitempty"`
+	JWKS                   json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI                string          `json:"jwks_uri,omitempty"`
+	PostLogoutRedirectURIs []string        `json:"post_logout_redirect_uris,omitempty"`
+	BackChannelLogoutURI   string          `json:"backchannel_logout_uri,omitempty"`
+	FrontChannelLogoutURI  string          `json:"frontchannel_logout_uri,omitempty"`
+	SubjectType            string          `json:"subject_type,omitempty"`
+	InitiateLoginURI       string          `json:"initiate_login_uri,omitempty"`
+	IDTokenAlgorithm       string          `json:"id_token_signed_response_alg,omitempty"`
+}
+
+// ReadRegistration reads client metadata; it says nothing about whether the values are good.
+func ReadRegistration(text []byte) (*Registration, error) {
+	var r Registration
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, errors.New("is not the JSON of client metadata (RFC 7591), like {\"client_name\":\"Orders\",\"redirect_uris\":[\"https://orders.example.org/cb\"]}")
+	}
+	return &r, nil
+}
+
+// Settings are the values that the metadata names, as Apply takes them.
+func (r *Registration) Settings() map[string]string {
+	values := map[string]string{}
+	for key, value := range map[string]string{
+		"name": r.ClientName, "start_url": r.ClientURI, "logo_url": r.LogoURI, "contact": strings.Join(r.Contacts, ", "),
+		"oauth.redirect_uris": formatList(r.RedirectURIs), "oauth.grant_types": formatList(r.GrantTypes), "oauth.response_types": formatList(r.ResponseTypes),
+		"oauth.scopes": formatList(strings.Fields(r.Scope)), "oauth.token_endpoint_auth_method": r.AuthMethod, "oauth.application_type": r.ApplicationType,
+		"oauth.jwks": string(r.JWKS), "oauth.jwks_uri": r.JWKSURI, "oauth.post_logout_redirect_uris": formatList(r.PostLogoutRedirectURIs),
+		"oauth.backchannel_logout_uri": r.BackChannelLogoutURI, "oauth.frontchannel_logout_uri": r.FrontChannelLogoutURI, "oauth.subject_type": r.SubjectType,
+		"oauth.initiate_login_uri": r.InitiateLoginURI, "oauth.id_token_signed_response_alg": r.IDTokenAlgorithm,
+	} {
+		if value != "" {
+			values[key] = value
+		}
+	}
+	return values
+}

@@ -1,0 +1,176 @@
+package sp
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// client finds the OAuth settings of an app; lookup has made sure that they exist.
+func client(a *App) *OAuth { return a.Definition.OAuth }
+
+func oauthSettings() []Setting {
+	return []Setting{
+		eachOf(list("oauth.redirect_uris", "Redirect URIs", "Where answers may go; a request must name one of them, letter by letter.",
+			func(a *App) *[]string { return &client(a).RedirectURIs }), isPrintable),
+		several("oauth.grant_types", "Grant types", "What the app may ask tokens by.", []string{GrantCode, GrantRefresh},
+			[]string{GrantCode, GrantRefresh, GrantClientCredentials, GrantJWTBearer, GrantDevice, GrantTokenExchange},
+			func(a *App) *[]string { return &client(a).GrantTypes }),
+		several("oauth.response_types", "Response types", "What a sign-in may be answered with: a code.", []string{ResponseCode},
+			[]string{ResponseCode}, func(a *App) *[]string { return &client(a).ResponseTypes }),
+		scopeList("oauth.scopes", "What the app may ask for. The policy may allow less.", strings.Join(StandardScopes(), ","),
+			func(a *App) *[]string { return &client(a).Scopes }),
+		choice("oauth.token_endpoint_auth_method", "Client authentication", "How the app proves itself. none: it cannot keep a secret.",
+			[]string{AuthSecretBasic, AuthSecretPost, AuthPrivateKeyJWT, AuthNone}, func(a *App) *string { return &client(a).AuthMethod }),
+		choice("oauth.application_type", "Application type", "native: on a phone or a desk; its loopback redirect may have any port.",
+			[]string{TypeWeb, TypeNative}, func(a *App) *string { return &client(a).ApplicationType }),
+		keySet(),
+		address("oauth.jwks_uri", "Keys address", "Where the app publishes its keys.", func(a *App) *string { return &client(a).JWKSURI }),
+		eachOf(list("oauth.post_logout_redirect_uris", "After signing out", "Where a person may be sent back to once signed out.",
+			func(a *App) *[]string { return &client(a).PostLogoutRedirectURIs }), isAddress),
+		address("oauth.backchannel_logout_uri", "Back-channel logout", "Where the app takes logout tokens.",
+			func(a *App) *string { return &client(a).BackChannelLogoutURI }),
+		address("oauth.frontchannel_logout_uri", "Front-channel logout", "What signs a person out of the app in a frame.",
+			func(a *App) *string { return &client(a).FrontChannelLogoutURI }),
+		choice("oauth.subject_type", "Subject", "pairwise: other apps know the person by other identifiers.",
+			[]string{SubjectPublic, SubjectPairwise}, func(a *App) *string { return &client(a).SubjectType }),
+		address("oauth.initiate_login_uri", "Login start", "Where the tile leads, so that the app begins the sign-in.",
+			func(a *App) *string { return &client(a).InitiateLoginURI }),
+	}
+}
+
+func oauthTokenSettings() []Setting {
+	return []Setting{
+		choice("oauth.id_token_signed_response_alg", "Signature algorithm", "Of ID tokens, and of access tokens that are JWTs. ES256 needs an active ECDSA key.",
+			[]string{AlgorithmRS256, AlgorithmES256}, func(a *App) *string { return &client(a).IDTokenAlgorithm }),
+		flag("oauth.require_pkce", "Require PKCE", "A code works only for whoever asked for it. Always for apps without a secret.", "true",
+			func(a *App) **bool { return &client(a).RequirePKCE }),
+		text("oauth.run_as", "Run as", "The person as whom the app acts by its own credentials alone (client_credentials).",
+			func(a *App) *string { return &a.Policy.RunAs }),
+		choice("oauth.access_token_format", "Access tokens", "jwt: a gateway can verify them by itself, but cannot see that they were revoked.",
+			[]string{TokenOpaque, TokenJWT}, func(a *App) *string { return &client(a).AccessTokenFormat }),
+		span("oauth.access_token_lifetime", "Access token lifetime", "How long an access token is good.", "10m",
+			time.Minute, 24*time.Hour, func(a *App) *time.Duration { return &client(a).AccessTokenLifetime }),
+		choice("oauth.introspect", "Introspection", "Whose tokens the app may ask about: its own, those of clients that it registered too, or all.",
+			[]string{IntrospectOwn, IntrospectChild, IntrospectAll}, func(a *App) *string { return &a.Policy.Introspect }),
+		choice("oauth.registration_approval", "Clients under it", "required: a client that the app registers waits for an administrator.",
+			[]string{"none", "required"}, func(a *App) *string { return &a.Policy.RegistrationApproval }),
+	}
+}
+
+// eachOf is a list whose every item must pass.
+func eachOf(s Setting, check func(string) error) Setting {
+	plain := s.set
+	s.set = func(a *App, v string) error {
+		items, err := parseList(v)
+		for i := 0; err == nil && i < len(items); i++ {
+			if err = check(items[i]); err != nil {
+				err = fmt.Errorf("%q %w", clip(items[i], 200), err)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		return plain(a, v)
+	}
+	return s
+}
+
+// several is a list of words out of a few; unset stands for usual.
+func several(key, label, help string, usual, options []string, field func(*App) *[]string) Setting {
+	s := eachOf(list(key, label, help, field), func(item string) error {
+		if !slices.Contains(options, item) {
+			return errors.New("is not allowed; choose among " + orList(options))
+		}
+		return nil
+	})
+	s.Default = strings.Join(usual, ",")
+	return s
+}
+
+func scopeList(key, help, def string, field func(*App) *[]string) Setting {
+	s := eachOf(list(key, "Scopes", help, field), func(item string) error {
+		if !isScope(item) {
+			return errors.New("is no scope: use letters, digits and signs without spaces, at most 200")
+		}
+		return nil
+	})
+	s.Default = def
+	return s
+}
+
+// isPrintable leaves the rest to checkClient, which knows the application type.
+func isPrintable(item string) error {
+	if !printable(item) {
+		return errors.New("is no address")
+	}
+	return nil
+}
+
+func isAddress(item string) error { return CheckAddress(item) }
+
+// maxJWKS bounds a client's keys, in bytes.
+const maxJWKS = 32 << 10
+
+func keySet() Setting {
+	return Setting{Key: "oauth.jwks", Label: "Keys", Kind: KindJSON, Default: "none", Help: "The app's public keys, as a JSON Web Key Set (RFC 7517).",
+		get: func(a *App) string { return string(client(a).JWKS) },
+		set: func(a *App, v string) error {
+			if v == "" {
+				client(a).JWKS = nil
+				return nil
+			}
+			if err := checkKeySet(v); err != nil {
+				return err
+			}
+			client(a).JWKS = json.RawMessage(v)
+			return nil
+		}}
+}
+
+// checkKeySet looks at the shape alone, and refuses private parts and shared secrets: those must not lie here.
+func checkKeySet(v string) error {
+	var set struct {
+		Keys []map[string]any `json:"keys"`
+	}
+	if len(v) > maxJWKS || json.Unmarshal([]byte(v), &set) != nil || set.Keys == nil {
+		return errors.New(`is not a JSON Web Key Set like {"keys":[…]} of at most 32 KiB`)
+	}
+	for i, key := range set.Keys {
+		if kind := key["kty"]; kind != "RSA" && kind != "EC" && kind != "OKP" {
+			return fmt.Errorf("key %d is neither RSA, EC nor OKP", i+1)
+		}
+		if _, private := key["d"]; private {
+			return fmt.Errorf("key %d holds its private part: give the public one alone, and make a new key", i+1)
+		}
+	}
+	return nil
+}
+
+// checkClient is what only holds between several of a client's settings.
+func (a *App) checkClient() error {
+	o := a.Definition.OAuth
+	for _, uri := range o.RedirectURIs {
+		if err := checkRedirect(uri, o.ApplicationType); err != nil {
+			return &SettingError{"oauth.redirect_uris", fmt.Sprintf("%q %v", clip(uri, 200), err)}
+		}
+	}
+	switch {
+	case a.Credentials.ClientID == "":
+		return errors.New("the app has no client id; add it again")
+	case o.Allows(GrantCode) && len(o.RedirectURIs) == 0:
+		return &SettingError{"oauth.redirect_uris", "the authorization code needs an address to go to: name one, or leave authorization_code out of oauth.grant_types"}
+	case o.Allows(GrantClientCredentials) && o.Public():
+		return &SettingError{"oauth.grant_types", "client_credentials is for apps that can keep a secret: choose another oauth.token_endpoint_auth_method"}
+	case o.AuthMethod == AuthPrivateKeyJWT && o.JWKS == nil && o.JWKSURI == "":
+		return &SettingError{"oauth.jwks", "private_key_jwt needs the app's keys: set oauth.jwks or oauth.jwks_uri"}
+	case o.JWKS != nil && o.JWKSURI != "":
+		return &SettingError{"oauth.jwks_uri", "keys come from oauth.jwks or from here: unset one of the two"}
+	case o.Subject() == SubjectPairwise && o.Sector() == "" && len(o.RedirectURIs) > 0:
+		return &SettingError{"oauth.subject_type", "pairwise needs redirect URIs of one host"}
+	}
+	return nil
+}
