@@ -6,7 +6,10 @@
 package directory
 
 import (
+	"errors"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/store"
@@ -150,4 +153,17 @@ func optional(value string) []string {
 		return nil
 	}
 	return []string{value}
+}
+
+// MakesTokens tells whether who made an API token could still make it: an active owner. What was made on the unix socket ("uid N")
+// belongs to the machine and does not end with a person.
+func MakesTokens(tx store.Tx, creator string) (bool, error) {
+	if strings.HasPrefix(creator, "uid ") {
+		return true, nil
+	}
+	user, _, err := Users.Get(tx, creator)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return !user.Disabled && slices.Contains(user.Roles, "owner"), err
 }
