@@ -11,6 +11,7 @@ import (
 	"gatehouse/idp/api"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/scim"
 	"gatehouse/idp/web"
 	"gatehouse/store"
 	"gatehouse/templates"
@@ -26,6 +27,7 @@ func (s *Server) routes() []web.Route {
 		s.saml.Routes(),
 		s.oauth.Routes(),
 		s.admin.Routes(),
+		s.scim.Routes(),
 		{
 			{Method: http.MethodGet, Path: "/assets/{file}", Permission: web.Public, Handle: s.asset},
 			{Method: http.MethodGet, Path: logoPath + "{hash}", Permission: web.Public, Handle: s.logo},
@@ -51,11 +53,16 @@ func (s *Server) mount(routes []web.Route) http.Handler {
 	return router
 }
 
-// unmounted answers what no route takes: as JSON below the API, else with a page.
+// unmounted answers what no route takes: as JSON below the API and SCIM, else with a page.
 func (s *Server) unmounted(answer web.HandlerFunc) http.Handler {
 	page := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Handle: answer})
 	json := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, API: true, Handle: answer})
+	protocol := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Problem: scim.Problem, Handle: answer})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isSCIM(r) {
+			protocol.ServeHTTP(w, r)
+			return
+		}
 		if isAPI(r) {
 			json.ServeHTTP(w, r)
 			return
@@ -63,9 +70,6 @@ func (s *Server) unmounted(answer web.HandlerFunc) http.Handler {
 		page.ServeHTTP(w, r)
 	})
 }
-
-// scimRoot is where SCIM is served.
-const scimRoot = "/scim/v2"
 
 // pathValues hands gorilla/mux's variables to handlers the way net/http does, so that only this file knows the router.
 func pathValues(next http.Handler) http.Handler {
@@ -203,6 +207,6 @@ func returnPath(r *http.Request) string {
 	return r.URL.RequestURI()
 }
 
-func isSCIM(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, scimRoot+"/") }
+func isSCIM(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, scim.Root+"/") }
 
 func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, api.Root+"/") }

@@ -19,6 +19,7 @@ import (
 	"gatehouse/idp/portal"
 	"gatehouse/idp/recovery"
 	"gatehouse/idp/saml"
+	"gatehouse/idp/scim"
 	"gatehouse/idp/session"
 	"gatehouse/idp/signin"
 	"gatehouse/idp/web"
@@ -43,6 +44,7 @@ type Server struct {
 	saml      *saml.Handlers
 	oauth     *oauth.Handlers
 	admin     *admin.Admin
+	scim      *scim.Handlers
 	outbox    *outbound.Outbox
 	metadata  *federation.Keeper
 	settings  store.Cache[directory.Settings]
@@ -180,6 +182,7 @@ func (s *Server) wire(ctx context.Context) error {
 		Keys: s.keys, Fetcher: client, Sources: s.metadata, IdP: s.saml, CheckSource: sources.Validate, RenewName: s.saml.RenewName, Desk: s.desk, Seal: c.Sealer.Seal, BaseURL: c.BaseURL, Now: c.Now,
 	})
 	s.directory.LDAP = &directory.LDAP{Open: c.Sealer.Open, Told: s.admin.Actions.SourceChanged, Now: c.Now}
+	s.scim = &scim.Handlers{Store: c.Store, Directory: s.directory, Audit: s.audit, BaseURL: c.BaseURL, Now: c.Now}
 	return s.engine.Recount(ctx)
 }
 

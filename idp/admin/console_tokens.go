@@ -45,7 +45,7 @@ func (a *Admin) tokensPage(w http.ResponseWriter, r *http.Request, page template
 
 var scopeHints = map[string]string{
 	grants.ScopeDirectoryRead:  "read people and groups, by API and SCIM",
-	grants.ScopeDirectoryWrite: "also change people and groups, but nobody's roles",
+	grants.ScopeDirectoryWrite: "also change them, but no roles",
 	grants.ScopeAppsRead:       "read apps",
 	grants.ScopeAppsWrite:      "also change apps and who may use them",
 	grants.ScopeAuditRead:      "read the audit",

@@ -44,8 +44,8 @@ func TestTokenReachesWhatItsScopesSay(t *testing.T) {
 	s.AddPerson(t, "ada", "Staff", func(n *api.NewUser) { n.Roles = []string{"owner"} })
 	reach := map[string]string{ // what each scope may read or do, and the routes that no scope reaches
 		"GET /api/v1/users": "directory.read directory.write", "GET /api/v1/apps": "apps.read apps.write", "GET /api/v1/audit": "audit.read",
-		"POST /api/v1/groups": "directory.write",
-		"GET /api/v1/tokens":  "", "POST /api/v1/tokens": "", "GET /api/v1/settings": "", "GET /api/v1/keys": "", "GET /api/v1/sessions": "", "POST /api/v1/sessions/end": "",
+		"POST /api/v1/groups": "directory.write", "GET /scim/v2/Users": "directory.read directory.write", "POST /scim/v2/Groups": "directory.write",
+		"GET /api/v1/tokens": "", "POST /api/v1/tokens": "", "GET /api/v1/settings": "", "GET /api/v1/keys": "", "GET /api/v1/sessions": "", "POST /api/v1/sessions/end": "",
 	}
 	for _, scope := range []string{"directory.read", "directory.write", "apps.read", "apps.write", "audit.read"} {
 		secret := s.token(t, scope, scope)
