@@ -124,6 +124,9 @@ func (k *kind) takeExtension(doc object, s schema.Schema, value any) error {
 		return err
 	}
 	for name, one := range members {
+		if strings.EqualFold(name, "schemas") {
+			continue // some clients say it again
+		}
 		if err := k.takeFrom(inner, s.ID, name, one); err != nil {
 			return err
 		}

@@ -158,6 +158,9 @@ func (k *kind) applyExtension(doc object, urn string, o operation) error {
 		return refuse(invalidValue, "The value of %s must be an object.", urn)
 	}
 	for name, value := range members {
+		if strings.EqualFold(name, "schemas") {
+			continue
+		}
 		if err := k.applyAt(doc, operation{o.op, urn + ":" + name, value}, true); err != nil {
 			return err
 		}

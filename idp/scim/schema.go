@@ -1,12 +1,16 @@
 package scim
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/elimity-com/scim/optional"
 	"github.com/elimity-com/scim/schema"
+
+	"gatehouse/idp/directory"
+	"gatehouse/store"
 )
 
 // The schemas served. Ours holds what RFC 7643 has no attribute for.
@@ -29,13 +33,14 @@ func (h *Handlers) users() *kind {
 	keptCore := only(core, "userName", "displayName", "active", "password", "groups")
 	keptCore.Attributes = append(keptCore.Attributes, nameAttribute(), emailsAttribute())
 	return &kind{"User", "/Users", userURN,
-		map[string]schema.Schema{userURN: core, enterpriseURN: enterprise, gatehouseURN: ours()},
-		map[string]schema.Schema{userURN: keptCore, enterpriseURN: only(enterprise, enterpriseKept...), gatehouseURN: ours()},
+		map[string]schema.Schema{userURN: core, enterpriseURN: enterprise, gatehouseURN: ours(nil, nil)},
+		map[string]schema.Schema{userURN: keptCore, enterpriseURN: only(enterprise, enterpriseKept...), gatehouseURN: ours(nil, nil)},
 	}
 }
 
 func (h *Handlers) groups() *kind {
-	core := schema.CoreGroupSchema()
+	core := only(schema.CoreGroupSchema(), "displayName")
+	core.Attributes = append(core.Attributes, membersAttribute())
 	return &kind{"Group", "/Groups", groupURN, map[string]schema.Schema{groupURN: core}, map[string]schema.Schema{groupURN: core}}
 }
 
@@ -51,6 +56,21 @@ func text(name, description string) schema.SimpleParams {
 	return schema.SimpleStringParams(schema.StringParams{Name: name, Description: optional.NewString(description)})
 }
 
+func fixed(name, description string) schema.SimpleParams {
+	return schema.SimpleStringParams(schema.StringParams{Name: name, Description: optional.NewString(description), Mutability: schema.AttributeMutabilityReadOnly()})
+}
+
+func membersAttribute() schema.CoreAttribute {
+	return schema.ComplexCoreAttribute(schema.ComplexParams{
+		Name: "members", MultiValued: true, Description: optional.NewString("The people in the group, 10,000 at most."),
+		SubAttributes: []schema.SimpleParams{
+			schema.SimpleStringParams(schema.StringParams{Name: "value", CaseExact: true, Mutability: schema.AttributeMutabilityImmutable(), Description: optional.NewString("The id of the person.")}),
+			schema.SimpleReferenceParams(schema.ReferenceParams{Name: "$ref", Mutability: schema.AttributeMutabilityImmutable(), ReferenceTypes: []schema.AttributeReferenceType{"User"}}),
+			schema.SimpleStringParams(schema.StringParams{Name: "type", CanonicalValues: []string{"User"}, Mutability: schema.AttributeMutabilityImmutable(), Description: optional.NewString("Always User.")}), fixed("display", "The user name."),
+		},
+	})
+}
+
 func nameAttribute() schema.CoreAttribute {
 	return schema.ComplexCoreAttribute(schema.ComplexParams{
 		Name: "name", Description: optional.NewString("The components of the person's name."),
@@ -62,18 +82,19 @@ func emailsAttribute() schema.CoreAttribute {
 	return schema.ComplexCoreAttribute(schema.ComplexParams{
 		Name: "emails", MultiValued: true, Description: optional.NewString("One address is kept: the primary one, else the one of type work, else the first."),
 		SubAttributes: []schema.SimpleParams{
-			text("value", "The address, unique in the directory."), text("type", "Always work."),
+			text("value", "The address, unique in the directory."), schema.SimpleStringParams(schema.StringParams{Name: "type", CanonicalValues: []string{"work"}, Description: optional.NewString("Always work.")}),
 			schema.SimpleBooleanParams(schema.BooleanParams{Name: "primary", Description: optional.NewString("Always true.")}),
 		},
 	})
 }
 
-func ours() schema.Schema {
+// ours is the extension; the names that there are become its canonical values, where it is shown.
+func ours(profiles, sets []string) schema.Schema {
 	return schema.Schema{
 		ID: gatehouseURN, Name: optional.NewString("Gatehouse User"), Description: optional.NewString("What decides about access in Gatehouse."),
 		Attributes: schema.Attributes{
-			schema.SimpleCoreAttribute(text("profile", "The name of the profile; without one the person gets the standard profile.")),
-			schema.SimpleCoreAttribute(schema.SimpleStringParams(schema.StringParams{Name: "permissionSets", MultiValued: true, Description: optional.NewString("The names of the permission sets.")})),
+			schema.SimpleCoreAttribute(schema.SimpleStringParams(schema.StringParams{Name: "profile", CanonicalValues: profiles, Description: optional.NewString("The name of the profile; without one the person gets the standard profile.")})),
+			schema.SimpleCoreAttribute(schema.SimpleStringParams(schema.StringParams{Name: "permissionSets", MultiValued: true, CanonicalValues: sets, Description: optional.NewString("The names of the permission sets.")})),
 		},
 	}
 }
@@ -88,15 +109,31 @@ func schemaOf(all map[string]schema.Schema, urn string) (schema.Schema, bool) {
 	return schema.Schema{}, false
 }
 
-func (h *Handlers) schemaObjects() []object {
+func (h *Handlers) schemaObjects(ctx context.Context) ([]object, error) {
+	var profiles, sets []string
+	err := h.Store.View(ctx, func(tx store.Tx) error {
+		some, _, err := directory.AllProfiles.List(tx, "", maxPage)
+		if err != nil {
+			return err
+		}
+		several, _, err := directory.AllPermissionSets.List(tx, "", maxPage)
+		profiles, sets = nil, nil
+		for _, one := range some {
+			profiles = append(profiles, one.Name)
+		}
+		for _, one := range several {
+			sets = append(sets, one.Name)
+		}
+		return err
+	})
 	var all []object
 	users := h.users().kept
-	for _, s := range []schema.Schema{users[userURN], users[enterpriseURN], users[gatehouseURN], h.groups().kept[groupURN]} {
+	for _, s := range []schema.Schema{users[userURN], users[enterpriseURN], ours(profiles, sets), h.groups().kept[groupURN]} {
 		one := object(s.ToMap())
 		one["meta"] = object{"resourceType": "Schema", "location": h.BaseURL + Root + "/Schemas/" + s.ID}
 		all = append(all, one)
 	}
-	return all
+	return all, err
 }
 
 func (h *Handlers) typeObjects() []object {
@@ -111,11 +148,19 @@ func (h *Handlers) typeObjects() []object {
 }
 
 func (h *Handlers) schemas(w http.ResponseWriter, r *http.Request) error {
-	return h.unfiltered(w, r, h.schemaObjects())
+	all, err := h.schemaObjects(r.Context())
+	if err != nil {
+		return err
+	}
+	return h.unfiltered(w, r, all)
 }
 
 func (h *Handlers) schema(w http.ResponseWriter, r *http.Request) error {
-	return h.one(w, r, "schema", h.schemaObjects())
+	all, err := h.schemaObjects(r.Context())
+	if err != nil {
+		return err
+	}
+	return h.one(w, r, "schema", all)
 }
 
 func (h *Handlers) resourceTypes(w http.ResponseWriter, r *http.Request) error {

@@ -73,6 +73,8 @@ func (h *Handlers) Routes() []web.Route {
 		route("PUT", "/Groups/{id}", write, h.replaceGroup),
 		route("PATCH", "/Groups/{id}", write, h.patchGroup),
 		route("DELETE", "/Groups/{id}", write, h.removeGroup),
+		route("POST", "/Users/.search", read, searched(h.listUsers)),
+		route("POST", "/Groups/.search", read, searched(h.listGroups)),
 		route("POST", "/Bulk", write, notServed("Bulk is not served: send one request for each change.")),
 		route("GET", "/Me", read, notServed("A token is nobody, so there is no /Me.")),
 	}

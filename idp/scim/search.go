@@ -2,13 +2,16 @@ package scim
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/scim2/filter-parser/v2"
 
 	"gatehouse/idp/directory"
+	"gatehouse/idp/web"
 	"gatehouse/store"
 )
 
@@ -36,6 +39,35 @@ func (f *found[T]) take(record *T) error {
 		f.records = append(f.records, *record)
 	}
 	return nil
+}
+
+// searched reads a search that is posted, so that what is searched for stands in no log of addresses (RFC 7644, 3.4.3).
+func searched(list web.HandlerFunc) web.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		body, err := readBody(r)
+		if err != nil {
+			return err
+		}
+		query := url.Values{}
+		for _, name := range []string{"filter", "startIndex", "count", "attributes", "excludedAttributes"} {
+			value, err := field(body, name)
+			if err != nil {
+				return err
+			}
+			switch value := value.(type) {
+			case nil:
+			case []any:
+				query.Set(name, strings.Join(strs(value), ","))
+			case string, float64:
+				query.Set(name, fmt.Sprint(value))
+			default:
+				return refuse(invalidSyntax, "%s has the wrong type.", name)
+			}
+		}
+		asked := r.Clone(r.Context())
+		asked.URL.RawQuery = query.Encode()
+		return list(w, asked)
+	}
 }
 
 func (h *Handlers) listUsers(w http.ResponseWriter, r *http.Request) error {
