@@ -11,6 +11,7 @@ import (
 	"gatehouse/idp/api"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/scim"
 	"gatehouse/idp/web"
 	"gatehouse/store"
 	"gatehouse/templates"
@@ -26,6 +27,7 @@ func (s *Server) routes() []web.Route {
 		s.saml.Routes(),
 		s.oauth.Routes(),
 		s.admin.Routes(),
+		s.scim.Routes(),
 		{
 			{Method: http.MethodGet, Path: "/assets/{file}", Permission: web.Public, Handle: s.asset},
 			{Method: http.MethodGet, Path: logoPath + "{hash}", Permission: web.Public, Handle: s.logo},
@@ -51,11 +53,16 @@ func (s *Server) mount(routes []web.Route) http.Handler {
 	return router
 }
 
-// unmounted answers what no route takes: as JSON below the API, else with a page.
+// unmounted answers what no route takes: as JSON below the API and SCIM, else with a page.
 func (s *Server) unmounted(answer web.HandlerFunc) http.Handler {
 	page := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Handle: answer})
 	json := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, API: true, Handle: answer})
+	protocol := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Problem: scim.Problem, Handle: answer})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isSCIM(r) {
+			protocol.ServeHTTP(w, r)
+			return
+		}
 		if isAPI(r) {
 			json.ServeHTTP(w, r)
 			return
@@ -118,6 +125,9 @@ func (s *Server) logo(w http.ResponseWriter, r *http.Request) error {
 // in (its policy is asked on every request), and their roles must hold the permission.
 func (s *Server) guard(w http.ResponseWriter, r *http.Request, need web.Permission) (*http.Request, error) {
 	app := builtinFor(r.URL.Path, need)
+	if isSCIM(r) || isAPI(r) && r.Header.Get("Authorization") != "" {
+		return r, s.guardBearer(w, r, need)
+	}
 	if isAPI(r) {
 		return s.guardAPI(r, app, need)
 	}
@@ -158,6 +168,25 @@ func (s *Server) guardAPI(r *http.Request, app string, need web.Permission) (*ht
 	return r, s.identify(r, facts, need)
 }
 
+// guardBearer admits a request that shows a token: nothing else of the request, no cookie above all, says who acts. The policy of the
+// console, which is about people, is not asked: a token has addresses and an end of its own.
+func (s *Server) guardBearer(w http.ResponseWriter, r *http.Request, need web.Permission) error {
+	actor, err := s.engine.Bearer(r)
+	if err != nil {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="Gatehouse"`) // RFC 6750, 3
+		return err
+	}
+	web.Of(r).Actor = actor
+	if !admin.Grants(actor.Scopes, need) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="Gatehouse", error="insufficient_scope"`)
+		return &web.Error{
+			Status: http.StatusForbidden, Reason: "no_permission", Err: errors.New(string(need)),
+			Text: "The scopes of this token do not allow this. Use a token that was made for it.",
+		}
+	}
+	return nil
+}
+
 // identify notes who acts and checks the permission against their roles.
 func (s *Server) identify(r *http.Request, facts *flow.Facts, need web.Permission) error {
 	web.Of(r).Actor = web.Actor{
@@ -177,5 +206,7 @@ func returnPath(r *http.Request) string {
 	}
 	return r.URL.RequestURI()
 }
+
+func isSCIM(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, scim.Root+"/") }
 
 func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, api.Root+"/") }

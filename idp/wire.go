@@ -19,6 +19,7 @@ import (
 	"gatehouse/idp/portal"
 	"gatehouse/idp/recovery"
 	"gatehouse/idp/saml"
+	"gatehouse/idp/scim"
 	"gatehouse/idp/session"
 	"gatehouse/idp/signin"
 	"gatehouse/idp/web"
@@ -43,6 +44,7 @@ type Server struct {
 	saml      *saml.Handlers
 	oauth     *oauth.Handlers
 	admin     *admin.Admin
+	scim      *scim.Handlers
 	outbox    *outbound.Outbox
 	metadata  *federation.Keeper
 	settings  store.Cache[directory.Settings]
@@ -52,7 +54,7 @@ type Server struct {
 func tables() []store.Check {
 	return []store.Check{
 		sp.Apps, session.Table, flow.Requests, flow.AnsweredOnce, flow.Logouts, outbound.Rows, directory.Users, directory.Profiles, directory.PermissionSets,
-		directory.Groups, directory.Credentials, directory.Activities, directory.Factors, directory.Links, directory.SettingsTable, directory.Logos, sp.Attempts, grants.Consents, grants.Accesses, grants.Requests, grants.AllGone, saml.Links, saml.Artifacts, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets, certs.Notices, sp.Fetches, sp.Logos, federation.Upstreams, saml.Inquiries, saml.UpstreamLinks,
+		directory.Groups, directory.Credentials, directory.Activities, directory.Factors, directory.Links, directory.SettingsTable, directory.Logos, sp.Attempts, grants.Consents, grants.Accesses, grants.Requests, grants.AllGone, grants.APITokens, saml.Links, saml.Artifacts, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets, certs.Notices, sp.Fetches, sp.Logos, federation.Upstreams, saml.Inquiries, saml.UpstreamLinks,
 		grants.AllGrants, grants.Codes, grants.AccessTokens, grants.RefreshTokens, grants.Eras, sp.Scopes, sp.SecretUses,
 		federation.Sources, federation.Entities, federation.Documents, federation.Follows, audit.AppUses, audit.UsageDays, audit.PersonUses, audit.Counted,
 		directory.AllSources,
@@ -180,6 +182,7 @@ func (s *Server) wire(ctx context.Context) error {
 		Keys: s.keys, Fetcher: client, Sources: s.metadata, IdP: s.saml, CheckSource: sources.Validate, RenewName: s.saml.RenewName, Desk: s.desk, Seal: c.Sealer.Seal, BaseURL: c.BaseURL, Now: c.Now,
 	})
 	s.directory.LDAP = &directory.LDAP{Open: c.Sealer.Open, Told: s.admin.Actions.SourceChanged, Now: c.Now}
+	s.scim = &scim.Handlers{Store: c.Store, Directory: s.directory, Audit: s.audit, BaseURL: c.BaseURL, Now: c.Now}
 	return s.engine.Recount(ctx)
 }
 

@@ -92,7 +92,7 @@ func tone(word string) string {
 	switch word {
 	case "ok", "active", "allow", "approved":
 		return "ok"
-	case "warn", "pending", "step_up", "retiring", "next", "waiting":
+	case "warn", "pending", "step_up", "retiring", "next", "waiting", "expired", "orphaned":
 		return "warn"
 	case "danger", "blocked", "refused", "refuse", "failed", "denied":
 		return "danger"

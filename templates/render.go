@@ -72,6 +72,7 @@ var declared = map[string]page{
 	"directories":  {"console", DirectoriesPage{}},
 	"directory":    {"console", DirectoryPage{}},
 	"import":       {"console", ImportPage{}},
+	"tokens":       {"console", TokensPage{}},
 }
 
 // compiled parses all templates once, at the first page or at Check.

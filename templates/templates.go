@@ -39,6 +39,7 @@ const (
 	SectionSources        = "sources"
 	SectionUpstreams      = "upstreams"
 	SectionDirectories    = "directories"
+	SectionTokens         = "tokens"
 )
 
 // Brand is how the organisation looks. Color is #rgb or #rrggbb; anything else is ignored.

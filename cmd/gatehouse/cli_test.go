@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the command line against a real server, one per script. The scripts show each command and what it says.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: filepath.Join("..", "..", "testdata", "cli"), Setup: startServer,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ask": askInPortal}})
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ask": askInPortal, "token": useToken}})
 }
 
 // startServer runs a server on the folder data of the script, and a service provider's web server at $METADATA_URL.
@@ -53,6 +53,11 @@ func startServer(env *testscript.Env) error {
 	fixtures, err := filepath.Abs(filepath.Join("..", "..", "testdata"))
 	env.Setenv("TESTDATA", fixtures)
 	return err
+}
+
+// useToken puts the secret that a file holds where the command line looks for it.
+func useToken(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv("GATEHOUSE_TOKEN", strings.TrimSpace(ts.ReadFile(args[0])))
 }
 
 // command runs the program in this process.

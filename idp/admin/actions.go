@@ -60,7 +60,7 @@ type Actions struct {
 	Now         func() time.Time
 }
 
-// By is who acts, from where. On the unix socket the actor is "uid N".
+// By is who acts, from where: a person, "uid N" on the unix socket, or a token with its scopes.
 type By struct {
 	web.Actor
 	Address netip.Addr
@@ -72,6 +72,12 @@ type By struct {
 func (b By) onSocket() bool { return strings.HasPrefix(b.ID, socketActor) }
 
 const socketActor = "uid "
+
+// isToken tells whether a program acts with a token, which enters no console and so cannot be shut out of it.
+func (b By) isToken() bool { return len(b.Scopes) > 0 }
+
+// allows tells whether the actor's roles or scopes hold a permission.
+func (b By) allows(need web.Permission) bool { return Allows(b.Roles, need) || Grants(b.Scopes, need) }
 
 // change runs fn in one Update and appends the event that it returns. A change after which its author could no longer enter
 // the console is refused. fn may run more than once.
@@ -106,7 +112,7 @@ func (a *Actions) view(ctx context.Context, fn func(tx store.Tx) error) error {
 // keepsAuthor refuses a change that would keep its author out of the console, unless it is forced. A session that the change
 // itself ended is no lock-out: the author can sign in again.
 func (a *Actions) keepsAuthor(tx store.Tx, by By) error {
-	if by.onSocket() || by.Force {
+	if by.onSocket() || by.isToken() || by.Force {
 		return nil
 	}
 	user, err := directory.ResolveUser(tx, by.ID)

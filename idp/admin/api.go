@@ -114,6 +114,7 @@ func (a *Admin) rows() []row {
 	rows = append(rows, a.inviteRows()...)
 	rows = append(rows, a.ldapRows()...)
 	rows = append(rows, a.importRows()...)
+	rows = append(rows, a.tokenRows()...)
 	rows = append(rows, profiles.rows(do, "/profiles")...)
 	rows = append(rows, permissionSets.rows(do, "/permission-sets")...)
 	return append(rows, groups.rows(do, "/groups")...)

@@ -21,6 +21,7 @@ func allPermissions() []web.Permission {
 	return []web.Permission{
 		Overview, AppsRead, AppsRegister, AppsWrite, UsersRead, UsersWrite, UsersPassword, SessionsRead, SessionsEnd, AuditRead,
 		SettingsRead, SettingsWrite, KeysRead, KeysWrite, AccessRead, AccessWrite,
+		TokensRead, TokensWrite,
 	}
 }
 

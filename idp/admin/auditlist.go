@@ -11,6 +11,7 @@ import (
 	"gatehouse/idp/api"
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/grants"
 	"gatehouse/store"
 )
 
@@ -112,10 +113,17 @@ func auditUser(tx store.Tx, ref string) (string, error) {
 	return user.ID, err
 }
 
-// auditActor takes people, and who else acts: the socket's users and the server itself.
+// auditActor takes people, and who else acts: the socket's users, tokens and the server itself.
 func auditActor(tx store.Tx, ref string) (string, error) {
-	if strings.HasPrefix(ref, socketActor) || ref == "system" {
+	if strings.HasPrefix(ref, socketActor) || ref == "system" || grants.IsAPIToken(ref) {
 		return ref, nil
+	}
+	if name, ok := strings.CutPrefix(ref, tokenActor); ok {
+		token, err := grants.ResolveAPIToken(tx, name)
+		if errors.Is(err, store.ErrNotFound) {
+			err = unknown("token", name)
+		}
+		return token.ID, fieldOf("actor", err)
 	}
 	id, err := auditUser(tx, ref)
 	return id, fieldOf("actor", err)
@@ -154,7 +162,7 @@ func (r refs) event(tx store.Tx, e *audit.Event) (api.AuditEntry, error) {
 		Detail: e.Detail, Facts: e.Facts, Count: e.Count, Node: e.Node,
 	}
 	var errs [3]error
-	wire.Actor, errs[0] = r.find(tx, "user ", e.Actor, userRef)
+	wire.Actor, errs[0] = r.find(tx, "actor ", e.Actor, actorRef)
 	wire.User, errs[1] = r.find(tx, "user ", e.User, userRef)
 	wire.App, errs[2] = r.find(tx, "app ", e.App, appRef)
 	return wire, errors.Join(errs[:]...)

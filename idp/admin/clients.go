@@ -125,7 +125,7 @@ func (a *Actions) clientToBe(tx store.Tx, by By, n api.NewApp) (sp.App, error) {
 
 // await lets an app wait for an administrator, who says who enters and when, unless one adds it.
 func (a *Actions) await(by By, app *sp.App) {
-	if !by.all() && !Allows(by.Roles, AppsWrite) {
+	if !by.all() && !by.allows(AppsWrite) {
 		app.State, app.Policy.PermittedUsers = sp.Pending, sp.PermitPreauthorized
 	}
 }

@@ -74,6 +74,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 	routes = append(routes, a.upstreamPages()...)
 	routes = append(routes, a.directoryPages()...)
 	routes = append(routes, a.importPages()...)
+	routes = append(routes, a.tokenPages()...)
 	for _, list := range a.namedLists() {
 		routes = append(routes,
 			get(list.path, UsersRead, list.page),

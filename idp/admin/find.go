@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/grants"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -69,6 +70,17 @@ func refTo[T any](tx store.Tx, table *store.Table[T], id string, name func(*T) s
 
 func userRef(tx store.Tx, id string) (api.Ref, error) {
 	return refTo(tx, directory.Users, id, func(u *directory.User) string { return u.Name })
+}
+
+// tokenActor is how a token is written where actors are named: "token NAME".
+const tokenActor = "token "
+
+// actorRef names who did something: a token by its name, everybody else as userRef does.
+func actorRef(tx store.Tx, id string) (api.Ref, error) {
+	if grants.IsAPIToken(id) {
+		return refTo(tx, grants.APITokens, id, func(t *grants.APIToken) string { return tokenActor + t.Name })
+	}
+	return userRef(tx, id)
 }
 
 func appRef(tx store.Tx, id string) (api.Ref, error) {

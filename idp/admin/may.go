@@ -28,7 +28,7 @@ func mayHandle(by By, user *directory.User) error {
 // mayAskOf refuses what mayChangeApp would, before names in the values are looked up, so that a developer cannot find out who
 // exists. App is nil for a new one.
 func mayAskOf(by By, app *sp.App, values map[string]string) error {
-	if by.all() || Allows(by.Roles, AppsWrite) {
+	if by.all() || by.allows(AppsWrite) {
 		return nil
 	}
 	if app != nil && app.CreatedBy != by.ID {
@@ -52,7 +52,7 @@ func needsAppAdmin() error {
 
 // visibleTo leaves the people whom an app's policy names out for those who may not read about people.
 func visibleTo(by By, app api.App) api.App {
-	if !by.onSocket() && !Allows(by.Roles, UsersRead) {
+	if !by.onSocket() && !by.allows(UsersRead) {
 		app.Settings = slices.DeleteFunc(slices.Clone(app.Settings), func(s api.Setting) bool {
 			return s.Key == "policy.users" || s.Key == "policy.approvers" || s.Key == "oauth.run_as"
 		})
@@ -68,7 +68,7 @@ func mayChangeApp(by By, before, after *sp.App) error {
 		return nil
 	case flow.IsBuiltin(after.ID):
 		return refused(http.StatusForbidden, "needs_owner", "app", "%s is part of Gatehouse, so only an owner may change it: ask one.", after.Definition.Name)
-	case Allows(by.Roles, AppsWrite):
+	case by.allows(AppsWrite):
 		return nil
 	case after.CreatedBy != by.ID:
 		return notYours(after)

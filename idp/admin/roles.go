@@ -3,6 +3,7 @@ package admin
 import (
 	"slices"
 
+	"gatehouse/idp/grants"
 	"gatehouse/idp/web"
 )
 
@@ -34,6 +35,8 @@ const (
 	KeysWrite     web.Permission = "keys.write"
 	AccessRead    web.Permission = "access.read"  // requests for access, and the access that came of them
 	AccessWrite   web.Permission = "access.write" // answer requests for every app, revoke access
+	TokensRead    web.Permission = "tokens.read"
+	TokensWrite   web.Permission = "tokens.write" // make and revoke API tokens
 )
 
 // permissions says what each role may do; an owner may do everything. What depends on the app or the person is in may.go.
@@ -43,6 +46,21 @@ var permissions = map[string][]web.Permission{
 	RoleApprover:  {Overview, AppsRead},
 	RoleHelpDesk:  {Overview, UsersRead, UsersPassword, SessionsRead, SessionsEnd},
 	RoleAuditor:   {Overview, AppsRead, UsersRead, SessionsRead, AuditRead, SettingsRead, KeysRead, AccessRead},
+}
+
+// scopes says what each scope of a token allows (design, section 4). No scope reaches tokens, settings, keys or roles, so that a
+// token cannot make itself stronger.
+var scopes = map[string][]web.Permission{
+	grants.ScopeDirectoryRead:  {Overview, UsersRead},
+	grants.ScopeDirectoryWrite: {Overview, UsersRead, UsersWrite, UsersPassword},
+	grants.ScopeAppsRead:       {Overview, AppsRead},
+	grants.ScopeAppsWrite:      {Overview, AppsRead, AppsRegister, AppsWrite},
+	grants.ScopeAuditRead:      {Overview, AuditRead},
+}
+
+// Grants tells whether one of a token's scopes holds a permission. An unknown scope holds none.
+func Grants(held []string, need web.Permission) bool {
+	return slices.ContainsFunc(held, func(scope string) bool { return slices.Contains(scopes[scope], need) })
 }
 
 // Roles lists the roles in the order in which forms offer them.

@@ -92,7 +92,7 @@ func mayEnd(by By, ask api.EndSessions) error {
 	switch {
 	case given != 1:
 		return badValue("user", "Say which sessions to end: a person's, one by its handle, an app's, or all.")
-	case by.all(), ask.App != "" && Allows(by.Roles, AppsWrite), (ask.User != "" || ask.Session != "") && Allows(by.Roles, UsersPassword):
+	case by.all(), ask.App != "" && by.allows(AppsWrite), (ask.User != "" || ask.Session != "") && by.allows(UsersPassword):
 		return nil
 	}
 	return refused(http.StatusForbidden, "needs_owner", "", "Your role may not end these sessions: ask an owner.")

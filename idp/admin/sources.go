@@ -268,7 +268,7 @@ func (a *Actions) refreshApp(ctx context.Context, by By, ref string) (api.AppMet
 		if app, err = findApp(tx, ref); err == nil {
 			err = mayChangeApp(by, &app, &app)
 		}
-		if saml := app.Definition.SAML; err == nil && saml != nil && saml.Metadata.Source != "" && !by.onSocket() && !Allows(by.Roles, AppsWrite) {
+		if saml := app.Definition.SAML; err == nil && saml != nil && saml.Metadata.Source != "" && !by.onSocket() && !by.allows(AppsWrite) {
 			err = refused(http.StatusForbidden, "needs_app_admin", "", "The app follows the metadata source %s, which an app administrator fetches: ask one, or wait until it is due.", saml.Metadata.Source)
 		}
 		return err

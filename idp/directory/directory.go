@@ -164,7 +164,7 @@ func ResolveUser(tx store.Tx, nameOrID string) (User, error) {
 // check refuses a record with unfit texts or with ids that nothing has.
 func check(tx store.Tx, user *User) error {
 	for what, text := range map[string]string{
-		"display name": user.DisplayName, "given name": user.GivenName, "surname": user.Surname,
+		"display name": user.DisplayName, "given name": user.GivenName, "surname": user.Surname, "external id": user.ExternalID,
 	} {
 		if len(text) > maxText {
 			return refuse("The %s is longer than %d bytes", what, maxText)

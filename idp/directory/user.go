@@ -6,7 +6,10 @@
 package directory
 
 import (
+	"errors"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/store"
@@ -30,7 +33,7 @@ type User struct {
 	Created        time.Time           `json:"created"`
 	Changed        time.Time           `json:"changed"`
 	Source         string              `json:"source,omitempty"`      // name of the directory source; empty: local
-	ExternalID     string              `json:"external_id,omitempty"` // there, for good
+	ExternalID     string              `json:"external_id,omitempty"` // there, for good; of a local person, at the program that provisions them
 	Gone           bool                `json:"gone,omitempty"`        // disabled because the source has the person no more
 }
 
@@ -54,8 +57,9 @@ type PermissionSet struct {
 
 // Group is a named group of people; its name is released to apps as isMemberOf.
 type Group struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	ExternalID string `json:"external_id,omitempty"` // at the program that provisions it
 }
 
 // Users is the table of people.
@@ -99,7 +103,10 @@ var Groups = &store.Table[Group]{
 	Name:    "group",
 	Version: 1,
 	Key:     func(g *Group) string { return g.ID },
-	Unique:  map[string]func(*Group) string{"name": func(g *Group) string { return Normalise(g.Name) }},
+	Unique: map[string]func(*Group) string{
+		"name":     func(g *Group) string { return Normalise(g.Name) },
+		"external": func(g *Group) string { return externalKey("", g.ExternalID) },
+	},
 }
 
 // Credential is how a person proves who they are: Password is an argon2id hash in PHC form.
@@ -138,8 +145,22 @@ var Activities = &store.Table[Activity]{
 	Key:     func(a *Activity) string { return a.User },
 }
 
+// ByExternalID finds the person whom a source, or with an empty one the program that provisions local people, calls so. The error
+// wraps store.ErrNotFound.
+func ByExternalID(tx store.Tx, source, id string) (User, error) {
+	user, _, err := Users.By(tx, "external", externalKey(source, id))
+	return user, err
+}
+
+// GroupByExternalID finds the group that the program which provisions it calls so.
+func GroupByExternalID(tx store.Tx, id string) (Group, error) {
+	group, _, err := Groups.By(tx, "external", externalKey("", id))
+	return group, err
+}
+
+// externalKey keeps the names of different sources apart; an id may hold a slash, the name of a source does not.
 func externalKey(source, id string) string {
-	if source == "" || id == "" {
+	if id == "" {
 		return ""
 	}
 	return source + "/" + id
@@ -150,4 +171,17 @@ func optional(value string) []string {
 		return nil
 	}
 	return []string{value}
+}
+
+// MakesTokens tells whether who made an API token could still make it: an active owner. What was made on the unix socket ("uid N")
+// belongs to the machine and does not end with a person.
+func MakesTokens(tx store.Tx, creator string) (bool, error) {
+	if strings.HasPrefix(creator, "uid ") {
+		return true, nil
+	}
+	user, _, err := Users.Get(tx, creator)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return !user.Disabled && slices.Contains(user.Roles, "owner"), err
 }

@@ -74,6 +74,8 @@ var homes = map[string][]string{
 	"github.com/crewjam/saml":             {"idp/saml", "sp/metadata", "idp/idptest", "cmd/sampleapps"},
 	"github.com/beevik/etree":             {"idp/saml", "sp/metadata", "idp/idptest", "cmd/sampleapps"},
 	"github.com/russellhaering/goxmldsig": {"idp/saml", "sp/metadata", "idp/idptest", "cmd/sampleapps"},
+	"github.com/elimity-com/scim":         {"idp/scim"},
+	"github.com/scim2/filter-parser":      {"idp/scim"},
 	"go.etcd.io/bbolt":                    {"store/bolt"},
 	"github.com/jackc/pgx":                {"store/postgres"},
 	"github.com/gorilla/mux":              {"idp"},

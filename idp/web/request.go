@@ -23,12 +23,13 @@ type Info struct {
 
 // Actor is who a request acts for.
 type Actor struct {
-	ID          string // user id, or "uid N" on the unix socket
+	ID          string // user id, "uid N" on the unix socket, or the id of a token
 	Name        string
 	DisplayName string
 	Email       string
 	Roles       []string
-	Session     string // the session's record id; empty on the socket
+	Session     string   // the session's record id; empty on the socket and of tokens
+	Scopes      []string // of a token, which has no roles
 }
 
 // Of returns the request's Info; a request that did not come through Kit.Wrap gets an empty one.

@@ -41,7 +41,9 @@ type Route struct {
 	CrossSite  bool  // other sites may send unsafe methods here (protocol endpoints); no cookie authority is assumed
 	MaxBody    int64 // bytes; 0: 64 KiB
 	API        bool  // errors are JSON, not pages
-	Handle     HandlerFunc
+	// Problem writes errors in a protocol's own form; nil: as JSON with API, else as a page.
+	Problem func(w http.ResponseWriter, e *Error, code string)
+	Handle  HandlerFunc
 }
 
 // Kit wraps handlers. All fields must be set before the first request.
@@ -113,6 +115,10 @@ func (k *Kit) answerError(w *statusWriter, r *http.Request, route Route, err err
 	code := k.codeOf(r, public)
 	if public.RetryAfter > 0 {
 		w.Header().Set("Retry-After", fmt.Sprint(int(public.RetryAfter.Seconds())))
+	}
+	if route.Problem != nil {
+		route.Problem(w, public, code)
+		return err
 	}
 	if route.API {
 		WriteJSON(w, public.Status, errorBody{Error: errorDetail{public.Reason, public.Text, code, public.Field}})
