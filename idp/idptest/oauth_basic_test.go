@@ -277,6 +277,8 @@ func (w *world) essentialClaims(t *testing.T, rp *RP) {
 	}
 	w.told(t, rp, rp.Visit(w.ana(t), rp.Ask("claims", "{")), "invalid_request", "bad_claims")
 	w.told(t, rp, rp.Visit(w.ana(t), rp.Ask("claims", `{"id_token":{"sub":{"value":"usr_other"}}}`)), "login_required", "unknown_principal")
+	w.setOrganisation(t, "signin.mfa_enrolment", "admin") // else ana would be asked to set a second factor up
+	defer w.setOrganisation(t, "signin.mfa_enrolment", "default")
 	w.told(t, rp, rp.Visit(w.ana(t), rp.Ask("claims", `{"id_token":{"acr":{"essential":true,"values":["urn:gatehouse:level:high"]}}}`)), "unmet_authentication_requirements", "level_unreachable")
 }
 
