@@ -85,6 +85,7 @@ type Ask struct {
 	ID, Issuer, Instant, Destination string
 	Attributes                       string // more attributes of the root, as XML
 	Body                             string // more content behind the Issuer, as XML
+	Header                           string // header blocks of the SOAP envelope, if there is one, as XML
 	RelayState                       *string
 }
 

@@ -157,8 +157,15 @@ func (w *world) checkThere(t *testing.T, page *Page, ask Ask, want outcome) *Res
 		ask.RelayState = nil // too long to accept is too long to echo
 	}
 	r := w.answer(t, page, ask, want)
-	if top, nested := r.Status(); top != want.top || nested != want.nested {
-		t.Errorf("status %s/%s, want %s/%s", top, nested, want.top, want.nested)
+	w.refusedFor(t, r, want.reason, want.top, want.nested)
+	return r
+}
+
+// refusedFor demands that a Response is a signed refusal without assertion, and its reason in the audit.
+func (w *world) refusedFor(t *testing.T, r *Response, reason, wantTop, wantNested string) {
+	t.Helper()
+	if top, nested := r.Status(); top != wantTop || nested != wantNested {
+		t.Errorf("status %s/%s, want %s/%s", top, nested, wantTop, wantNested)
 	}
 	if r.Root.FindElement(".//Assertion") != nil || r.Root.FindElement(".//EncryptedAssertion") != nil {
 		t.Error("a refusal with an assertion")
@@ -169,10 +176,9 @@ func (w *world) checkThere(t *testing.T, page *Page, ask Ask, want outcome) *Res
 	id := r.Root.SelectAttrValue("ID", "")
 	entries := w.Audit(t)
 	i := slices.IndexFunc(entries, func(e api.AuditEntry) bool { return e.Facts["response"] == id })
-	if i < 0 || entries[i].Outcome != "refused" || entries[i].Reason != want.reason {
-		t.Errorf("the audit has no refusal for %s of %s: %+v", want.reason, id, entries[max(i, 0)])
+	if i < 0 || entries[i].Outcome != "refused" || entries[i].Reason != reason {
+		t.Errorf("the audit has no refusal for %s of %s: %+v", reason, id, entries[max(i, 0)])
 	}
-	return r
 }
 
 var codeTag = regexp.MustCompile(`<code>([^<]+)</code>`)

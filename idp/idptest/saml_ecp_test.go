@@ -42,7 +42,7 @@ func (w *world) ecp(t *testing.T, sp *SP, ask Ask, name, password, address strin
 	if sp.Signed {
 		text = sp.SignXML(text)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint, strings.NewReader(inEnvelope(text)))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint, strings.NewReader(strings.Replace(inEnvelope(text), "<S:Header/>", "<S:Header>"+ask.Header+"</S:Header>", 1)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,6 +46,8 @@ type Statement struct {
 	Authorities    []string // where the person signed in, if not here
 	ProxyCount     *int     // how often others may pass this on; nil: as they like
 	ProxyAudiences []string // to whom alone
+
+	Channel []ChannelBinding // between app and client, as both have named it
 }
 
 // Response is a finished message with the ids that logs and audit name it by.
@@ -141,7 +143,7 @@ func (st *Statement) writable() bool {
 			return false
 		}
 	}
-	for _, s := range slices.Concat(st.Authorities, st.ProxyAudiences) {
+	for _, s := range slices.Concat(st.Authorities, st.ProxyAudiences, []string{bindingTypes(st.Channel)}) {
 		if !writable(s) {
 			return false
 		}
@@ -182,6 +184,7 @@ func (st *Statement) appendAssertion(doc []byte, id string, name []byte) (_ []by
 	afterIssuer = len(doc)
 	doc = st.appendSubject(doc, name)
 	doc = st.appendConditions(doc)
+	doc = st.appendAdvice(doc)
 	doc = st.appendAuthn(doc)
 	doc = st.appendAttributes(doc)
 	return append(doc, `</saml:Assertion>`...), afterIssuer
@@ -241,6 +244,15 @@ func (st *Statement) appendConditions(doc []byte) []byte {
 	}
 	doc = st.appendProxyRestriction(doc)
 	return append(doc, `</saml:Conditions>`...)
+}
+
+// appendAdvice: what app and client must find alike (saml-ecp-v2.0, 2.3.6.2).
+func (st *Statement) appendAdvice(doc []byte) []byte {
+	if len(st.Channel) == 0 {
+		return doc
+	}
+	doc = appendBindings(append(doc, `<saml:Advice>`...), st.Channel, "")
+	return append(doc, `</saml:Advice>`...)
 }
 
 func (st *Statement) appendAuthn(doc []byte) []byte {

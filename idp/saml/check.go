@@ -52,6 +52,8 @@ type Accepted struct {
 	ProxyCount    *int          `json:"proxy_count,omitempty"`    // how many identity providers may stand behind us; nil: any
 	RequesterIDs  []string      `json:"requester_ids,omitempty"`  // whom the app asks for
 	IDPs          []string      `json:"idps,omitempty"`           // where the person must have signed in, if not here
+
+	Channel []ChannelBinding `json:"channel,omitempty"` // that app and client have named alike
 }
 
 // CheckMessage verifies and checks a decoded message for its app. ACS and RelayState of the result are set whenever the
@@ -98,9 +100,11 @@ func check(m *Message, app *sp.SAML, env Env) (Accepted, *Problem) {
 	for _, rule := range []func() *Problem{
 		func() *Problem { return checkVersion(r.Version) },
 		func() *Problem { return r.invalid },
+		func() *Problem { return m.client.invalid },
 		func() *Problem { return problem },
 		func() *Problem { return checkDestination(m, env.Endpoint) },
 		func() *Problem { return checkAge(r.IssueInstant, env.Now) },
+		func() *Problem { return a.checkChannel(m) },
 		func() *Problem { return a.openSubject(m, env.Keys) },
 		func() *Problem { return a.checkScoping(r.Scoping, &env) },
 		func() *Problem { return a.checkNameID(r.NameIDPolicy, app, env.affiliation) },

@@ -32,6 +32,7 @@ type Message struct {
 	HasRelayState bool // an empty RelayState is not an absent one
 	Signed        bool // set by Verify: a signature of the app covers the request
 
+	client clientHeaders
 	kind   string // the name of the root
 	source string // the XML
 	shape  *signatureShape

@@ -24,9 +24,13 @@ func (h *Handlers) ecp(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return web.Public500(err)
 	}
-	m, fault, problem := decodeSOAP(string(body), inRequest)
+	var client clientHeaders
+	m, fault, problem := decodeSOAP(string(body), inRequest, client.read)
 	if fault != nil {
 		return h.faulted(w, r, fault)
+	}
+	if problem == nil {
+		m.client = client
 	}
 	request, told, err := h.accept(r, m, problem)
 	if err != nil {
@@ -43,6 +47,23 @@ func (h *Handlers) ecp(w http.ResponseWriter, r *http.Request) error {
 	h.Kit.Cookies.Only(alone, web.SessionCookie, secret)
 	err = h.Engine.Begin(w, alone, request)
 	return errors.Join(err, h.Engine.EndUnused(context.WithoutCancel(r.Context()), secret))
+}
+
+// clientHeaders is what a client says beside the app's request, in the header of its envelope.
+type clientHeaders struct {
+	bindings []ChannelBinding // what it says of its channel to the app
+	invalid  *Problem
+}
+
+func (c *clientHeaders) read(t *tree, at int32) bool {
+	if !t.is(at, nsChannel, "ChannelBindings") {
+		return false
+	}
+	var err error
+	if c.bindings, err = appendBinding(c.bindings, t, at); err != nil {
+		c.invalid = requester(ReasonInvalid, "", "Your program sent a SOAP header that is not valid: "+err.Error()+".").caused(err)
+	}
+	return true
 }
 
 // choosePAOS finds the address that the client will carry the answer to: only ever one that the metadata lists for PAOS.
@@ -64,15 +85,20 @@ func choosePAOS(r *AuthnRequest, app *sp.SAML) (sp.Endpoint, *Problem) {
 	return acs, nil
 }
 
-// writeECP answers with the message and the headers that the client checks (profiles 4.2.4.2): where to take it, and whether the
-// request was known to be the app's.
+// writeECP answers with the message and the headers that the client checks (profiles 4.2.4.2; saml-ecp-v2.0, 2.3.6.2): where to take
+// it, whether the request was known to be the app's, and which channel the two were found to share.
 func writeECP(w http.ResponseWriter, asked *Accepted, message []byte) error {
-	const attributes = ` xmlns:ecp="` + nsECP + `" soap11:actor="http://schemas.xmlsoap.org/soap/actor/next" soap11:mustUnderstand="1"`
-	out := append([]byte(nil), `<soap11:Envelope xmlns:soap11="`+nsSOAP+`"><soap11:Header><ecp:Response`+attributes...)
+	const (
+		actor = ` soap11:actor="http://schemas.xmlsoap.org/soap/actor/next"`
+		must  = actor + ` soap11:mustUnderstand="1"`
+		ecp   = ` xmlns:ecp="` + nsECP + `"` + must
+	)
+	out := append([]byte(nil), `<soap11:Envelope xmlns:soap11="`+nsSOAP+`"><soap11:Header><ecp:Response`+ecp...)
 	out = append(appendAttr(out, "AssertionConsumerServiceURL", asked.ACS), `></ecp:Response>`...)
 	if asked.Authentic {
-		out = append(out, `<ecp:RequestAuthenticated`+attributes+`></ecp:RequestAuthenticated>`...)
+		out = append(out, `<ecp:RequestAuthenticated`+ecp+`></ecp:RequestAuthenticated>`...)
 	}
+	out = appendBindings(out, asked.Channel, must)
 	out = append(append(append(out, `</soap11:Header><soap11:Body>`...), message...), soapClose...)
 	web.NoStore(w.Header())
 	w.Header().Set("Content-Type", "text/xml; charset=utf-8")

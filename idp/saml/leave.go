@@ -49,7 +49,7 @@ func (h *Handlers) askSOAP(ctx context.Context, settings *sp.SAML, location stri
 	if err != nil {
 		return nil, err
 	}
-	m, fault, problem := decodeSOAP(string(answer), inResponse)
+	m, fault, problem := decodeSOAP(string(answer), inResponse, noHeaders)
 	if fault != nil {
 		return nil, errors.New("its answer is not the SOAP that was expected")
 	}

@@ -298,7 +298,7 @@ func (h *Handlers) readSOAP(w http.ResponseWriter, r *http.Request, kind string)
 	if err != nil {
 		return nil, nil, web.Public500(err)
 	}
-	m, fault, problem := decodeSOAP(string(body), inRequest)
+	m, fault, problem := decodeSOAP(string(body), inRequest, noHeaders)
 	if fault != nil {
 		return nil, nil, h.faulted(w, r, fault)
 	}

@@ -39,6 +39,7 @@ const (
 	ReasonSigning       = "cannot_sign"
 	ReasonAttributes    = "cannot_evaluate_attributes"
 	ReasonMissing       = "missing_attributes"
+	ReasonChannel       = "channel_bindings"
 )
 
 func (p *Problem) Error() string {

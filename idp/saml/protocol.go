@@ -116,7 +116,7 @@ func (h *Handlers) statement(ctx context.Context, pass *flow.Pass, asked *Accept
 		Issuer: entityID, Audience: settings.Metadata.EntityID, Recipient: asked.ACS, InResponseTo: asked.ID, NameID: id,
 		Now: pass.Now, Lifetime: settings.AssertionLifetime(), AuthnInstant: pass.Session.AuthAt(), SessionIndex: sessionIndex(pass),
 		SessionEnds: sessionEnds(pass), Class: class, Attributes: attributes, OneTimeUse: settings.Settings.OneTimeUse,
-		Consent: consentOf(pass),
+		Consent: consentOf(pass), Channel: asked.Channel,
 	}
 	st.passOn(broker, settings.Settings.AuthenticatingAuthority != "off")
 	if asked.EncryptName {
@@ -273,6 +273,9 @@ func describe(pass *flow.Pass, asked *Accepted, signing *Signing, to *Recipient,
 	facts["signature"], facts["key"] = signing.algorithm.name, signing.key.ID
 	if to != nil {
 		facts["encryption"] = to.cipher.name
+	}
+	if len(asked.Channel) > 0 {
+		facts["channel"] = cut(bindingTypes(asked.Channel))
 	}
 }
 

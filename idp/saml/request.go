@@ -22,6 +22,7 @@ type AuthnRequest struct {
 	Subject         *SubjectID
 	encrypted       *encryptedData // the Subject, where it is an EncryptedID
 	Scoping         *Scoping
+	bindings        []ChannelBinding // what the app says of its channel to the client
 }
 
 // NameIDPolicy says which name identifier the service provider wants (core 3.4.1.1).
@@ -152,6 +153,8 @@ func (r *AuthnRequest) readChildren(t *tree) error {
 			err = r.readSubject(t, at)
 		case t.is(at, nsProtocol, "Scoping"):
 			err = r.readScoping(t, at)
+		case t.is(at, nsProtocol, "Extensions"):
+			err = r.readExtensions(t, at)
 		}
 		if err != nil {
 			return err

@@ -24,9 +24,14 @@ const (
 // soapFault is an error of SOAP itself; one of SAML is a SAML status inside an ordinary answer.
 type soapFault struct{ code, text string }
 
+// understander reads a header of an envelope, and says whether it knows what it means.
+type understander func(t *tree, at int32) bool
+
+func noHeaders(*tree, int32) bool { return false }
+
 // unwrapSOAP takes the one message out of an envelope. The namespaces that the envelope declares go along, so that the message
 // canonicalises as it did inside.
-func unwrapSOAP(envelope string) (string, *soapFault) {
+func unwrapSOAP(envelope string, understand understander) (string, *soapFault) {
 	t, err := parse(envelope, messageLimits)
 	if err != nil {
 		return "", &soapFault{"Client", "The body is not a well-formed SOAP message: " + err.Error() + "."}
@@ -39,7 +44,7 @@ func unwrapSOAP(envelope string) (string, *soapFault) {
 	}
 	if header := t.child(0, nsSOAP, "Header"); header >= 0 {
 		for at := t.nodes[header].first; at >= 0; at = t.nodes[at].next {
-			if t.demandsUnderstanding(at) {
+			if !understand(t, at) && t.demandsUnderstanding(at) {
 				return "", &soapFault{"MustUnderstand", "The envelope has a header that is not understood here."}
 			}
 		}
@@ -96,8 +101,8 @@ func takeOut(envelope string) (string, error) {
 }
 
 // decodeSOAP reads the message in an envelope.
-func decodeSOAP(envelope, parameter string) (*Message, *soapFault, *Problem) {
-	source, fault := unwrapSOAP(envelope)
+func decodeSOAP(envelope, parameter string, understand understander) (*Message, *soapFault, *Problem) {
+	source, fault := unwrapSOAP(envelope, understand)
 	if fault != nil {
 		return nil, fault, nil
 	}
