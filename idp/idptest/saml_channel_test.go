@@ -1,9 +1,12 @@
 package idptest
 
 import (
+	"encoding/base64"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/beevik/etree"
 
 	"gatehouse/idp/api"
 )
@@ -120,4 +123,85 @@ func (w *world) refused(t *testing.T, answer *ecpAnswer, reason, top, nested str
 	}
 	w.sent = append(w.sent, r)
 	w.refusedFor(t, r, reason, top, nested)
+}
+
+func TestSAMLGeneratedKey(t *testing.T) {
+	w := newWorld(t)
+	add := func(name, key, mode string) *SP {
+		sp := w.newSP(t, name)
+		sp.Signed = true
+		keys := keyDescriptor("signing", sp.DER, "")
+		if key != "" {
+			keys += keyDescriptor(key, sp.DER, "")
+		}
+		w.AddApp(t, metadataWith(sp, "", keys+acsAt(bindingPost, sp.ACS[0], 0, "")+acsAt(bindingPAOS, "https://"+name+".example.org/paos", 1, "")), map[string]string{"saml.ecp": "on", "saml.encrypt": mode})
+		return sp
+	}
+	encrypted, plain := add("ec", "encryption", "always"), add("ec-plain", "", "auto")
+	off := add("ec-off", "encryption", "never")
+	wish := `<ec:SessionKey xmlns:ec="urn:ietf:params:xml:ns:samlec" S:mustUnderstand="1" S:actor="http://schemas.xmlsoap.org/soap/actor/next"><ec:EncType>17</ec:EncType><ec:EncType>18</ec:EncType></ec:SessionKey>`
+	in := func(sp *SP, ask Ask) *ecpAnswer { return w.ecp(t, sp, ask, "ana", Password, "198.51.100.8") }
+	seen := map[string]bool{}
+	for name, header := range map[string]string{"asked for": wish, "by itself": "", "beside a channel": wish} {
+		t.Run("ECP-06 a key for client and app in an encrypted answer, "+name, func(t *testing.T) {
+			ask, bindings := Ask{ID: newRequestID()}, 0
+			if name == "beside a channel" {
+				ask, bindings = channelAsk(binding(endWith, octets), binding(endWith, octets)), 1
+			}
+			ask.Header += header
+			answer := in(encrypted, ask)
+			response := answer.response(t)
+			if answer.status != 200 || response == nil {
+				t.Fatalf("%d: %s", answer.status, answer.body)
+			}
+			w.sent = append(w.sent, response)
+			header := answer.envelope.FindElement("./Header/GeneratedKey")
+			if header == nil || header.NamespaceURI() != "urn:ietf:params:xml:ns:samlec" || header.SelectAttrValue("soap11:actor", "") != "http://schemas.xmlsoap.org/soap/actor/next" || header.SelectAttr("soap11:mustUnderstand") != nil {
+				t.Fatalf("%s", answer.body)
+			}
+			key, err := base64.StdEncoding.DecodeString(header.Text())
+			if err != nil || len(key) != 32 || seen[header.Text()] {
+				t.Errorf("the key is %q (%v), not 32 fresh bytes", header.Text(), err)
+			}
+			seen[header.Text()] = true
+			if n := strings.Count(answer.body, header.Text()); n != 1 || answer.header.Get("Cache-Control") != "no-cache, no-store" {
+				t.Errorf("the key is in clear %d times, %v", n, answer.header)
+			}
+			doc := etree.NewDocument()
+			if err := doc.ReadFromBytes(w.decrypt(t, response, encrypted)); err != nil {
+				t.Fatal(err)
+			}
+			advice := doc.FindElement("./Assertion/Advice")
+			if advice == nil || advice.FindElement("./GeneratedKey") == nil || advice.FindElement("./GeneratedKey").Text() != header.Text() || len(advice.FindElements("./ChannelBindings")) != bindings {
+				t.Errorf("the app reads another key: %v", advice)
+			}
+			for _, entry := range w.Audit(t) {
+				for name, fact := range entry.Facts {
+					if strings.Contains(fact, header.Text()) {
+						t.Errorf("the audit keeps the key as %s", name)
+					}
+				}
+			}
+		})
+	}
+	for name, provider := range map[string]*SP{"no encryption key": plain, "encryption is off": off} {
+		t.Run("ECP-06 refused where nothing is encrypted: "+name, func(t *testing.T) {
+			answer := in(provider, Ask{Header: wish})
+			w.refused(t, answer, "cannot_encrypt", "Responder", "RequestDenied")
+			if strings.Contains(answer.body, "GeneratedKey") {
+				t.Errorf("%s", answer.body)
+			}
+			answer = in(provider, Ask{})
+			if top, _ := answer.response(t).Status(); top != "Success" || strings.Contains(answer.body, "GeneratedKey") {
+				t.Errorf("without the wish: %s", answer.body)
+			}
+		})
+	}
+	t.Run("ECP-06 a browser shares no key", func(t *testing.T) {
+		encrypted.Encrypt = true
+		if r := w.issue(t, w.ana(t), encrypted, Ask{}); strings.Contains(string(w.decrypt(t, r, encrypted)), "Advice") {
+			t.Error("an Advice for a browser")
+		}
+	})
+	w.everything(t)
 }

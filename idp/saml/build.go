@@ -47,7 +47,8 @@ type Statement struct {
 	ProxyCount     *int     // how often others may pass this on; nil: as they like
 	ProxyAudiences []string // to whom alone
 
-	Channel []ChannelBinding // between app and client, as both have named it
+	Channel      []ChannelBinding // between app and client, as both have named it
+	GeneratedKey string           // that app and client share, in base64; only ever in an assertion that is encrypted
 }
 
 // Response is a finished message with the ids that logs and audit name it by.
@@ -246,12 +247,13 @@ func (st *Statement) appendConditions(doc []byte) []byte {
 	return append(doc, `</saml:Conditions>`...)
 }
 
-// appendAdvice: what app and client must find alike (saml-ecp-v2.0, 2.3.6.2).
+// appendAdvice: what app and client must find alike (saml-ecp-v2.0, 2.3.6.2), and the key that they share.
 func (st *Statement) appendAdvice(doc []byte) []byte {
-	if len(st.Channel) == 0 {
+	if len(st.Channel) == 0 && st.GeneratedKey == "" {
 		return doc
 	}
 	doc = appendBindings(append(doc, `<saml:Advice>`...), st.Channel, "")
+	doc = appendGeneratedKey(doc, st.GeneratedKey, "")
 	return append(doc, `</saml:Advice>`...)
 }
 

@@ -53,7 +53,10 @@ type Accepted struct {
 	RequesterIDs  []string      `json:"requester_ids,omitempty"`  // whom the app asks for
 	IDPs          []string      `json:"idps,omitempty"`           // where the person must have signed in, if not here
 
-	Channel []ChannelBinding `json:"channel,omitempty"` // that app and client have named alike
+	Channel    []ChannelBinding `json:"channel,omitempty"`     // that app and client have named alike
+	SessionKey bool             `json:"session_key,omitempty"` // the client will share a key with the app
+
+	generatedKey string // the key, while it is answered: kept nowhere
 }
 
 // CheckMessage verifies and checks a decoded message for its app. ACS and RelayState of the result are set whenever the
@@ -90,7 +93,7 @@ func check(m *Message, app *sp.SAML, env Env) (Accepted, *Problem) {
 		return Accepted{}, problem
 	}
 	a := Accepted{ID: r.ID, ACS: acs.Location, Artifact: acs.Binding == sp.BindingArtifact, RelayState: m.RelayState, HasRelayState: m.HasRelayState, ForceAuthn: r.ForceAuthn, Passive: r.IsPassive, Subject: r.Subject}
-	a.ECP, a.Authentic = m.Binding == sp.BindingSOAP, m.Signed
+	a.ECP, a.Authentic, a.SessionKey = m.Binding == sp.BindingSOAP, m.Signed, m.client.sessionKey
 	a.Passive = a.Passive || a.ECP
 	a.ForceAuthn = a.ForceAuthn && !a.ECP // such a client has just signed in
 	if len(m.RelayState) > app.RelayStateLimit() {

@@ -2,6 +2,8 @@ package saml
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
@@ -14,7 +16,13 @@ import (
 // ecpPath takes AuthnRequests of clients that are not browsers (profiles 4.2; saml-ecp-v2.0).
 const ecpPath = "/saml/ecp"
 
-const nsECP = "urn:oasis:names:tc:SAML:2.0:profiles:SSO:ecp"
+const (
+	nsECP    = "urn:oasis:names:tc:SAML:2.0:profiles:SSO:ecp"
+	nsSAMLEC = "urn:ietf:params:xml:ns:samlec" // draft-ietf-kitten-sasl-saml-ec
+)
+
+// generatedKeySize is in bytes: enough for every encryption type that client and app may choose between them.
+const generatedKeySize = 32
 
 // ecp answers a client that carries an app's request by SOAP and signs in by HTTP Basic: POST /saml/ecp. The request is checked
 // before the password is, so that nobody tries passwords where no app takes such clients. Then it takes the same road as a browser's,
@@ -51,11 +59,16 @@ func (h *Handlers) ecp(w http.ResponseWriter, r *http.Request) error {
 
 // clientHeaders is what a client says beside the app's request, in the header of its envelope.
 type clientHeaders struct {
-	bindings []ChannelBinding // what it says of its channel to the app
-	invalid  *Problem
+	bindings   []ChannelBinding // what it says of its channel to the app
+	sessionKey bool             // it will share a key with the app
+	invalid    *Problem
 }
 
 func (c *clientHeaders) read(t *tree, at int32) bool {
+	if t.is(at, nsSAMLEC, "SessionKey") { // for client and app: which of its encryption types they choose is theirs to say
+		c.sessionKey = true
+		return true
+	}
 	if !t.is(at, nsChannel, "ChannelBindings") {
 		return false
 	}
@@ -85,8 +98,34 @@ func choosePAOS(r *AuthnRequest, app *sp.SAML) (sp.Endpoint, *Problem) {
 	return acs, nil
 }
 
+// shareKey gives client and app a key that nobody else has (draft-ietf-kitten-sasl-saml-ec, 5.3.1): in clear to the client, over the
+// connection that it signs in by, and to the app within the encrypted assertion. Without encryption there is none, and a client that
+// must have one is refused.
+func (st *Statement) shareKey(asked *Accepted, to *Recipient) *Problem {
+	switch {
+	case !asked.ECP || to == nil && !asked.SessionKey:
+		return nil
+	case to == nil:
+		return responder(ReasonEncryption, StatusRequestDenied, "Your program asked for a key to share with the app, which only an encrypted answer can carry. Ask your administrator to give the app an encryption key, or to set saml.encrypt.")
+	}
+	key := make([]byte, generatedKeySize)
+	rand.Read(key) // never fails
+	st.GeneratedKey = base64.StdEncoding.EncodeToString(key)
+	asked.generatedKey = st.GeneratedKey
+	return nil
+}
+
+// appendGeneratedKey writes the key, with more attributes if there are any; nothing without a key.
+func appendGeneratedKey(doc []byte, key, attributes string) []byte {
+	if key == "" {
+		return doc
+	}
+	doc = append(doc, `<samlec:GeneratedKey xmlns:samlec="`+nsSAMLEC+`"`+attributes+`>`...)
+	return append(append(doc, key...), `</samlec:GeneratedKey>`...)
+}
+
 // writeECP answers with the message and the headers that the client checks (profiles 4.2.4.2; saml-ecp-v2.0, 2.3.6.2): where to take
-// it, whether the request was known to be the app's, and which channel the two were found to share.
+// it, whether the request was known to be the app's, which channel the two were found to share, and the key for it.
 func writeECP(w http.ResponseWriter, asked *Accepted, message []byte) error {
 	const (
 		actor = ` soap11:actor="http://schemas.xmlsoap.org/soap/actor/next"`
@@ -98,7 +137,7 @@ func writeECP(w http.ResponseWriter, asked *Accepted, message []byte) error {
 	if asked.Authentic {
 		out = append(out, `<ecp:RequestAuthenticated`+ecp+`></ecp:RequestAuthenticated>`...)
 	}
-	out = appendBindings(out, asked.Channel, must)
+	out = appendGeneratedKey(appendBindings(out, asked.Channel, must), asked.generatedKey, actor)
 	out = append(append(append(out, `</soap11:Header><soap11:Body>`...), message...), soapClose...)
 	web.NoStore(w.Header())
 	w.Header().Set("Content-Type", "text/xml; charset=utf-8")

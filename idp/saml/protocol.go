@@ -35,6 +35,9 @@ func (h *Handlers) Issue(ctx context.Context, pass *flow.Pass) (flow.Answer, err
 		return flow.Answer{}, &flow.CannotIssue{Reason: problem.reason()}
 	}
 	to, problem := RecipientFor(pass.App.Definition.SAML)
+	if problem == nil {
+		problem = st.shareKey(asked, to)
+	}
 	if problem != nil {
 		return flow.Answer{}, &flow.CannotIssue{Reason: problem.reason()}
 	}
