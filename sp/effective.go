@@ -265,6 +265,9 @@ func (s *SAML) Cautions() []string {
 	if s.EncryptMode() == EncryptAlways && len(s.Metadata.EncryptionKeys()) == 0 {
 		list = append(list, "Assertions must be encrypted, but the app's metadata has no encryption key: every sign-on will fail.")
 	}
+	if s.Settings.EncryptLogout == "on" && len(s.Metadata.EncryptionKeys()) == 0 {
+		list = append(list, "Names in logout requests must be encrypted, but the app's metadata has no encryption key: the app will not be told when people sign out.")
+	}
 	if s.Settings.NameIDSource == SourceEmail && s.NameIDFormat() == NameIDPersistent {
 		list = append(list, "A persistent NameID filled with the e-mail address is neither opaque nor stable.")
 	}

@@ -32,15 +32,23 @@ func channelAsk(named, seen string) Ask {
 	return ask
 }
 
+// ecpApp is an app for clients that are no browsers; use is that of a second key, if there is one, and encrypt the app's saml.encrypt.
+func (w *world) ecpApp(t *testing.T, name string, signs bool, use, encrypt string) *SP {
+	t.Helper()
+	sp := w.newSP(t, name)
+	sp.Signed = signs
+	keys := keyDescriptor("signing", sp.DER, "")
+	if use != "" {
+		keys += keyDescriptor(use, sp.DER, "")
+	}
+	services := acsAt(bindingPost, sp.ACS[0], 0, "") + acsAt(bindingPAOS, "https://"+name+".example.org/paos", 1, "")
+	w.AddApp(t, metadataWith(sp, "", keys+services), map[string]string{"saml.ecp": "on", "saml.encrypt": encrypt})
+	return sp
+}
+
 func TestSAMLChannelBindings(t *testing.T) {
 	w := newWorld(t)
-	add := func(name string, signs bool) *SP {
-		sp := w.newSP(t, name)
-		sp.Signed = signs
-		w.AddApp(t, metadataWith(sp, "", keyDescriptor("signing", sp.DER, "")+acsAt(bindingPost, sp.ACS[0], 0, "")+acsAt(bindingPAOS, "https://"+name+".example.org/paos", 1, "")), map[string]string{"saml.ecp": "on"})
-		return sp
-	}
-	signed, unsigned := add("channel", true), add("channel-unsigned", false)
+	signed, unsigned := w.ecpApp(t, "channel", true, "", "auto"), w.ecpApp(t, "channel-unsigned", false, "", "auto")
 	in := func(sp *SP, ask Ask) *ecpAnswer { return w.ecp(t, sp, ask, "ana", Password, "198.51.100.7") }
 
 	for name, seen := range map[string]string{
@@ -93,6 +101,19 @@ func TestSAMLChannelBindings(t *testing.T) {
 			}
 		})
 	}
+	w.noBindings(t, signed, in)
+	t.Run("ECP-05 neither names any", func(t *testing.T) {
+		answer := in(signed, Ask{})
+		if top, _ := answer.response(t).Status(); top != "Success" || strings.Contains(answer.body, "ChannelBindings") || strings.Contains(answer.body, "Advice") {
+			t.Errorf("%s", answer.body)
+		}
+	})
+	w.rows(t, []row{{name: "ECP-05 a browser has no channel to compare", sp: signed, ask: channelAsk(binding(endWith, octets), ""), post: true, want: there("channel_bindings", "Requester", "RequestDenied")}})
+	w.everything(t)
+}
+
+// noBindings: what is no binding is refused, whoever sent it.
+func (w *world) noBindings(t *testing.T, signed *SP, in func(*SP, Ask) *ecpAnswer) {
 	for name, ask := range map[string]Ask{
 		"empty, by the client":          channelAsk(binding(endWith, octets), binding(endWith, "")),
 		"no base64, by the client":      channelAsk(binding(endWith, octets), binding(endWith, "***")),
@@ -104,14 +125,6 @@ func TestSAMLChannelBindings(t *testing.T) {
 			w.refused(t, in(signed, ask), "invalid_request", "Requester", "")
 		})
 	}
-	t.Run("ECP-05 neither names any", func(t *testing.T) {
-		answer := in(signed, Ask{})
-		if top, _ := answer.response(t).Status(); top != "Success" || strings.Contains(answer.body, "ChannelBindings") || strings.Contains(answer.body, "Advice") {
-			t.Errorf("%s", answer.body)
-		}
-	})
-	w.rows(t, []row{{name: "ECP-05 a browser has no channel to compare", sp: signed, ask: channelAsk(binding(endWith, octets), ""), post: true, want: there("channel_bindings", "Requester", "RequestDenied")}})
-	w.everything(t)
 }
 
 // refused demands an error Response for a client that is no browser, and its reason in the audit.
@@ -127,18 +140,8 @@ func (w *world) refused(t *testing.T, answer *ecpAnswer, reason, top, nested str
 
 func TestSAMLGeneratedKey(t *testing.T) {
 	w := newWorld(t)
-	add := func(name, key, mode string) *SP {
-		sp := w.newSP(t, name)
-		sp.Signed = true
-		keys := keyDescriptor("signing", sp.DER, "")
-		if key != "" {
-			keys += keyDescriptor(key, sp.DER, "")
-		}
-		w.AddApp(t, metadataWith(sp, "", keys+acsAt(bindingPost, sp.ACS[0], 0, "")+acsAt(bindingPAOS, "https://"+name+".example.org/paos", 1, "")), map[string]string{"saml.ecp": "on", "saml.encrypt": mode})
-		return sp
-	}
-	encrypted, plain := add("ec", "encryption", "always"), add("ec-plain", "", "auto")
-	off := add("ec-off", "encryption", "never")
+	encrypted, plain := w.ecpApp(t, "ec", true, "encryption", "always"), w.ecpApp(t, "ec-plain", true, "", "auto")
+	off := w.ecpApp(t, "ec-off", true, "encryption", "never")
 	wish := `<ec:SessionKey xmlns:ec="urn:ietf:params:xml:ns:samlec" S:mustUnderstand="1" S:actor="http://schemas.xmlsoap.org/soap/actor/next"><ec:EncType>17</ec:EncType><ec:EncType>18</ec:EncType></ec:SessionKey>`
 	in := func(sp *SP, ask Ask) *ecpAnswer { return w.ecp(t, sp, ask, "ana", Password, "198.51.100.8") }
 	seen := map[string]bool{}

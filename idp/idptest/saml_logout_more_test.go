@@ -1,9 +1,15 @@
 package idptest
 
 import (
+	"crypto/x509"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/beevik/etree"
+
+	"gatehouse/idp/api"
 )
 
 // otherMessages: a logout that is signed by somebody else, or nobody, and messages of another kind end nothing.
@@ -114,6 +120,7 @@ func (w *logoutWorld) whichSessions(t *testing.T) {
 		})
 	}
 	t.Run("SLO-27 the name is plain where assertions are encrypted", func(t *testing.T) { w.plainNames(t) })
+	t.Run("SLO-27 the name is encrypted where the app is set so", func(t *testing.T) { w.sealedNames(t) })
 	t.Run("NID-05 a transient name", func(t *testing.T) {
 		w.set(t, sp, "saml.nameid_format", "transient")
 		c, leave, cookie := in()
@@ -149,4 +156,78 @@ func (w *logoutWorld) plainNames(t *testing.T) {
 	if name == nil || name.SelectAttrValue("Format", "") != formatTransient || !strings.Contains(string(told), ">"+name.Text()+"</saml:NameID>") {
 		t.Errorf("%s\nwas told\n%s", request.raw, told)
 	}
+}
+
+// sealedNames: an app that is set so is told names that it alone can read, by every binding; without a key it is told nothing.
+func (w *logoutWorld) sealedNames(t *testing.T) {
+	server := w.newSP(t, "sealed-SOAP").listenSOAP(t)
+	for name, service := range map[string]sloService{
+		"by Redirect": at(bindingRedirect, "https://sealed.example.org/slo"), "by POST": at(bindingPost, "https://sealed.example.org/slo-post"), "by SOAP": at(bindingSOAP, server.URL),
+	} {
+		t.Run(name, func(t *testing.T) {
+			sp := w.newSP(t, "sealed-"+lastPart(service.Binding))
+			sp.Encrypt, sp.SLO = true, []sloService{service}
+			app := w.AddApp(t, sp.Metadata(), map[string]string{"saml.encrypt_logout": "on", "saml.encrypt": "never"})
+			sp.Encrypt = false
+			c := w.signedIn(t, "ana")
+			told := w.enter(t, c, sp, app)
+			page := c.Post("/logout", nil)
+			var request message
+			if service.Binding == bindingSOAP {
+				request = asMessage(t, server.requests()[0])
+			} else {
+				request = w.next(t, c, page)
+				w.toSP(t, request, "LogoutRequest", service.Location)
+			}
+			if service.Binding != bindingRedirect {
+				w.xmlsec(t, request.raw, "LogoutRequest")
+			}
+			der, err := x509.MarshalPKCS8PrivateKey(sp.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			plain, err := w.xml.Decrypt(request.raw, keyPEM(der))
+			if err != nil {
+				t.Fatal(err)
+			}
+			doc := etree.NewDocument()
+			if err := doc.ReadFromBytes(plain); err != nil {
+				t.Fatal(err)
+			}
+			if clear := told.Text(pathNameID); strings.Contains(string(request.raw), clear) || request.FindElement("./NameID") != nil || request.FindElement("./EncryptedID") == nil {
+				t.Errorf("the name is in clear: %s", request.raw)
+			}
+			request.InsertChildAt(0, doc.Root())
+			isFor(t, request.Element, told)
+		})
+	}
+	sp := w.newSP(t, "sealed-keyless")
+	sp.SLO = front("sealed-keyless")
+	app := w.AddApp(t, sp.Metadata(), map[string]string{"saml.encrypt_logout": "on"})
+	if !slices.ContainsFunc(app.Warnings, func(x api.Warning) bool { return strings.Contains(x.Text, "logout requests") }) {
+		t.Errorf("warnings %+v", app.Warnings)
+	}
+	c := w.signedIn(t, "ana")
+	w.enter(t, c, sp, app)
+	page := c.Post("/logout", nil)
+	if link := nextLink.FindStringSubmatch(page.Body); link != nil {
+		page = c.Get(link[1])
+	}
+	if strings.Contains(page.Header.Get("Location"), "SAMLRequest") || page.Action() == sp.SLO[1].Location {
+		t.Errorf("a name for an app without a key: %s", page.Header.Get("Location"))
+	}
+	if entry := w.newest(t, "signout.result"); entry.Reason != "partial_logout" || !strings.Contains(entry.Facts["failed"], app.ID) {
+		t.Errorf("audit %+v", entry)
+	}
+}
+
+// asMessage is a message that came from server to server.
+func asMessage(t *testing.T, e *etree.Element) message {
+	t.Helper()
+	doc := etree.NewDocumentWithRoot(e.Copy())
+	raw, err := doc.WriteToBytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return message{Element: doc.Root(), raw: raw}
 }

@@ -145,12 +145,7 @@ func (w *logoutWorld) bySOAPToo(t *testing.T) {
 			requests := server.requests()
 			last := requests[len(requests)-1]
 			isFor(t, last, told)
-			alone := etree.NewDocumentWithRoot(last.Copy())
-			raw, err := alone.WriteToBytes()
-			if err != nil {
-				t.Fatal(err)
-			}
-			w.xmlsec(t, raw, "LogoutRequest")
+			w.xmlsec(t, asMessage(t, last).raw, "LogoutRequest")
 		})
 	}
 	server.set("")

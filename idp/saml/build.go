@@ -197,17 +197,20 @@ func (st *Statement) name() ([]byte, error) {
 	if n.Value == "" {
 		return nil, nil
 	}
-	out := []byte(`<saml:NameID`)
-	if st.NameTo != nil {
-		out = append(out, ` xmlns:saml="`+nsAssertion+`"`...) // what is decrypted stands alone
-	}
-	out = n.appendTo(out)
 	if st.NameTo == nil {
-		return out, nil
+		return n.appendTo([]byte(`<saml:NameID`)), nil
 	}
-	sealed, err := st.NameTo.encrypted(out)
-	return append(append([]byte(`<saml:EncryptedID>`), sealed...), `</saml:EncryptedID>`...), err
+	return n.encryptedID(st.NameTo, "")
 }
+
+// encryptedID is the name as an EncryptedID with these attributes (core 2.2.4); what is decrypted stands alone.
+func (n *NameID) encryptedID(to *Recipient, attributes string) ([]byte, error) {
+	sealed, err := to.encrypted(n.appendTo([]byte(`<saml:NameID` + declareAssertion)))
+	return append(append([]byte(`<saml:EncryptedID`+attributes+`>`), sealed...), `</saml:EncryptedID>`...), err
+}
+
+// declareAssertion is for what may stand outside an assertion.
+const declareAssertion = ` xmlns:saml="` + nsAssertion + `"`
 
 // appendTo writes what follows the name of the element.
 func (n *NameID) appendTo(doc []byte) []byte {

@@ -85,11 +85,17 @@ func (h *Handlers) logoutEndpoint(settings *sp.SAML, bindings ...string) (sp.End
 	return settings.LogoutEndpoint(bindings...)
 }
 
-// logoutRequest says to an app exactly what it was told of the person and the session.
+// logoutRequest says to an app exactly what it was told of the person and the session: never in clear what saml.encrypt_logout hides.
 func (h *Handlers) logoutRequest(ctx context.Context, settings *sp.SAML, left *session.AppReached, id, destination string) (*logoutMessage, *Signing, error) {
+	var to *Recipient
+	if settings.Settings.EncryptLogout == "on" {
+		if to = NameRecipient(settings); to == nil {
+			return nil, nil, errors.New("the app has no key that the name could be encrypted to")
+		}
+	}
 	signing, entityID, err := h.logoutSigning(ctx, settings)
 	return &logoutMessage{
-		ID: id, Issuer: entityID, Destination: destination, Now: h.Now(), SessionIndex: left.SessionIndex,
+		NameTo: to, ID: id, Issuer: entityID, Destination: destination, Now: h.Now(), SessionIndex: left.SessionIndex,
 		Name: NameID{Value: left.NameID, Format: left.NameIDFormat, NameQualifier: left.NameQualifier, SPNameQualifier: left.SPNameQualifier, SPProvidedID: left.SPProvidedID},
 	}, signing, err
 }

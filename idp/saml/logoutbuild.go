@@ -17,7 +17,8 @@ type logoutMessage struct {
 	ID, Issuer, Destination string
 	Now                     time.Time
 
-	Name         NameID // of a request
+	Name         NameID     // of a request
+	NameTo       *Recipient // not nil: the name is sent as EncryptedID
 	SessionIndex string
 
 	InResponseTo      string // of a response
@@ -53,7 +54,10 @@ func (m *logoutMessage) build(signing *Signing, sign bool) ([]byte, error) {
 	signatureAt := len(doc)
 	switch {
 	case logout:
-		doc = m.appendName(doc)
+		var err error
+		if doc, err = m.appendName(doc); err != nil {
+			return nil, err
+		}
 	case m.InResponseTo != "":
 		doc = appendStatus(doc, m.Status, m.SubStatus, "")
 	}
@@ -65,13 +69,20 @@ func (m *logoutMessage) build(signing *Signing, sign bool) ([]byte, error) {
 	return signing.signInto(doc, 0, signatureAt, m.ID)
 }
 
-func (m *logoutMessage) appendName(doc []byte) []byte {
-	doc = append(doc, `<saml:NameID xmlns:saml="`+nsAssertion+`"`...)
-	doc = m.Name.appendTo(doc)
-	if m.SessionIndex == "" { // of an upstream that names none
-		return doc
+func (m *logoutMessage) appendName(doc []byte) ([]byte, error) {
+	if m.NameTo == nil {
+		doc = m.Name.appendTo(append(doc, `<saml:NameID`+declareAssertion...))
+	} else {
+		name, err := m.Name.encryptedID(m.NameTo, declareAssertion)
+		if err != nil {
+			return nil, err
+		}
+		doc = append(doc, name...)
 	}
-	return append(appendText(append(doc, `<samlp:SessionIndex>`...), m.SessionIndex), `</samlp:SessionIndex>`...)
+	if m.SessionIndex == "" { // of an upstream that names none
+		return doc, nil
+	}
+	return append(appendText(append(doc, `<samlp:SessionIndex>`...), m.SessionIndex), `</samlp:SessionIndex>`...), nil
 }
 
 // redirectURL puts a message into the query of an address, signed over its octets (bindings 3.4.4.1).

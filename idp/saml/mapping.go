@@ -57,7 +57,7 @@ func (h *Handlers) mapped(r *http.Request, app *sp.App, asked *MappingRequest) (
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := to.encrypted(id.appendTo([]byte(`<saml:NameID xmlns:saml="` + nsAssertion + `"`)))
+	sealed, err := id.encryptedID(to, declareAssertion)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (h *Handlers) mapped(r *http.Request, app *sp.App, asked *MappingRequest) (
 	if errors.Is(err, flow.ErrReplayed) {
 		return nil, requester(flow.ReasonReplay, "", "The app sent the same message twice. Let it ask anew.")
 	}
-	return append(append([]byte(`<saml:EncryptedID xmlns:saml="`+nsAssertion+`">`), sealed...), `</saml:EncryptedID>`...), err
+	return sealed, err
 }
 
 // mayMap: only pairs that an administrator allowed, by what cannot be given to another app. Names of apps can.
