@@ -175,6 +175,7 @@ type SAMLSettings struct {
 	SessionLifetime       time.Duration `json:"session_lifetime,omitempty"`   // 0: no SessionNotOnOrAfter
 	OneTimeUse            bool          `json:"one_time_use,omitempty"`
 
+	EncryptAttributes       string `json:"encrypt_attributes,omitempty"`       // empty: off
 	EncryptLogout           string `json:"encrypt_logout,omitempty"`           // empty: off
 	AuthenticatingAuthority string `json:"authenticating_authority,omitempty"` // empty: on
 	MetadataRefresh         string `json:"metadata_refresh,omitempty"`         // review, automatic, off; empty: review

@@ -262,8 +262,8 @@ func (s *SAML) Cautions() []string {
 	if strings.HasSuffix(s.Settings.EncryptionAlgorithm, "-cbc") {
 		list = append(list, "Assertions are encrypted with AES-CBC, which does not detect changes; prefer a GCM algorithm.")
 	}
-	if s.EncryptMode() == EncryptAlways && len(s.Metadata.EncryptionKeys()) == 0 {
-		list = append(list, "Assertions must be encrypted, but the app's metadata has no encryption key: every sign-on will fail.")
+	if (s.EncryptMode() == EncryptAlways || s.Settings.EncryptAttributes == "on") && len(s.Metadata.EncryptionKeys()) == 0 {
+		list = append(list, "What the app is told must be encrypted, but its metadata has no encryption key: every sign-on will fail.")
 	}
 	if s.Settings.EncryptLogout == "on" && len(s.Metadata.EncryptionKeys()) == 0 {
 		list = append(list, "Names in logout requests must be encrypted, but the app's metadata has no encryption key: the app will not be told when people sign out.")

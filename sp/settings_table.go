@@ -82,6 +82,8 @@ func samlSettings() []Setting {
 		choice("saml.encrypt", "Encrypt", "auto encrypts when the metadata has a key for it.",
 			[]string{EncryptAuto, EncryptAlways, EncryptNever}, func(a *App) *string { return &local(a).Encrypt }).
 			or(func(a *App) string { return a.Definition.SAML.EncryptMode() }),
+		choice("saml.encrypt_attributes", "Encrypt attributes", "Encrypt each attribute by itself too, for an app that hands answers on.",
+			[]string{"off", "on"}, func(a *App) *string { return &local(a).EncryptAttributes }),
 		choice("saml.encrypt_logout", "Encrypt names at sign-out", "Encrypt the name in our logout requests to the app's key. Many apps that read encrypted answers do not read this.",
 			[]string{"off", "on"}, func(a *App) *string { return &local(a).EncryptLogout }),
 		choice("saml.encryption_algorithm", "Encryption algorithm", "The cbc ones are legacy. Unset: what the metadata declares.",

@@ -64,6 +64,7 @@ func settingCases() map[string]settingCase {
 		"saml.require_signed_requests": flags("false"),
 		"saml.encrypt":                 choices("auto", "always", "never"),
 		"saml.encrypt_logout":          choices("off", "on"),
+		"saml.encrypt_attributes":      choices("off", "on"),
 		"saml.encryption_algorithm":    choices("aes256-gcm", "aes128-gcm", "aes256-cbc", "aes128-cbc"),
 		"saml.key_transport":           choices("rsa-oaep-mgf1p", "rsa-oaep"),
 		"saml.nameid_format":           choices("persistent", "emailAddress", "transient", "unspecified", "none"),

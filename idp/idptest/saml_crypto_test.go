@@ -44,6 +44,7 @@ func TestSAMLCrypto(t *testing.T) {
 	t.Run("encryption", func(t *testing.T) { w.encryption(t) })
 	t.Run("encryption refused", func(t *testing.T) { w.encryptionRefused(t) })
 	t.Run("names", func(t *testing.T) { w.encryptedNames(t) })
+	t.Run("attributes", func(t *testing.T) { w.encryptedAttributes(t) })
 	t.Run("profiles", func(t *testing.T) { w.encryptionProfiles(t) })
 	t.Run("CRY-24 the private key is told to nobody", func(t *testing.T) { w.keysStayHome(t) })
 	w.everything(t)

@@ -129,6 +129,58 @@ func (w *world) encryptedNames(t *testing.T) {
 	w.rows(t, []row{{name: "REQ-30 a key that cannot be used", sp: cbc, ask: ask, want: there("invalid_nameid_policy", "Requester", "InvalidNameIDPolicy")}})
 }
 
+// encryptedAttributes: an app that is set so gets each attribute encrypted, within or without an encrypted assertion.
+func (w *world) encryptedAttributes(t *testing.T) {
+	for _, mode := range []string{"never", "always"} {
+		t.Run("CRY-15 EncryptedAttributes, assertions encrypted "+mode, func(t *testing.T) {
+			sp := w.encryptsTo(t, "attributes-"+mode, "", map[string]string{"saml.encrypt": "never"})
+			sp.Encrypt = false
+			clear := w.issue(t, w.ana(t), sp, Ask{})
+			w.set(t, sp, "saml.encrypt", mode, "saml.encrypt_attributes", "on")
+			sp.Encrypt = mode == "always"
+			r := w.issue(t, w.ana(t), sp, Ask{})
+			assertion := r.XML
+			if sp.Encrypt {
+				assertion = w.decrypt(t, r, sp)
+				w.xmlsec(t, assertion, "Assertion")
+			} else {
+				w.xmlsec(t, assertion, "Response", "Assertion")
+			}
+			der, err := x509.MarshalPKCS8PrivateKey(sp.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			doc := etree.NewDocument()
+			if err := doc.ReadFromBytes(assertion); err != nil {
+				t.Fatal(err)
+			}
+			sealed, want := doc.FindElements("//AttributeStatement/EncryptedAttribute"), clear.Root.FindElements("./Assertion/AttributeStatement/Attribute")
+			if len(sealed) != len(want) || len(want) == 0 || doc.FindElement("//Attribute") != nil {
+				t.Fatalf("%d are encrypted of %d", len(sealed), len(want))
+			}
+			for i, attribute := range sealed {
+				alone, err := etree.NewDocumentWithRoot(attribute.Copy()).WriteToBytes()
+				if err != nil {
+					t.Fatal(err)
+				}
+				plain, err := w.xml.Decrypt(alone, keyPEM(der))
+				if err != nil {
+					t.Fatal(err)
+				}
+				opened := etree.NewDocument()
+				if err := opened.ReadFromBytes(plain); err != nil {
+					t.Fatal(err)
+				}
+				if got := opened.Root(); got.Tag != "Attribute" || got.SelectAttrValue("Name", "") != want[i].SelectAttrValue("Name", "-") || got.SelectElement("AttributeValue").Text() != want[i].SelectElement("AttributeValue").Text() {
+					t.Errorf("decrypted: %s", plain)
+				}
+			}
+		})
+	}
+	keyless := w.sp(t, "attributes-keyless", map[string]string{"saml.encrypt_attributes": "on"})
+	w.rows(t, []row{{name: "CRY-15 attributes that cannot be encrypted", sp: keyless, want: there("cannot_encrypt", "Responder", "")}})
+}
+
 // encryptionRefused: never clear text where encryption was due, and never an algorithm that is refused.
 func (w *world) encryptionRefused(t *testing.T) {
 	refused := there("cannot_encrypt", "Responder", "")

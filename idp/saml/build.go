@@ -40,6 +40,7 @@ type Statement struct {
 	SessionEnds  time.Time // zero: no SessionNotOnOrAfter
 	Class        string    // authentication context class
 	Attributes   []AttributeValues
+	AttributesTo *Recipient // not nil: each is sent as EncryptedAttribute
 	OneTimeUse   bool
 	Consent      string // URI of the person's consent; empty: nothing is said of it
 
@@ -73,7 +74,10 @@ func Build(st *Statement, signing *Signing, to *Recipient) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	doc, afterIssuer := st.appendAssertion(doc, out.AssertionID, name)
+	doc, afterIssuer, err := st.appendAssertion(doc, out.AssertionID, name)
+	if err != nil {
+		return Response{}, err
+	}
 	if signing.Assertion {
 		if doc, err = signing.signInto(doc, from, afterIssuer, out.AssertionID); err != nil {
 			return Response{}, err
@@ -177,7 +181,7 @@ func appendResponseHead(doc []byte, id, consent, destination, inResponseTo, issu
 
 // appendAssertion appends the assertion with its own namespaces, so that it can be taken out and verified alone; afterIssuer
 // is where its signature goes.
-func (st *Statement) appendAssertion(doc []byte, id string, name []byte) (_ []byte, afterIssuer int) {
+func (st *Statement) appendAssertion(doc []byte, id string, name []byte) (_ []byte, afterIssuer int, err error) {
 	doc = append(doc, `<saml:Assertion xmlns:saml="`+nsAssertion+`"`...)
 	doc = appendTime(appendAttr(doc, "ID", id), "IssueInstant", st.Now)
 	doc = append(doc, ` Version="2.0"><saml:Issuer>`...)
@@ -187,8 +191,8 @@ func (st *Statement) appendAssertion(doc []byte, id string, name []byte) (_ []by
 	doc = st.appendConditions(doc)
 	doc = st.appendAdvice(doc)
 	doc = st.appendAuthn(doc)
-	doc = st.appendAttributes(doc)
-	return append(doc, `</saml:Assertion>`...), afterIssuer
+	doc, err = st.appendAttributes(doc)
+	return append(doc, `</saml:Assertion>`...), afterIssuer, err
 }
 
 // name is the NameID, or the EncryptedID that holds it; empty without a name.
@@ -291,7 +295,7 @@ func (st *Statement) appendProxyRestriction(doc []byte) []byte {
 }
 
 // appendAttributes: one AttributeValue for each value, and no statement at all without attributes (core 2.7.3).
-func (st *Statement) appendAttributes(doc []byte) []byte {
+func (st *Statement) appendAttributes(doc []byte) ([]byte, error) {
 	opened := false
 	for i := range st.Attributes {
 		a := &st.Attributes[i]
@@ -302,19 +306,32 @@ func (st *Statement) appendAttributes(doc []byte) []byte {
 			doc = append(doc, `<saml:AttributeStatement>`...)
 			opened = true
 		}
-		doc = appendOptional(append(doc, `<saml:Attribute`...), "FriendlyName", a.FriendlyName)
-		doc = appendAttr(doc, "Name", a.Name)
-		doc = append(appendOptional(doc, "NameFormat", a.Format), '>')
-		for _, value := range a.Values {
-			doc = append(appendText(append(doc, `<saml:AttributeValue>`...), value), `</saml:AttributeValue>`...)
+		if st.AttributesTo == nil {
+			doc = a.appendTo(doc, "")
+			continue
 		}
-		if a.Null {
-			doc = append(doc, `<saml:AttributeValue xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:nil="true"></saml:AttributeValue>`...)
+		sealed, err := st.AttributesTo.encrypted(a.appendTo(nil, declareAssertion)) // what is decrypted stands alone
+		if err != nil {
+			return nil, err
 		}
-		doc = append(doc, `</saml:Attribute>`...)
+		doc = append(append(append(doc, `<saml:EncryptedAttribute>`...), sealed...), `</saml:EncryptedAttribute>`...)
 	}
 	if opened {
 		doc = append(doc, `</saml:AttributeStatement>`...)
 	}
-	return doc
+	return doc, nil
+}
+
+// appendTo writes the attribute with the namespaces that it declares.
+func (a *AttributeValues) appendTo(doc []byte, namespaces string) []byte {
+	doc = appendOptional(append(doc, `<saml:Attribute`+namespaces...), "FriendlyName", a.FriendlyName)
+	doc = appendAttr(doc, "Name", a.Name)
+	doc = append(appendOptional(doc, "NameFormat", a.Format), '>')
+	for _, value := range a.Values {
+		doc = append(appendText(append(doc, `<saml:AttributeValue>`...), value), `</saml:AttributeValue>`...)
+	}
+	if a.Null {
+		doc = append(doc, `<saml:AttributeValue xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:nil="true"></saml:AttributeValue>`...)
+	}
+	return append(doc, `</saml:Attribute>`...)
 }

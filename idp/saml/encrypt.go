@@ -75,11 +75,33 @@ func RecipientFor(app *sp.SAML) (*Recipient, *Problem) {
 	if !must {
 		return nil, nil
 	}
-	p := responder(ReasonEncryption, "", "The answer to this app cannot be encrypted, and it must be. Ask your administrator to check the app's encryption key and settings.")
-	return nil, p.caused(err)
+	return nil, cannotEncrypt().caused(err)
 }
 
-// NameRecipient is whom a name is encrypted to that a request wants as EncryptedID; nil: no key of the app can be used.
+func cannotEncrypt() *Problem {
+	return responder(ReasonEncryption, "", "The answer to this app cannot be encrypted, and it must be. Ask your administrator to check the app's encryption key and settings.")
+}
+
+// seal encrypts the name that a request wants as EncryptedID, and each attribute where the app is set so.
+func (st *Statement) seal(asked *Accepted, app *sp.SAML) *Problem {
+	attributes := app.Settings.EncryptAttributes == "on"
+	if !asked.EncryptName && !attributes {
+		return nil
+	}
+	to := NameRecipient(app)
+	if to == nil {
+		return cannotEncrypt()
+	}
+	if asked.EncryptName {
+		st.NameTo = to
+	}
+	if attributes {
+		st.AttributesTo = to
+	}
+	return nil
+}
+
+// NameRecipient is whom a name or an attribute is encrypted to by itself; nil: no key of the app can be used.
 func NameRecipient(app *sp.SAML) *Recipient {
 	for _, key := range app.Metadata.EncryptionKeys() {
 		if to, err := recipient(&key, &app.Settings); err == nil {

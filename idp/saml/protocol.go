@@ -122,12 +122,7 @@ func (h *Handlers) statement(ctx context.Context, pass *flow.Pass, asked *Accept
 		Consent: consentOf(pass), Channel: asked.Channel,
 	}
 	st.passOn(broker, settings.Settings.AuthenticatingAuthority != "off")
-	if asked.EncryptName {
-		if st.NameTo = NameRecipient(settings); st.NameTo == nil {
-			return nil, responder(ReasonEncryption, "", "The app's encryption key was taken away while you signed in. Open the app again.")
-		}
-	}
-	return st, nil
+	return st, st.seal(asked, settings)
 }
 
 // Identifiers of consent (core 8.4).
