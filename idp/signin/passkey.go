@@ -128,6 +128,7 @@ func (h *Handlers) enterByPasskey(w http.ResponseWriter, r *http.Request, result
 	var secret string
 	var started session.Session
 	facts := passkeyFacts(result)
+	h.mark(w, r)
 	err := h.Store.Update(r.Context(), func(tx store.Tx) error {
 		if err := h.passkeyCommit(result)(tx); err != nil {
 			return err
