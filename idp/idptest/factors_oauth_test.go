@@ -241,3 +241,20 @@ func TestACodeCountsOnce(t *testing.T) {
 		w.clock.advance(20 * time.Minute) // the ones that were late were wrong codes
 	}
 }
+
+// TestAStolenPasswordStaysStolen: who has a second factor shows it before the password is changed.
+func TestAStolenPasswordStaysStolen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.AddPerson(t, "sven", "Employees")
+	phone, _ := w.withApp(t, "sven")
+	c := w.signedIn(t, "sven")
+	page := change(c, Password, renewed, renewed)
+	if page.URL.Path != "/login/factor" || !w.signsIn(t, "sven", Password) {
+		t.Fatalf("a password alone changes the password: %d at %s", page.Status, page.URL)
+	}
+	if page := c.enters(page, phone.code(t, 0)); page.URL.Path != "/account" {
+		t.Errorf("the code leads to %s", page.URL)
+	}
+	says(t, change(c, Password, renewed, renewed), http.StatusOK, "Your password is changed")
+}
