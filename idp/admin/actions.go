@@ -173,6 +173,7 @@ func worded(err error) error {
 	var missing *directory.MissingError
 	var held *directory.HeldError
 	var person *directory.TakenError
+	var owner *directory.OwnerError
 	switch {
 	case err == nil, errors.As(err, &public):
 		return err
@@ -192,6 +193,8 @@ func worded(err error) error {
 		return unknown(missing.What, missing.Name)
 	case errors.As(err, &person):
 		return refused(http.StatusConflict, "exists", person.Field, "%s", sentence(person.Text))
+	case errors.As(err, &owner):
+		return refused(http.StatusConflict, "last_owner", "roles", "%s", owner.Error())
 	case errors.As(err, &held):
 		return refused(http.StatusConflict, "held", "", "%s", sentence(held.Error()))
 	case errors.As(err, &parse):

@@ -9,6 +9,7 @@ import (
 	"gatehouse/idp/api"
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/recovery"
 	"gatehouse/store"
 )
 
@@ -40,6 +41,9 @@ func (a *Actions) ResetMFA(ctx context.Context, by By, ref string) (api.User, er
 		if err != nil {
 			return nil, err
 		}
+		if err := a.Desk.Notify(tx, user, recovery.FactorsReset(a.Now())); err != nil {
+			return nil, err
+		}
 		facts, err := endSessions(tx, user.ID)
 		facts["factors"] = strconv.Itoa(n)
 		return facts, err
@@ -66,6 +70,9 @@ func (a *Actions) EnrolTOTP(ctx context.Context, by By, ref string) (api.TOTP, e
 			return audit.Event{}, err
 		}
 		if factor, err = directory.AddFactor(tx, factor); err != nil {
+			return audit.Event{}, err
+		}
+		if err := a.Desk.Notify(tx, &user, recovery.FactorAdded(factor.Name, recovery.Browser{}, a.Now(), true)); err != nil {
 			return audit.Event{}, err
 		}
 		given = api.TOTP{ID: factor.ID, URI: uri}

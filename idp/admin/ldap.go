@@ -228,9 +228,26 @@ func (a *Actions) SetDirectorySource(ctx context.Context, by By, name string, ch
 		if len(s.Password) > 0 && change.BindPassword == "" && (before.URL != s.URL || before.CA != s.CA || before.Plain != s.Plain || before.BindDN != s.BindDN) {
 			return s, badValue("bind_password", "Give the bind password again: it would be sent to another place from now on.")
 		}
+		if s.Paused && !before.Paused {
+			if err := keepsOwnerBeside(tx, by, name); err != nil {
+				return s, err
+			}
+		}
 		s.Last.Next = a.Now()
 		return s, a.sealBind(&s, change.BindPassword)
 	})
+}
+
+// keepsOwnerBeside refuses to take a source away when every owner signs in through it. The unix socket is the way around.
+func keepsOwnerBeside(tx store.Tx, by By, source string) error {
+	if by.onSocket() {
+		return nil
+	}
+	beside, err := directory.OwnerBeside(tx, source)
+	if err == nil && !beside {
+		err = refused(http.StatusConflict, "last_owner", "source", "Every owner signs in through %s: make somebody else an owner first.", source)
+	}
+	return err
 }
 
 // changeLDAP stores the source that fn has made or changed, with its event.
@@ -265,6 +282,9 @@ func (a *Actions) RemoveDirectorySource(ctx context.Context, by By, name string)
 			return audit.Event{}, err
 		}
 		if wire, err = wireLDAP(tx, &s); err != nil {
+			return audit.Event{}, err
+		}
+		if err := keepsOwnerBeside(tx, by, name); err != nil {
 			return audit.Event{}, err
 		}
 		event := audit.Event{Kind: "source.remove", Facts: map[string]string{"source": name, "people": strconv.Itoa(wire.People)}}

@@ -23,7 +23,11 @@ func (a *Actions) SourceChanged(tx store.Tx, change directory.PersonChange) erro
 		}
 		maps.Copy(facts, ended)
 	}
-	_, err := a.Audit.Append(tx, audit.Event{Kind: change.Kind, Outcome: audit.OK, Actor: "system", User: change.User, Facts: facts})
+	event := audit.Event{Kind: change.Kind, Outcome: audit.OK, Reason: change.Reason, Actor: "system", User: change.User, Facts: facts}
+	if change.Reason != "" {
+		event.Outcome = audit.Refused
+	}
+	_, err := a.Audit.Append(tx, event)
 	return err
 }
 

@@ -233,25 +233,10 @@ func (a *Actions) changeUser(ctx context.Context, by By, ref, kind string, fn fu
 		if !by.all() && !slices.Equal(before.Roles, user.Roles) {
 			return audit.Event{}, refused(http.StatusForbidden, "needs_owner", "roles", "Only an owner gives or takes roles: ask one.")
 		}
-		if err := keepsOwner(tx, &before); err != nil {
-			return audit.Event{}, err
-		}
 		shown, err = wireUser(tx, &user)
 		return audit.Event{Kind: kind, User: user.ID, Facts: facts}, err
 	})
 	return shown, err
-}
-
-// keepsOwner refuses a change after which no active owner is left. Only a change to an owner can cause that.
-func keepsOwner(tx store.Tx, before *directory.User) error {
-	if before.Disabled || !slices.Contains(before.Roles, RoleOwner) {
-		return nil
-	}
-	left, err := directory.HasOwner(tx)
-	if err == nil && !left {
-		err = refused(http.StatusConflict, "last_owner", "roles", "%s is the last owner: make somebody else an owner first.", before.Name)
-	}
-	return err
 }
 
 func wireUser(tx store.Tx, user *directory.User) (api.User, error) {

@@ -17,6 +17,7 @@ type PersonChange struct {
 	Source string
 	Facts  map[string]string
 	Ended  bool
+	Reason string // of a change that was refused; empty: it was made
 }
 
 // draft is how a person would be after a source's word. Note says what could not be taken over.
@@ -204,13 +205,26 @@ func (d *Directory) displace(tx store.Tx, user *User) error {
 	}})
 }
 
-// lose disables a person whom the source has no more.
-func (d *Directory) lose(tx store.Tx, user *User) error {
-	user.Disabled, user.Gone, user.Changed = true, true, d.now()
-	if err := Users.Put(tx, user); err != nil {
-		return err
-	}
-	return d.LDAP.Told(tx, PersonChange{User: user.ID, Kind: "user.disable", Source: user.Source, Ended: true, Facts: map[string]string{
+// lose disables a person whom the source has no more, unless that is the last owner: who empties a directory, or moves an entry in it,
+// must not shut everybody out. It tells whether it did.
+func (d *Directory) lose(tx store.Tx, user *User) (bool, error) {
+	next := *user
+	next.Disabled, next.Gone, next.Changed = true, true, d.now()
+	change := PersonChange{User: user.ID, Kind: "user.disable", Source: user.Source, Ended: true, Facts: map[string]string{
 		"source": user.Source, "name": user.Name, "note": "The source has the person no more",
-	}})
+	}}
+	err := keepsOwner(tx, user, &next)
+	var last *OwnerError
+	if errors.As(err, &last) {
+		change.Ended, change.Reason = false, "last_owner"
+		return false, d.LDAP.Told(tx, change)
+	}
+	if err == nil {
+		*user = next
+		err = Users.Put(tx, user)
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, d.LDAP.Told(tx, change)
 }

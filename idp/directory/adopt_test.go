@@ -117,7 +117,11 @@ func TestWhoIsBackIsEnabled(t *testing.T) {
 	a.bring(mia, ole)
 	a.update(func(tx store.Tx) error {
 		user := a.by1(tx, "1")
-		return a.d.lose(tx, &user)
+		lost, err := a.d.lose(tx, &user)
+		if !lost {
+			t.Error("who is gone was not lost")
+		}
+		return err
 	})
 	if gone := a.by("1"); !gone.Disabled || !gone.Gone || !a.changes[len(a.changes)-1].Ended {
 		t.Errorf("gone: %+v", gone)
@@ -170,5 +174,66 @@ func TestGroupsThere(t *testing.T) {
 	a.bring(&Person{ID: "1", Name: "mia"})
 	if mia = a.by("1"); len(mia.PermissionSets) != 1 || mia.PermissionSets[0] != own.ID || mia.Profile != a.source.Profile {
 		t.Errorf("%+v", mia)
+	}
+}
+
+func TestTheLastOwnerStays(t *testing.T) {
+	a := newAdoption(t)
+	a.bring(&Person{ID: "1", Name: "mia"})
+	owner := func(id string, owns bool) {
+		a.update(func(tx store.Tx) error {
+			user, _, err := Users.Get(tx, id)
+			if user.Roles = nil; owns {
+				user.Roles = []string{RoleOwner}
+			}
+			if err == nil {
+				_, err = a.d.SetUser(tx, user)
+			}
+			return err
+		})
+	}
+	ada, mia := "", a.by("1").ID
+	a.update(func(tx store.Tx) error {
+		user, err := ResolveUser(tx, "ada")
+		ada = user.ID
+		return err
+	})
+	owner(mia, true)
+	tries := map[string]func(store.Tx) error{
+		"disabled": func(tx store.Tx) error { _, err := a.d.Disable(tx, mia); return err },
+		"removed":  func(tx store.Tx) error { _, err := a.d.RemoveUser(tx, mia); return err },
+		"demoted": func(tx store.Tx) error {
+			user := a.by1(tx, "1")
+			user.Roles = []string{"auditor"}
+			_, err := a.d.SetUser(tx, user)
+			return err
+		},
+		"disabled by a file": func(tx store.Tx) error {
+			user := a.by1(tx, "1")
+			user.Disabled = true
+			_, err := a.d.SetUser(tx, user)
+			return err
+		},
+	}
+	for name, try := range tries {
+		var last *OwnerError
+		if err := a.store.Update(t.Context(), try); !errors.As(err, &last) || last.Name != "mia" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	gone := func() (did roster) {
+		a.update(func(tx store.Tx) error {
+			did = roster{}
+			return a.d.loseAll(tx, &roster{source: a.source}, []User{a.by1(tx, "1")}, &did)
+		})
+		return did
+	}
+	did := gone()
+	if last := a.changes[len(a.changes)-1]; did.report.Disabled != 0 || did.report.Left != 1 || a.by("1").Disabled || last.Ended || last.Reason != "last_owner" {
+		t.Errorf("the run: %+v, told %+v", did.report, last)
+	}
+	owner(ada, true)
+	if did := gone(); did.report.Disabled != 1 || !a.by("1").Gone {
+		t.Errorf("beside another owner: %+v", did.report)
 	}
 }

@@ -65,7 +65,7 @@ func (d *Directory) SetUser(tx store.Tx, user User) (User, error) {
 	if err != nil {
 		return user, err
 	}
-	if err := keepsOwned(&old, &user); err != nil {
+	if err := cmp.Or(keepsOwned(&old, &user), keepsOwner(tx, &old, &user)); err != nil {
 		return user, err
 	}
 	if Normalise(old.Name) != Normalise(user.Name) || user.Name == "" {
@@ -96,8 +96,9 @@ func (d *Directory) setDisabled(tx store.Tx, id string, disabled bool) (User, er
 	if err != nil {
 		return user, err
 	}
+	old := user
 	user.Disabled, user.Gone, user.Changed = disabled, false, d.now()
-	if err := EndLink(tx, id); err != nil {
+	if err := cmp.Or(keepsOwner(tx, &old, &user), EndLink(tx, id)); err != nil {
 		return user, err
 	}
 	return user, Users.Put(tx, &user)
@@ -108,6 +109,9 @@ func (d *Directory) setDisabled(tx store.Tx, id string, disabled bool) (User, er
 func (d *Directory) RemoveUser(tx store.Tx, id string) (User, error) {
 	user, _, err := Users.Get(tx, id)
 	if err != nil {
+		return user, err
+	}
+	if err := keepsOwner(tx, &user, &User{}); err != nil {
 		return user, err
 	}
 	_, err = RemoveFactors(tx, id)

@@ -138,17 +138,6 @@ func HasPassword(tx store.Tx, user string) (bool, error) {
 	return revision != 0, err
 }
 
-// HasOwner tells whether anybody is an owner who is not disabled.
-func HasOwner(tx store.Tx) (owned bool, err error) {
-	err = Users.Each(tx, store.Page{Index: "role", Value: RoleOwner}, func(_ string, user *User) error {
-		if owned = !user.Disabled; owned {
-			return store.ErrStop
-		}
-		return nil
-	})
-	return owned, err
-}
-
 func linkID(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:])

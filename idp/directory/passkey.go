@@ -163,6 +163,18 @@ func (s *SecondFactors) CheckSignIn(ctx context.Context, browser string, answer 
 	})
 }
 
+// left tells whether the source of a person is removed or paused, so that nobody says any more whether they are still there.
+func left(tx store.Tx, user *User) (bool, error) {
+	if user.Source == "" {
+		return false, nil
+	}
+	source, _, err := AllSources.Get(tx, user.Source)
+	if errors.Is(err, store.ErrNotFound) {
+		return true, nil
+	}
+	return source.Paused, err
+}
+
 // CheckConfirm checks a person's answer to a ConfirmChallenge.
 func (s *SecondFactors) CheckConfirm(ctx context.Context, user, browser string, answer Answer) (PasskeyResult, error) {
 	return s.check(ctx, toConfirm, browser, answer, func(tx store.Tx, _ *protocol.ParsedCredentialAssertionData) (*owner, error) {
@@ -177,8 +189,11 @@ func (s *SecondFactors) check(ctx context.Context, purpose, browser string, answ
 		return result, nil
 	}
 	var o *owner
+	var lost bool
 	err := s.store.View(ctx, func(tx store.Tx) (err error) {
-		o, err = find(tx, given)
+		if o, err = find(tx, given); err == nil {
+			lost, err = left(tx, o.user)
+		}
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {
@@ -198,6 +213,8 @@ func (s *SecondFactors) check(ctx context.Context, purpose, browser string, answ
 		result.Reason, result.Factor = ClonedPasskey, o.factorOf(credential.ID)
 	case o.user.Disabled:
 		result.Reason = Disabled
+	case lost && purpose == toSignIn:
+		result.Reason = SourceLeft
 	default:
 		result.User, result.Factor, result.key = *o.user, o.factorOf(credential.ID), publicKeyOf(credential)
 		result.Verified = given.Response.AuthenticatorData.Flags.HasUserVerified()

@@ -27,6 +27,7 @@ const (
 	UnknownPasskey   Reason = "unknown_passkey"
 	BadPasskey       Reason = "bad_passkey"
 	ClonedPasskey    Reason = "sign_count"
+	SourceLeft       Reason = "source_left" // the person's source is removed or paused
 )
 
 // SecondFactors checks and makes second factors and passkeys, as Directory does passwords. Make it with NewSecondFactors; safe for

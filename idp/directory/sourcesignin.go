@@ -96,7 +96,7 @@ func (v *vouched) adopt(tx store.Tx) (User, error) {
 	if v.gone {
 		former, _, err := Users.By(tx, "external", externalKey(v.source.Name, v.former))
 		if err == nil && !former.Disabled {
-			err = d.lose(tx, &former)
+			_, err = d.lose(tx, &former)
 		}
 		if absent(err) != nil {
 			return User{}, err

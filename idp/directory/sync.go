@@ -168,15 +168,18 @@ func (d *Directory) apply(ctx context.Context, r *roster, dry bool) error {
 		return d.rehearse(ctx, r)
 	}
 	for batch := range slices.Chunk(r.gone, syncBatch) {
-		n := 0
-		err := d.store.Update(ctx, func(tx store.Tx) (err error) {
-			n, err = d.loseAll(tx, r, batch)
-			return err
+		var did roster
+		err := d.store.Update(ctx, func(tx store.Tx) error {
+			did = roster{}
+			return d.loseAll(tx, r, batch, &did)
 		})
 		if err != nil {
 			return err
 		}
-		r.report.Disabled += n
+		r.report.Disabled += did.report.Disabled
+		for _, reason := range did.report.Reasons {
+			r.leave(reason)
+		}
 	}
 	for batch := range slices.Chunk(r.order, syncBatch) {
 		if batch = d.differing(ctx, r, batch); len(batch) == 0 {
@@ -200,22 +203,25 @@ func (d *Directory) apply(ctx context.Context, r *roster, dry bool) error {
 }
 
 // loseAll disables people, as far as nothing happened to them meanwhile.
-func (d *Directory) loseAll(tx store.Tx, r *roster, batch []User) (int, error) {
-	n := 0
+func (d *Directory) loseAll(tx store.Tx, r *roster, batch []User, did *roster) error {
 	for i := range batch {
 		user, _, err := Users.Get(tx, batch[i].ID)
 		if errors.Is(err, store.ErrNotFound) || err == nil && (user.Disabled || user.Source != r.source.Name) {
 			continue
 		}
-		if err == nil {
-			n++
-			err = d.lose(tx, &user)
-		}
 		if err != nil {
-			return n, err
+			return err
+		}
+		switch lost, err := d.lose(tx, &user); {
+		case err != nil:
+			return err
+		case lost:
+			did.report.Disabled++
+		default:
+			did.leave((&OwnerError{user.Name}).Error() + " The source has them no more, and they were left as they are.")
 		}
 	}
-	return n, nil
+	return nil
 }
 
 func (d *Directory) adoptAll(tx store.Tx, r *roster, batch []*Person, did *roster) error {

@@ -268,15 +268,7 @@ func (w *world) givenByAdmin(t *testing.T, strong *SP) {
 	if page := c.Get("/login/enrol?next=/account"); page.Status != http.StatusForbidden {
 		t.Errorf("setting one up oneself gives %d", page.Status)
 	}
-	given, err := w.API.EnrolTOTP(t.Context(), "bob")
-	if err != nil {
-		t.Fatal(err)
-	}
-	uri, err := url.Parse(given.URI)
-	if err != nil || uri.Scheme != "otpauth" {
-		t.Fatalf("%q: %v", given.URI, err)
-	}
-	app := &authenticator{uri.Query().Get("secret"), w.clock.now}
+	app := w.given(t, "bob", w.clock.now)
 	ask.ID = newRequestID()
 	c = w.signedIn(t, "bob")
 	w.check(t, c.enters(w.send(t, c, strong, ask, false), app.code(t, 0)), strong, ask, issued())

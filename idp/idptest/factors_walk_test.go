@@ -3,6 +3,7 @@ package idptest
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func TestNoPathAroundTheFactor(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ways := append(w.waysIn(app, strong), w.waysInside()...)
+	ways := slices.Concat(w.waysIn(app, strong), w.oauthWays(t), w.waysInside())
 	t.Run("with a password alone", func(t *testing.T) {
 		for _, way := range ways {
 			t.Run(way.name, func(t *testing.T) {
@@ -64,6 +65,7 @@ func TestNoPathAroundTheFactor(t *testing.T) {
 			})
 		}
 	})
+	t.Run("tokens from before", func(t *testing.T) { w.raisedBehind(t, phone) })
 }
 
 // passwordSession is a browser whose session comes from a password; it stops at whatever that leads to.

@@ -3,6 +3,9 @@ package idptest
 import (
 	"net/http"
 	"testing"
+	"time"
+
+	"gatehouse/idp/api"
 )
 
 // TestOAuthInABrowser signs in to an app whose redirect URI leads on to another origin: browsers apply the form-action of the
@@ -42,5 +45,13 @@ func TestOAuthInABrowser(t *testing.T) {
 	b.Open(site + "/posted")
 	b.WaitFor("#home")
 	b.Open(s.URL + "/launch/" + rp.App)
+	b.WaitFor("#home")
+	phone := s.given(t, "ana", time.Now) // the second factor's form is answered by the same redirects
+	if _, err := s.API.SetApp(t.Context(), rp.App, api.Change{Set: map[string]string{"policy.min_level": "high"}}); err != nil {
+		t.Fatal(err)
+	}
+	b.Open(site + "/start")
+	b.Type("#f-code", phone.code(t, 0))
+	b.Click("form[data-once] button.wide")
 	b.WaitFor("#home")
 }

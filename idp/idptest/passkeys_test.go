@@ -2,6 +2,7 @@ package idptest
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -241,6 +242,39 @@ func (w *passkeyWorld) copies(t *testing.T, key webauthn.AuthenticatorID) {
 	w.Click("form[data-passkey=get] button")
 	w.WaitFor("#summary")
 	if refused := w.last(t, "signin"); refused.Reason != "sign_count" || refused.User.Name != "ana" {
+		t.Errorf("%+v", refused)
+	}
+}
+
+// TestPasskeyOfAPersonOfADirectory: it signs in as long as the directory says who is there, and a new browser is told of like any other.
+func TestPasskeyOfAPersonOfADirectory(t *testing.T) {
+	l, sink, w := StartSlapd(t), StartSMTP(t, SMTPOptions{}), newPasskeyWorld(t)
+	w.SendsMail(t, sink, nil)
+	l.AddPerson(t, "mia", "mias password")
+	ldapSource(t, w.Server, l, nil)
+	w.plugIn(true)
+	w.noAutofill()
+	w.Open(w.Server.URL + "/launch/" + w.strong.ID)
+	w.signIn("mia", "mias password")
+	w.addsPasskey()
+	w.WaitFor("#nameid")
+	w.Fresh()
+	w.Open(w.Server.URL + "/launch/" + w.strong.ID)
+	w.Click("form[data-passkey=get] button")
+	w.WaitFor("#nameid")
+	sink.About(t, "mia@example.org", "A new sign-in to Example Ltd")
+	if _, err := w.API.SetDirectorySource(t.Context(), "corp", api.DirectorySourceChange{Set: map[string]string{"state": "paused"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.Fresh()
+	w.Open(w.Server.URL + "/launch/" + w.strong.ID)
+	w.Expect("403")
+	w.Click("form[data-passkey=get] button")
+	w.WaitFor("#summary")
+	if text := w.Text("#summary"); !strings.Contains(text, "Nobody of your directory can sign in now") {
+		t.Errorf("the page says %q", text)
+	}
+	if refused := w.last(t, "signin"); refused.Outcome != "refused" || refused.Reason != "source_left" {
 		t.Errorf("%+v", refused)
 	}
 }

@@ -160,6 +160,9 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 	if err := r.ParseForm(); err != nil {
 		return err
 	}
+	if shown, err := h.showsFactor(w, r); !shown {
+		return err
+	}
 	actor := web.Of(r).Actor
 	current, fresh, repeat := r.PostForm.Get("current"), r.PostForm.Get("new"), r.PostForm.Get("repeat")
 	var problems templates.Errors
@@ -190,20 +193,22 @@ func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	result, err := h.Directory.Authenticate(r.Context(), actor.Name, current, web.Of(r).Address)
+	if err == nil && result.OK() && result.User.ID != actor.ID { // the name has just become somebody else's
+		err = directory.ErrChanged
+	}
 	if err == nil && !result.OK() {
 		if err := h.noteWrong(r, &result); err != nil {
 			return err
 		}
 		return h.wrongPassword(w, r, &result)
 	}
-	if err != nil {
-		return err
+	hash := ""
+	if err == nil {
+		hash, err = h.Directory.HashPassword(r.Context(), fresh, &user)
 	}
-	hash, err := h.Directory.HashPassword(r.Context(), fresh, &user)
-	if err != nil {
-		return err
+	if err == nil {
+		err = h.setPassword(w, r, &result, hash)
 	}
-	err = h.setPassword(w, r, &result, hash)
 	if errors.Is(err, directory.ErrChanged) || errors.Is(err, session.ErrNone) {
 		return &web.Error{
 			Status: http.StatusConflict, Reason: "changed_meanwhile", Heading: "Your password is not changed",

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"net/http"
 	"net/url"
 
 	"gatehouse/idp/directory"
@@ -35,6 +36,17 @@ func (h *Handlers) waysToSignIn(tx store.Tx, user string) (*templates.FactorSect
 		section.Note = "Passkeys and security keys do not work here, because this server is opened by an IP address and not by a name."
 	}
 	return section, nil
+}
+
+// showsFactor tells whether the person may change the password: who has a second factor must have just shown it, so that a stolen
+// password cannot be made the thief's own. False: the browser was sent to show it.
+func (h *Handlers) showsFactor(w http.ResponseWriter, r *http.Request) (bool, error) {
+	visitor, err := h.Engine.Visitor(r)
+	if err != nil || !visitor.Second {
+		return err == nil, err
+	}
+	visitor, err = h.Engine.Fresh(w, r, "/account")
+	return visitor != nil, err
 }
 
 func factorRow(f *directory.Factor) templates.FactorRow {

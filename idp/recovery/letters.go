@@ -92,6 +92,44 @@ func NewDevice(browser Browser, at time.Time) Letter {
 	}
 }
 
+// FactorAdded tells a person of a new way to sign in, by its name.
+func FactorAdded(name string, browser Browser, at time.Time, byAdmin bool) Letter {
+	return waysChanged("A way to sign in to "+org+" was added", "“"+name+"” was added to your ways to sign in to "+org, browser, at, byAdmin)
+}
+
+// FactorRemoved tells a person that a way to sign in is gone, by its name.
+func FactorRemoved(name string, browser Browser, at time.Time) Letter {
+	return waysChanged("A way to sign in to "+org+" was removed", "“"+name+"” was removed from your ways to sign in to "+org, browser, at, false)
+}
+
+// FactorsReset tells a person that an administrator removed their second factors and passkeys.
+func FactorsReset(at time.Time) Letter {
+	return waysChanged("Your second factors for "+org+" were removed", "All your second factors and passkeys for "+org+" were removed, and you are signed out everywhere,", Browser{}, at, true)
+}
+
+// CodesMade tells a person that they have new recovery codes.
+func CodesMade(browser Browser, at time.Time) Letter {
+	return waysChanged("New recovery codes for "+org, "New recovery codes were made for your account at "+org, browser, at, false)
+}
+
+// CodeUsed tells a person that one of their recovery codes was used, and how many are left.
+func CodeUsed(left int, browser Browser, at time.Time) Letter {
+	letter := waysChanged("A recovery code for "+org+" was used", "One of your recovery codes was used to sign in to "+org, browser, at, false)
+	letter.After = []string{fmt.Sprintf("Codes that are left: %d. Make new ones on your account page before they run out.", left)}
+	return letter
+}
+
+func waysChanged(subject, what string, browser Browser, at time.Time, byAdmin bool) Letter {
+	how := browser.words()
+	if byAdmin {
+		how = "It was done by an administrator."
+	}
+	return Letter{Subject: subject, Before: []string{
+		what + " on " + moment(at) + ".", how,
+		"If you know nothing of it, change your password and sign out everywhere on your account page, and tell the people who look after " + org + ".",
+	}}
+}
+
 func trial() Letter {
 	return Letter{Subject: "A test from " + org, Before: []string{"This is a test. Mail from " + org + " arrives."}}
 }

@@ -40,7 +40,11 @@ func (h *Handlers) greet(tx store.Tx, r *http.Request, user *directory.User) err
 	if err != nil || !isNew {
 		return err
 	}
-	return h.Desk.Notify(tx, user, recovery.NewDevice(recovery.Browser{Address: web.Of(r).AddressText(), Agent: r.UserAgent()}, h.Kit.Now()))
+	return h.Desk.Notify(tx, user, recovery.NewDevice(browserOf(r), h.Kit.Now()))
+}
+
+func browserOf(r *http.Request) recovery.Browser {
+	return recovery.Browser{Address: web.Of(r).AddressText(), Agent: r.UserAgent()}
 }
 
 // remember keeps the name in the browser, or forgets it, as the person wished in the form.

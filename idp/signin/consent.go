@@ -36,8 +36,7 @@ func (h *Handlers) askConsent(w http.ResponseWriter, r *http.Request) error {
 	if facts.Consent != nil {
 		page.Agreed = facts.Consent.Given
 	}
-	csp := web.CSP{OmitFormAction: facts.Request.Redirects}
-	return web.Page(w, r, http.StatusOK, csp, func(b *web.Buffer) error { return templates.Consent(b, page) })
+	return web.Page(w, r, http.StatusOK, leaves(facts.Request), func(b *web.Buffer) error { return templates.Consent(b, page) })
 }
 
 // about is how an app is shown to a person who is about to enter it, in their browser's language.

@@ -10,6 +10,7 @@ import (
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/recovery"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
@@ -73,7 +74,7 @@ func (h *Handlers) enrolPage(w http.ResponseWriter, r *http.Request, status int,
 	} else if page.Passkey, err = h.offerRegistration(w, r, visitor); err != nil {
 		return err
 	}
-	return web.Page(w, r, status, web.CSP{}, func(b *web.Buffer) error { return templates.Enrol(b, page) })
+	return web.Page(w, r, status, leaves(request), func(b *web.Buffer) error { return templates.Enrol(b, page) })
 }
 
 // noPasskeys says why none are offered.
@@ -157,7 +158,7 @@ func (h *Handlers) noteChange(tx store.Tx, r *http.Request, visitor *flow.Facts,
 // enrolApp shows the seed for an authenticator app: GET /login/enrol/app.
 func (h *Handlers) enrolApp(w http.ResponseWriter, r *http.Request) error {
 	form := placeOf(r.URL.Query())
-	_, visitor, err := h.enrolling(w, r, form)
+	request, visitor, err := h.enrolling(w, r, form)
 	if visitor == nil {
 		return err
 	}
@@ -165,15 +166,15 @@ func (h *Handlers) enrolApp(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return h.appPage(w, r, http.StatusOK, form, &offer, "Authenticator app", nil)
+	return h.appPage(w, r, request, http.StatusOK, form, &offer, "Authenticator app", nil)
 }
 
-func (h *Handlers) appPage(w http.ResponseWriter, r *http.Request, status int, form attempt, offer *directory.TOTPOffer, name string, problems templates.Errors) error {
+func (h *Handlers) appPage(w http.ResponseWriter, r *http.Request, request *flow.Request, status int, form attempt, offer *directory.TOTPOffer, name string, problems templates.Errors) error {
 	page := templates.EnrolAppPage{
 		Shell: h.Kit.Shell(r, "Set up an authenticator app"), Place: form.place(), Action: "/login/enrol/app", QR: offer.QR, Size: offer.Size, Secret: offer.Secret,
 		URI: offer.URI, Token: offer.Token, Name: name, Errors: problems, Back: "/login/enrol?" + form.query(),
 	}
-	return web.Page(w, r, status, web.CSP{}, func(b *web.Buffer) error { return templates.EnrolApp(b, page) })
+	return web.Page(w, r, status, leaves(request), func(b *web.Buffer) error { return templates.EnrolApp(b, page) })
 }
 
 // addApp adds an authenticator app once a code of it was seen: POST /login/enrol/app.
@@ -182,7 +183,7 @@ func (h *Handlers) addApp(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	form := placeOf(r.PostForm)
-	_, visitor, err := h.enrolling(w, r, form)
+	request, visitor, err := h.enrolling(w, r, form)
 	if visitor == nil {
 		return err
 	}
@@ -197,7 +198,7 @@ func (h *Handlers) addApp(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		return h.appPage(w, r, http.StatusConflict, form, &offer, name, templates.Errors{{Text: "That took too long, so here is a new code to scan. Remove the old entry from the app."}})
+		return h.appPage(w, r, request, http.StatusConflict, form, &offer, name, templates.Errors{{Text: "That took too long, so here is a new code to scan. Remove the old entry from the app."}})
 	}
 	if !errors.Is(err, directory.ErrWrongCode) {
 		return err
@@ -206,7 +207,7 @@ func (h *Handlers) addApp(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return h.appPage(w, r, http.StatusUnprocessableEntity, form, &offer, name, templates.Errors{{Field: "code", Text: "That code is not right. Enter the six digits that the app shows now, and check the clock of the phone."}})
+	return h.appPage(w, r, request, http.StatusUnprocessableEntity, form, &offer, name, templates.Errors{{Field: "code", Text: "That code is not right. Enter the six digits that the app shows now, and check the clock of the phone."}})
 }
 
 // addPasskey adds a passkey or security key: POST /login/enrol/passkey.
@@ -259,6 +260,9 @@ func (h *Handlers) addFactor(w http.ResponseWriter, r *http.Request, visitor *fl
 		}
 		facts["factor"] = added.ID
 		if codes, err = h.firstCodes(tx, visitor.User.ID); err != nil {
+			return err
+		}
+		if err := h.Desk.Notify(tx, visitor.User, recovery.FactorAdded(added.Name, browserOf(r), h.Kit.Now(), false)); err != nil {
 			return err
 		}
 		return h.noteChange(tx, r, visitor, "factor.add", map[string]string{"kind": string(factor.Kind), "factor": added.ID, "name": added.Name})

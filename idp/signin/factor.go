@@ -9,6 +9,7 @@ import (
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/recovery"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/store"
@@ -101,8 +102,11 @@ func (h *Handlers) factorPage(w http.ResponseWriter, r *http.Request, status int
 	if page.Passkey == nil && !page.Code && !page.Codes && problem == "" {
 		page.Error = "None of your second factors works at this address. Ask your administrator to reset them."
 	}
-	return web.Page(w, r, status, web.CSP{}, func(b *web.Buffer) error { return templates.Factor(b, page) })
+	return web.Page(w, r, status, leaves(request), func(b *web.Buffer) error { return templates.Factor(b, page) })
 }
+
+// leaves is the policy of a page with a form whose answer may lead out to the app: browsers hold redirects to form-action.
+func leaves(request *flow.Request) web.CSP { return web.CSP{OmitFormAction: request.Redirects} }
 
 // appName is the name of the app that is being opened; empty for Gatehouse itself.
 func (h *Handlers) appName(r *http.Request, request *flow.Request) (string, error) {
@@ -155,11 +159,17 @@ func (h *Handlers) takeCode(w http.ResponseWriter, r *http.Request) error {
 		}
 		return h.factorPage(w, r, status, request, visitor, form, text)
 	}
-	facts := map[string]string{"method": string(result.Kind), "factor": result.Factor}
+	facts, commit := map[string]string{"method": string(result.Kind), "factor": result.Factor}, result.Commit
 	if result.Kind == directory.FactorRecovery {
 		facts["left"] = strconv.Itoa(result.Left)
+		commit = func(tx store.Tx) error {
+			if err := result.Commit(tx); err != nil {
+				return err
+			}
+			return h.Desk.Notify(tx, visitor.User, recovery.CodeUsed(result.Left, browserOf(r), h.Kit.Now()))
+		}
 	}
-	err = h.raise(w, r, visitor, session.Method{Name: string(result.Kind), At: h.Kit.Now()}, facts, result.Commit)
+	err = h.raise(w, r, visitor, session.Method{Name: string(result.Kind), At: h.Kit.Now()}, facts, commit)
 	if errors.Is(err, directory.ErrUsed) {
 		return h.factorPage(w, r, http.StatusConflict, request, visitor, form, codeTexts[directory.UsedCode])
 	}

@@ -6,6 +6,7 @@ import (
 
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/recovery"
 	"gatehouse/idp/web"
 	"gatehouse/store"
 	"gatehouse/templates"
@@ -75,6 +76,9 @@ func (h *Handlers) remove(w http.ResponseWriter, r *http.Request) error {
 		if _, err := directory.RemoveFactor(tx, visitor.User.ID, factor.ID); err != nil {
 			return err
 		}
+		if err := h.Desk.Notify(tx, visitor.User, recovery.FactorRemoved(factor.Name, browserOf(r), h.Kit.Now())); err != nil {
+			return err
+		}
 		return h.noteChange(tx, r, visitor, "factor.remove", map[string]string{"kind": string(factor.Kind), "factor": factor.ID, "name": factor.Name})
 	})
 	if err == nil {
@@ -134,6 +138,9 @@ func (h *Handlers) recovery(w http.ResponseWriter, r *http.Request) error {
 	var codes []string
 	err = h.Store.Update(r.Context(), func(tx store.Tx) (err error) {
 		if codes, err = h.Factors.NewRecoveryCodes(tx, visitor.User.ID); err != nil {
+			return err
+		}
+		if err := h.Desk.Notify(tx, visitor.User, recovery.CodesMade(browserOf(r), h.Kit.Now())); err != nil {
 			return err
 		}
 		return h.noteChange(tx, r, visitor, "factor.recovery", map[string]string{})

@@ -74,6 +74,8 @@ func passkeyText(reason directory.Reason) string {
 		return "This passkey is not known here any more. Use another one, or another way to sign in."
 	case directory.ClonedPasskey:
 		return "This key may have been copied, so it was not accepted. Use another way to sign in, and tell your administrator."
+	case directory.SourceLeft:
+		return "Nobody of your directory can sign in now. Ask your administrator."
 	}
 	return "The passkey could not be checked. Try again, or use another way to sign in."
 }
@@ -128,6 +130,7 @@ func (h *Handlers) enterByPasskey(w http.ResponseWriter, r *http.Request, result
 	var secret string
 	var started session.Session
 	facts := passkeyFacts(result)
+	h.mark(w, r)
 	err := h.Store.Update(r.Context(), func(tx store.Tx) error {
 		if err := h.passkeyCommit(result)(tx); err != nil {
 			return err
