@@ -183,6 +183,11 @@ func (o serveOptions) check() error {
 			return usagef("%v", err)
 		}
 	}
+	if host, port, err := net.SplitHostPort(o.listen); err != nil {
+		return usagef("--listen %q is no address: write it like 127.0.0.1:8080", o.listen)
+	} else if ip, err := netip.ParseAddr(host); o.baseURL == "" && (host == "" || err == nil && ip.IsUnspecified()) {
+		return usagef("--listen %s takes calls from everywhere: say with --base-url which address people open, such as https://id.example.org (behind a proxy), or listen on 127.0.0.1:%s", o.listen, port)
+	}
 	if err := os.MkdirAll(o.data, 0o700); err != nil {
 		return fmt.Errorf("cannot make the data folder: %w", err)
 	}
