@@ -127,7 +127,9 @@ func (o serveOptions) open(ctx context.Context, logs io.Writer) (config idp.Conf
 		return config, closeAll, err
 	}
 	database, err := bolt.Open(o.database(), bolt.Options{})
-	if err := keep(database, err); err != nil {
+	if err := keep(database, err); errors.Is(err, fs.ErrPermission) {
+		return config, closeAll, fmt.Errorf("%w: whoever runs Gatehouse must own the data folder", err)
+	} else if err != nil {
 		return config, closeAll, err
 	}
 	go checkFile(ctx, database, config.Log)

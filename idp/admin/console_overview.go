@@ -91,6 +91,9 @@ func (a *Admin) overview(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page.Tasks = append(page.Tasks, waiting...)
+	if s.Apps+s.Pending+s.Blocked == 0 && may(r, AppsRegister) {
+		page.Tasks = append(page.Tasks, templates.Task{Kind: "info", Text: "No app is connected yet.", Link: templates.Link{Label: "Add the first app", Href: "/admin/apps/new"}})
+	}
 	if may(r, AppsRead) {
 		page.Tasks = append(page.Tasks, tasks(&s)...)
 		page.Tasks = append(page.Tasks, endingTasks(s.Ending, a.Actions.Now())...)
