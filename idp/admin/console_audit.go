@@ -145,7 +145,7 @@ func eventRows(list []api.AuditEntry) []templates.EventRow {
 func eventRow(e *api.AuditEntry) templates.EventRow {
 	row := templates.EventRow{
 		Code: e.Code, Href: "/admin/audit/" + e.Code, Time: e.Time, Kind: e.Kind, Outcome: e.Outcome, Reason: e.Reason,
-		Actor: e.Actor.Name, App: e.App.Name, Address: e.Address, Text: eventText(e), Count: e.Count,
+		Actor: actorWords(e.Actor.Name), App: e.App.Name, Address: e.Address, Text: eventText(e), Count: e.Count,
 	}
 	if looksLikeID(e.Actor.ID, "usr_") && e.Actor.Name != e.Actor.ID {
 		row.ActorHref = "/admin/users/" + e.Actor.ID
@@ -154,6 +154,14 @@ func eventRow(e *api.AuditEntry) templates.EventRow {
 		row.AppHref = appBase(e.App.ID)
 	}
 	return row
+}
+
+// actorWords explains who acted through the socket: whoever runs the command line as this user of the machine.
+func actorWords(name string) string {
+	if strings.HasPrefix(name, socketActor) {
+		return "command line (" + name + ")"
+	}
+	return name
 }
 
 // eventText says in words what happened, to whom where that is not who did it.
