@@ -198,8 +198,11 @@ func (o serveOptions) check() error {
 
 func (o serveOptions) config(logs io.Writer) (idp.Config, error) {
 	level := slog.LevelInfo
-	if o.verbose {
+	switch {
+	case o.verbose:
 		level = slog.LevelDebug
+	case o.furnished: // the demo: what it prints is for people
+		level = slog.LevelWarn
 	}
 	config := idp.Config{
 		BaseURL: o.baseURL, TLSCert: o.tlsCert, TLSKey: o.tlsKey, Breached: o.breached,
