@@ -56,7 +56,7 @@ func (p *Policy) Remedy(a Access, rule Rule) string {
 	case RuleHours:
 		return "wait for the login hours, or change them on the profile"
 	case RulePermitted:
-		return "permit the person, or one of their profile, permission sets or groups"
+		return "permit the person, their profile, or one of their permission sets or groups"
 	case RuleAppAddress:
 		return "come from one of these ranges, or add the address to policy.ip_ranges"
 	case RuleProfileAddr:
@@ -109,8 +109,7 @@ func (p *Policy) permittedWords(a Access) string {
 	case len(p.Users)+len(p.Profiles)+len(p.PermissionSets)+len(p.Groups) == 0:
 		return "nobody is permitted but on request"
 	}
-	return fmt.Sprintf("not among the permitted %d profiles, %d permission sets, %d groups and %d people",
-		len(p.Profiles), len(p.PermissionSets), len(p.Groups), len(p.Users))
+	return "neither the person nor their profile, permission sets or groups are permitted"
 }
 
 // shownRanges is how many address ranges a sentence names.

@@ -120,7 +120,7 @@ func (a *App) Validate() error {
 		return nil
 	}
 	if a.Definition.Name == "" {
-		return &SettingError{"name", "the app needs a name"}
+		return &SettingError{"name", "is missing: give the app one, as people see it in the portal"}
 	}
 	if saml := a.Definition.SAML; saml != nil {
 		if saml.Metadata.EntityID == "" {

@@ -141,12 +141,12 @@ Gatehouse demo
   2. Click a tile: you arrive in the app, signed in (IdP-initiated).
   3. Or open the app first: %s
      It sends you to sign in and takes you back (SP-initiated).
-  4. As ada, connect a third app: Console > Apps > Add, metadata URL
+  4. As ada, connect a third app: Console > Apps > Add app, named Travel Desk, metadata URL
        %s
      Allow the profile Contractors, then look at ben's tiles again.
   5. As ben, choose "Ask for an app" in the menu and ask for Payroll Console; as ada, answer under "Requests for you".
   6. As ana, open both apps, then sign out of one: the other one is signed out too, and the page says so.
-  7. The command line: gatehouse app list --data DIR, with the folder below; the console is at %s/admin/
+  7. The command line: bin/gatehouse app list --data DIR, with the folder below (make build makes it); the console is at %s/admin/
 
   Data: %s    Stop: Ctrl-C
 `

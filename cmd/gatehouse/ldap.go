@@ -241,7 +241,7 @@ func (c *cli) userImport() *cobra.Command {
 				fmt.Fprintf(c.err, "line %d: %s\n", problem.Line, plain(problem.Text))
 			}
 			if n := len(done.Errors) + done.More; n > 0 {
-				return fmt.Errorf("%d lines of %s have errors, so nothing was changed: correct them and import it again", n, args[0])
+				return fmt.Errorf("nothing of %s was changed, because of errors in it (%d): correct them and import it again", args[0], n)
 			}
 			return c.show(done, func() error { return c.imported(&done) })
 		}),

@@ -127,7 +127,9 @@ func (o serveOptions) open(ctx context.Context, logs io.Writer) (config idp.Conf
 		return config, closeAll, err
 	}
 	database, err := bolt.Open(o.database(), bolt.Options{})
-	if err := keep(database, err); err != nil {
+	if err := keep(database, err); errors.Is(err, fs.ErrPermission) {
+		return config, closeAll, fmt.Errorf("%w: whoever runs Gatehouse must own the data folder", err)
+	} else if err != nil {
 		return config, closeAll, err
 	}
 	go checkFile(ctx, database, config.Log)
@@ -183,6 +185,11 @@ func (o serveOptions) check() error {
 			return usagef("%v", err)
 		}
 	}
+	if host, port, err := net.SplitHostPort(o.listen); err != nil {
+		return usagef("--listen %q is no address: write it like 127.0.0.1:8080", o.listen)
+	} else if ip, err := netip.ParseAddr(host); o.baseURL == "" && (host == "" || err == nil && ip.IsUnspecified()) {
+		return usagef("--listen %s takes calls from everywhere: say with --base-url which address people open, such as https://id.example.org (behind a proxy), or listen on 127.0.0.1:%s", o.listen, port)
+	}
 	if err := os.MkdirAll(o.data, 0o700); err != nil {
 		return fmt.Errorf("cannot make the data folder: %w", err)
 	}
@@ -191,8 +198,11 @@ func (o serveOptions) check() error {
 
 func (o serveOptions) config(logs io.Writer) (idp.Config, error) {
 	level := slog.LevelInfo
-	if o.verbose {
+	switch {
+	case o.verbose:
 		level = slog.LevelDebug
+	case o.furnished: // the demo: what it prints is for people
+		level = slog.LevelWarn
 	}
 	config := idp.Config{
 		BaseURL: o.baseURL, TLSCert: o.tlsCert, TLSKey: o.tlsKey, Breached: o.breached,

@@ -79,7 +79,9 @@ func TestServeRefusesPlainHTTP(t *testing.T) {
 	} {
 		refusesToServe(t, exitUsage, sentence, "--data", filepath.Join(t.TempDir(), "data"), "--base-url", base)
 	}
-	refusesToServe(t, exitRefused, plain, "--data", filepath.Join(t.TempDir(), "data"), "--listen", "0.0.0.0:0")
+	for listen, sentence := range map[string]string{"0.0.0.0:0": "say with --base-url", ":0": "say with --base-url", "[::]:0": "say with --base-url", "8080": "is no address: write it like 127.0.0.1:8080"} {
+		refusesToServe(t, exitUsage, sentence, "--data", filepath.Join(t.TempDir(), "data"), "--listen", listen)
+	}
 }
 
 // TestServeKeepsDataTogether takes a piece of the folder away or spoils it: one sentence says so, and nothing is made anew.

@@ -79,6 +79,9 @@ func appFacts(app *api.App) []templates.Fact {
 	if app.SAML != nil {
 		facts = append(facts, samlFacts(app.SAML)...)
 	}
+	if app.ClientID != "" {
+		facts = append(facts, templates.Fact{Label: "Client ID", Text: app.ClientID, Kind: "code", Hint: "The name of the app in OAuth and OpenID Connect. A secret is shown once: gatehouse app rotate-secret makes another."})
+	}
 	if app.Builtin {
 		facts = append(facts, templates.Fact{Label: "Kind", Text: "Part of Gatehouse", Hint: "It cannot be blocked or removed; its policy says who may use it."})
 	}

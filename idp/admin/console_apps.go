@@ -107,12 +107,12 @@ func states() []templates.Option {
 }
 
 func contains(app *api.App, text string) bool {
-	return strings.Contains(strings.ToLower(app.Name+"\n"+app.EntityID+"\n"+app.Description), strings.ToLower(text))
+	return strings.Contains(strings.ToLower(app.Name+"\n"+app.EntityID+"\n"+app.ClientID+"\n"+app.Description), strings.ToLower(text))
 }
 
 func appRow(app *api.App) templates.AppRow {
 	row := templates.AppRow{
-		Name: app.Name, Href: appBase(app.ID), EntityID: app.EntityID, State: app.State, LogoURL: flow.LogoPath(app.ID, app.LogoURL),
+		Name: app.Name, Href: appBase(app.ID), EntityID: cmp.Or(app.EntityID, app.ClientID), State: app.State, LogoURL: flow.LogoPath(app.ID, app.LogoURL),
 		Who: who(app), Changed: app.Changed,
 	}
 	if app.Builtin {

@@ -16,7 +16,8 @@ import (
 var kinds = []struct{ kind, text string }{
 	{"signin", "Sign-in"},
 	{"signon", "Opening of an app"},
-	{"signout", "Sign-out"},
+	{"signout", "Sign-out"}, {"signout.result", "Sign-out from apps"}, {"logout.tell", "App told of a sign-out"},
+	{"token", "OAuth token"}, {"token.revoke", "OAuth token revoked"}, {"introspect", "Look at an OAuth token"}, {"userinfo", "Claims asked for by an OAuth token"},
 	{"permission", "Use of the console"},
 	{"request", "Request"},
 	{"app.add", "App added"},
@@ -26,9 +27,15 @@ var kinds = []struct{ kind, text string }{
 	{"app.unblock", "App unblocked"},
 	{"app.approve", "App approved"},
 	{"app.remove", "App removed"},
-	{"token.add", "API token made"},
-	{"token.revoke", "API token revoked"},
-	{"token", "API token refused"},
+	{"app.secret", "New secret of the app"},
+	{"app.metadata_refresh", "Newer metadata of the app looked for"}, {"app.metadata_waits", "Newer metadata of the app waits for an answer"},
+	{"app.metadata_dismiss", "Newer metadata of the app turned down"},
+	{"metadata_source.add", "Metadata source added"}, {"metadata_source.set", "Metadata source changed"},
+	{"metadata_source.remove", "Metadata source removed"}, {"metadata_source.refresh", "Metadata source looked at"},
+	{"nameid", "Name at an app changed"},
+	{"apitoken.add", "API token made"},
+	{"apitoken.revoke", "API token revoked"},
+	{"apitoken", "API token"},
 	{"user.add", "Person added"},
 	{"user.set", "Person changed"},
 	{"user.password", "Password set"},
@@ -138,7 +145,7 @@ func eventRows(list []api.AuditEntry) []templates.EventRow {
 func eventRow(e *api.AuditEntry) templates.EventRow {
 	row := templates.EventRow{
 		Code: e.Code, Href: "/admin/audit/" + e.Code, Time: e.Time, Kind: e.Kind, Outcome: e.Outcome, Reason: e.Reason,
-		Actor: e.Actor.Name, App: e.App.Name, Address: e.Address, Text: eventText(e), Count: e.Count,
+		Actor: actorWords(e.Actor.Name), App: e.App.Name, Address: e.Address, Text: eventText(e), Count: e.Count,
 	}
 	if looksLikeID(e.Actor.ID, "usr_") && e.Actor.Name != e.Actor.ID {
 		row.ActorHref = "/admin/users/" + e.Actor.ID
@@ -147,6 +154,14 @@ func eventRow(e *api.AuditEntry) templates.EventRow {
 		row.AppHref = appBase(e.App.ID)
 	}
 	return row
+}
+
+// actorWords explains who acted through the socket: whoever runs the command line as this user of the machine.
+func actorWords(name string) string {
+	if strings.HasPrefix(name, socketActor) {
+		return "command line (" + name + ")"
+	}
+	return name
 }
 
 // eventText says in words what happened, to whom where that is not who did it.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -66,7 +67,7 @@ var auditFields = []string{"app", "user", "actor", "kind", "outcome", "reason", 
 func (a *Admin) auditPage(w http.ResponseWriter, r *http.Request) error {
 	values := r.URL.Query()
 	if code := strings.TrimSpace(values.Get("code")); code != "" {
-		web.SeeOther(w, "/admin/audit/"+pathSafe(code))
+		web.SeeOther(w, "/admin/audit/"+cmp.Or(pathSafe(code), "-"))
 		return nil
 	}
 	page := auditForm(values)

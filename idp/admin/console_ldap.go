@@ -9,6 +9,7 @@ import (
 	"gatehouse/idp/api"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/web"
+	"gatehouse/store"
 	"gatehouse/templates"
 )
 
@@ -240,4 +241,25 @@ func (a *Admin) directoryRemove(w http.ResponseWriter, r *http.Request) error {
 	}
 	web.SeeOther(w, link(directoriesPath, "done", "removed"))
 	return nil
+}
+
+// sumDirectories finds directories whose last run failed.
+func sumDirectories(tx store.Tx, s *Summary) error {
+	return directory.AllSources.Each(tx, store.Page{}, func(_ string, source *directory.Source) error {
+		if source.Last.Failures > 0 && !source.Paused {
+			s.Directories = append(s.Directories, source.Name)
+		}
+		return nil
+	})
+}
+
+func directoryTasks(names []string) []templates.Task {
+	var tasks []templates.Task
+	for _, name := range names {
+		tasks = append(tasks, templates.Task{
+			Kind: "warn", Text: "People of the directory " + name + " could not be brought over.",
+			Link: templates.Link{Label: "See why", Href: directoryHref(name)},
+		})
+	}
+	return tasks
 }

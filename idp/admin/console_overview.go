@@ -25,6 +25,7 @@ type Summary struct {
 	Expired                                  []api.Ref      // active apps whose metadata is past its end, or within three days of it
 	Failing                                  []string       // metadata sources that cannot be fetched
 	Upstreams                                []api.Upstream // that want attention
+	Directories                              []string       // that did not answer when they were last asked
 	Unused                                   []api.Ref      // active apps that nobody used for 90 days, or ever, new ones excepted
 }
 
@@ -43,7 +44,7 @@ func (a *Actions) Summary(ctx context.Context) (Summary, error) {
 		if s.EndingKeys, err = a.endingKeys(tx); err != nil {
 			return err
 		}
-		if err := errors.Join(sumMetadata(tx, &s), a.sumUpstreams(tx, &s)); err != nil {
+		if err := errors.Join(sumMetadata(tx, &s), a.sumUpstreams(tx, &s), sumDirectories(tx, &s)); err != nil {
 			return err
 		}
 		if s.People, err = directory.Users.Count(tx, store.Page{}, 0); err != nil {
@@ -90,6 +91,9 @@ func (a *Admin) overview(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page.Tasks = append(page.Tasks, waiting...)
+	if s.Apps+s.Pending+s.Blocked == 0 && may(r, AppsRegister) {
+		page.Tasks = append(page.Tasks, templates.Task{Kind: "info", Text: "No app is connected yet.", Link: templates.Link{Label: "Add the first app", Href: "/admin/apps/new"}})
+	}
 	if may(r, AppsRead) {
 		page.Tasks = append(page.Tasks, tasks(&s)...)
 		page.Tasks = append(page.Tasks, endingTasks(s.Ending, a.Actions.Now())...)
@@ -100,6 +104,7 @@ func (a *Admin) overview(w http.ResponseWriter, r *http.Request) error {
 	}
 	if may(r, SettingsRead) {
 		page.Tasks = append(page.Tasks, upstreamTasks(s.Upstreams)...)
+		page.Tasks = append(page.Tasks, directoryTasks(s.Directories)...)
 	}
 	if may(r, KeysRead) {
 		page.Tasks = append(page.Tasks, endingKeyTasks(s.EndingKeys, a.Actions.Now())...)

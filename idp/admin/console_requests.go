@@ -74,7 +74,7 @@ func (a *Admin) grantRows(r *http.Request, page *templates.AccessPage, ask api.R
 	for _, g := range list.Items {
 		page.Grants = append(page.Grants, templates.GrantRow{
 			User: g.User.ID, App: g.App.ID, Person: g.User.Name, PersonHref: userHref(g.User), AppName: g.App.Name, AppHref: appBase(g.App.ID),
-			From: g.From, Until: g.Until, By: g.By.Name,
+			From: g.From, Until: g.Until, By: actorWords(g.By.Name),
 		})
 	}
 	return list.Next, err
@@ -100,7 +100,7 @@ func userHref(user api.Ref) string {
 func requestRow(r *http.Request, one *api.AccessRequest, page *templates.AccessPage) templates.RequestRow {
 	row := templates.RequestRow{
 		ID: one.ID, Person: one.User.Name, PersonHref: userHref(one.User), App: one.App.Name, AppHref: appBase(one.App.ID), Why: one.Why,
-		Wanted: wanted(one), Asked: one.Asked, State: one.State, Decided: one.Decided, By: one.By.Name, Answer: one.Answer, Until: one.Until,
+		Wanted: wanted(one), Asked: one.Asked, State: one.State, Decided: one.Decided, By: actorWords(one.By.Name), Answer: one.Answer, Until: one.Until,
 		Back: page.Back, Span: templates.SpanField{Suffix: "-" + one.ID, Options: spans, Chosen: one.WantedFor},
 	}
 	if one.State != string(grants.Asked) {

@@ -185,7 +185,7 @@ var policyGroups = map[string]string{
 }
 
 var groupNames = map[string]string{
-	"saml": "SAML", "policy": "Policy", "session": "Sessions", "throttle": "Sign-in limits", "signin": "Sign-in", "smtp": "E-mail", "audit": "Audit", "trace": "Audit",
+	"saml": "SAML", "oauth": "OAuth and OpenID Connect", "policy": "Policy", "session": "Sessions", "throttle": "Sign-in limits", "signin": "Sign-in", "smtp": "E-mail", "audit": "Audit", "trace": "Audit",
 }
 
 func groupOf(key string) string {

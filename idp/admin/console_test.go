@@ -10,7 +10,9 @@ import (
 	"testing"
 
 	"gatehouse/idp/api"
+	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/store"
 )
 
 const urlEncoded = "application/x-www-form-urlencoded"
@@ -343,5 +345,31 @@ func TestAppsAreListedByName(t *testing.T) {
 	apple, mango, zebra := strings.Index(body, ">apple<"), strings.Index(body, ">Mango<"), strings.Index(body, ">zebra<")
 	if apple < 0 || mango < apple || zebra < mango {
 		t.Errorf("apple, Mango and zebra stand at %d, %d and %d", apple, mango, zebra)
+	}
+}
+
+// TestFailingDirectoryIsToDo: a directory that does not answer is on the overview until it does or is paused.
+func TestFailingDirectoryIsToDo(t *testing.T) {
+	w := newWorld(t)
+	source := directory.Source{Name: "corp", URL: "ldaps://ldap.example.org", Last: directory.Synced{Failures: 1}}
+	for _, paused := range []bool{false, true} {
+		source.Paused = paused
+		must(t, w.store.Update(t.Context(), func(tx store.Tx) error { return directory.AllSources.Put(tx, &source) }))
+		s, err := w.Summary(t.Context())
+		must(t, err)
+		if tasks := directoryTasks(s.Directories); len(tasks) != map[bool]int{false: 1, true: 0}[paused] {
+			t.Errorf("paused %t: %+v", paused, tasks)
+		}
+	}
+}
+
+// TestKindsAreToldApart: one kind of entries has one meaning, so that a filter or an export never mixes two.
+func TestKindsAreToldApart(t *testing.T) {
+	meant := map[string]string{}
+	for _, k := range kinds {
+		if other, again := meant[k.kind]; again {
+			t.Errorf("%s means %q and %q", k.kind, other, k.text)
+		}
+		meant[k.kind] = k.text
 	}
 }

@@ -80,6 +80,9 @@ func actorRef(tx store.Tx, id string) (api.Ref, error) {
 	if grants.IsAPIToken(id) {
 		return refTo(tx, grants.APITokens, id, func(t *grants.APIToken) string { return tokenActor + t.Name })
 	}
+	if looksLikeID(id, "app_") { // an OAuth client acts by itself
+		return appRef(tx, id)
+	}
 	return userRef(tx, id)
 }
 

@@ -74,7 +74,7 @@ func (a *Actions) AddToken(ctx context.Context, by By, n api.NewToken) (api.Toke
 		}
 		var err error
 		wire, err = a.wireToken(tx, &token)
-		return audit.Event{Kind: "token.add", Facts: tokenFacts(&token)}, err
+		return audit.Event{Kind: "apitoken.add", Facts: tokenFacts(&token)}, err
 	})
 	wire.Secret = secret
 	if err != nil {
@@ -150,7 +150,7 @@ func (a *Actions) RevokeToken(ctx context.Context, by By, ref string) (api.Token
 		if wire, err = a.wireToken(tx, &token); err == nil {
 			err = grants.APITokens.Delete(tx, token.ID)
 		}
-		return audit.Event{Kind: "token.revoke", Facts: tokenFacts(&token)}, err
+		return audit.Event{Kind: "apitoken.revoke", Facts: tokenFacts(&token)}, err
 	})
 	return wire, err
 }

@@ -93,7 +93,7 @@ func StandardProfile(tx store.Tx) (string, error) {
 	case len(few) == 1:
 		return few[0].ID, nil
 	case len(few) > 1:
-		return "", refuse("Give the person a profile: there are several and none is called %s", standardProfile)
+		return "", refuse("Choose a profile for the person: there are several and none is called %s", standardProfile)
 	}
 	profile, err = AllProfiles.Add(tx, Profile{Name: standardProfile})
 	return profile.ID, err

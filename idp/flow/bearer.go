@@ -83,7 +83,7 @@ func (e *Engine) bearer(tx store.Tx, secret string, from netip.Addr) (bearer, er
 func (e *Engine) refuseBearer(r *http.Request, found bearer) error {
 	reason := found.refused
 	code, err := e.record(r.Context(), audit.Event{
-		Kind: "token", Outcome: audit.Refused, Reason: reason.Type, Actor: found.actor.ID,
+		Kind: "apitoken", Outcome: audit.Refused, Reason: reason.Type, Actor: found.actor.ID,
 		Address: web.Of(r).AddressText(), Facts: map[string]string{"method": r.Method, "path": r.URL.Path},
 	})
 	if err != nil {

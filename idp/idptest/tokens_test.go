@@ -75,7 +75,7 @@ func TestTokenEnds(t *testing.T) {
 		if page.Status != http.StatusUnauthorized || !strings.Contains(body, `"`+reason+`"`) || page.Header.Get("WWW-Authenticate") == "" {
 			t.Errorf("want %s: %d %s", reason, page.Status, body)
 		}
-		if entry := s.Audit(t)[0]; entry.Kind != "token" || entry.Reason != reason || strings.Contains(entry.Facts["path"]+entry.Detail, "gha_") {
+		if entry := s.Audit(t)[0]; entry.Kind != "apitoken" || entry.Reason != reason || strings.Contains(entry.Facts["path"]+entry.Detail, "gha_") {
 			t.Errorf("audit after %s: %+v", reason, entry)
 		}
 	}

@@ -112,7 +112,7 @@ func entityIDProblem(id, own string) string {
 	case strings.ContainsFunc(id, func(r rune) bool { return unicode.In(r, unicode.Z, unicode.C) }):
 		return "the entity id contains a space, a control character or one that is not seen; remove it in the app"
 	case own != "" && id == own:
-		return "this is Gatehouse's own entity id; upload the metadata of the app, not the identity provider's"
+		return "this is Gatehouse's own entity id; give the metadata of the other side, not Gatehouse's"
 	}
 	return ""
 }
