@@ -37,7 +37,7 @@ func TestLDAPDies(t *testing.T) {
 		if page.Status != http.StatusServiceUnavailable || !strings.Contains(page.Body, directoryDown) || page.Header.Get("Retry-After") == "" {
 			t.Fatalf("%s: %d\n%s", name, page.Status, page.Body)
 		}
-		if took := time.Since(start); i > 6 && took > time.Second {
+		if took := time.Since(start); i > 6 && took > 2*time.Second { // a machine under load; a server that hangs would take 3
 			t.Errorf("try %d took %s although the server is known to be down", i, took)
 		}
 	}
