@@ -28,16 +28,26 @@ func (p *RelyingParty) Log() string { return p.process.output() }
 // Stop ends the peer before the test does.
 func (p *RelyingParty) Stop() { p.process.stop() }
 
-// relyingParty registers a peer that will answer on a free port: metadata are the paths of its addresses.
+// relyingParty registers a peer that will answer on a free port. Metadata is texts, among which paths become its addresses, and lists
+// of paths.
 func (s *Server) relyingParty(t testing.TB, name, callback string, metadata map[string]any) (*RelyingParty, int) {
 	t.Helper()
 	port := freePort(t)
 	base := fmt.Sprintf("http://localhost:%d", port)
 	whole := map[string]any{"redirect_uris": []string{base + callback}}
-	maps.Copy(whole, metadata)
-	for key, value := range whole {
-		if path, ok := value.(string); ok && strings.HasPrefix(path, "/") {
-			whole[key] = base + path
+	for key, value := range metadata {
+		switch value := value.(type) {
+		case string:
+			whole[key] = value
+			if strings.HasPrefix(value, "/") {
+				whole[key] = base + value
+			}
+		case []string:
+			var list []string
+			for _, path := range value {
+				list = append(list, base+path)
+			}
+			whole[key] = list
 		}
 	}
 	settings := map[string]string{"policy.permitted_users": "all", "policy.consent": "never"}

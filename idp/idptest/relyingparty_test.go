@@ -3,6 +3,8 @@ package idptest
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -85,4 +87,84 @@ func (v *visitor) signInAt(s *Server, peer *RelyingParty) {
 	fields.Set("name", "ana")
 	fields.Set("password", Password)
 	v.rest(v.PostForm(s.URL+"/login", fields))
+}
+
+// TestRelyingPartyLogout signs out of relying parties and a service provider that nobody here wrote, all of one session.
+func TestRelyingPartyLogout(t *testing.T) {
+	t.Parallel()
+	w := newPeerWorld(t)
+	asks := w.StartOpenIDClient(t, map[string]any{"backchannel_logout_uri": "/backchannel", "post_logout_redirect_uris": []string{"/bye"}})
+	apache := w.StartAuthOpenIDC(t, map[string]any{"backchannel_logout_uri": "/secret/redirect_uri?logout=backchannel"})
+	mellon := StartMellon(t, MellonOptions{IDPMetadata: w.metadata, NameIDFormat: persistentFormat})
+	w.AddApp(t, mellon.Metadata, map[string]string{"name": "mellon"})
+	in := func(t *testing.T) *visitor {
+		t.Helper()
+		v := newVisitor(t)
+		v.signInAt(w.Server, asks)
+		if _, page := v.open(apache.MeURL); AuthOpenIDCPerson(page)["sid"] == "" {
+			t.Fatalf("not signed in at mod_auth_openidc:\n%s\n%s", page, apache.Log())
+		}
+		if _, page := v.open(mellon.SecretURL); MellonPerson([]byte(page))["NAME_ID"] == "" {
+			t.Fatalf("not signed in at mod_auth_mellon:\n%s\n%s", page, mellon.Log())
+		}
+		return v
+	}
+	out := func(t *testing.T, v *visitor) {
+		t.Helper()
+		for _, protected := range []string{apache.MeURL, mellon.SecretURL, asks.LoginURL} {
+			if _, page := v.open(protected); !strings.Contains(page, `name="password"`) {
+				t.Errorf("%s still knows somebody:\n%s\n%s", protected, page, apache.Log())
+			}
+		}
+		if status, page := v.open(asks.MeURL); status != http.StatusUnauthorized {
+			t.Errorf("openid-client still knows somebody: %s", page)
+		}
+	}
+	t.Run("OLO-02 OLO-04 asked for by openid-client", func(t *testing.T) {
+		v := in(t)
+		if status, page := v.open(asks.URL + "/logout"); status != http.StatusOK || page != "signed out, see you" {
+			t.Errorf("it ends with %d:\n%s", status, page)
+		}
+		out(t, v)
+	})
+	t.Run("OLO-04 from the portal, told to all", func(t *testing.T) {
+		v := in(t)
+		_, page := v.rest(v.PostForm(w.URL+"/logout", nil))
+		if !strings.Contains(page, "<h1>You are signed out</h1>") || strings.Count(page, "signed out</span>") != 3 {
+			t.Errorf("it ends with:\n%s\n%s", page, apache.Log())
+		}
+		out(t, v)
+	})
+	t.Run("OLO-04 asked for by a SAML app", func(t *testing.T) {
+		v := in(t)
+		v.open(mellon.LogoutURL + "?ReturnTo=" + url.QueryEscape(mellon.URL+"/"))
+		out(t, v)
+	})
+}
+
+// TestFrontChannelLogout tells a relying party in a frame: it forgets the session, and the page does not say more than is known.
+func TestFrontChannelLogout(t *testing.T) {
+	t.Parallel()
+	s := Start(t, Options{})
+	s.AddPerson(t, "ana", "Employees")
+	peer := s.StartOpenIDClient(t, map[string]any{"frontchannel_logout_uri": "/frontchannel"})
+	b := NewBrowser(t)
+	b.Open(peer.LoginURL)
+	b.WaitFor("#f-name")
+	b.signIn("ana", Password)
+	b.WaitFor("pre")
+	t.Run("OLO-05 in a frame", func(t *testing.T) {
+		b.Open(s.URL + "/logout")
+		b.Click("main form button")
+		b.WaitFor(`a[href="/login"]`)
+		if got := b.Text(".leaving .hint"); got != "told, cannot confirm" {
+			t.Errorf("the page says %q", got)
+		}
+		b.Show("frontchannel-1280")
+		b.Expect("401")
+		b.Open(peer.MeURL)
+		if got := b.Text("body"); got != "nobody is signed in" {
+			t.Errorf("it knows: %s", got)
+		}
+	})
 }

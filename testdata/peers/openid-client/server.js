@@ -111,6 +111,7 @@ function frontchannel(req, res, url) {
 
 const routes = {
   'GET /': (req, res) => answer(res, 200, 'openid-client'),
+  'GET /favicon.ico': (req, res) => answer(res, 204, ''),
   'GET /login': login,
   'GET /cb': callback,
   'GET /me': known(me),
