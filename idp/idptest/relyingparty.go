@@ -72,7 +72,7 @@ func (s *Server) StartOpenIDClient(t testing.TB, metadata map[string]any) *Relyi
 	maps.Copy(whole, metadata)
 	peer, port := s.relyingParty(t, "openid-client", "/cb", whole)
 	peer.LoginURL, peer.MeURL = peer.URL+"/login", peer.URL+"/me"
-	config, err := json.Marshal(map[string]any{"listen": port, "issuer": s.URL, "client_id": peer.ID, "client_secret": peer.Secret, "scope": whole["scope"]})
+	config, err := json.Marshal(map[string]any{"listen": port, "issuer": s.URL, "client_id": peer.ID, "client_secret": peer.Secret, "scope": whole["scope"], "userinfo_signed_response_alg": whole["userinfo_signed_response_alg"]})
 	if err != nil {
 		t.Fatal(err)
 	}

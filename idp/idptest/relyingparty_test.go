@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"gatehouse/idp/api"
 )
 
 // The tests of this file sign people in at relying parties that nobody here wrote, as real processes.
@@ -35,6 +37,45 @@ func TestOpenIDClient(t *testing.T) {
 		}
 		if gone := ask("/revoke"); gone.Introspection["active"] != false {
 			t.Errorf("after the revocation: %v", gone)
+		}
+	})
+}
+
+// TestSignedUserInfo lets openid-client verify userinfo as a JWT, and sees that the token is nothing else.
+func TestSignedUserInfo(t *testing.T) {
+	t.Parallel()
+	s := Start(t, Options{})
+	ana := s.AddPerson(t, "ana", "Employees")
+	t.Run("ODY-03 by openid-client", func(t *testing.T) {
+		peer := s.StartOpenIDClient(t, map[string]any{"userinfo_signed_response_alg": "RS256"})
+		status, page := s.visitorAt(t, peer).open(peer.MeURL)
+		var me OpenIDClientPerson
+		if err := json.Unmarshal([]byte(page), &me); err != nil || status != http.StatusOK || me.UserInfo["sub"] != ana.ID || me.UserInfo["email"] != "ana@example.org" || me.UserInfo["aud"] != peer.ID || me.UserInfo["iss"] != s.URL {
+			t.Errorf("%d %s\n%s", status, page, peer.Log())
+		}
+	})
+	t.Run("ODY-03 what it is good for", func(t *testing.T) {
+		rp := s.Client(t, "signed", map[string]any{"userinfo_signed_response_alg": "RS256"}, map[string]string{"policy.consent": "never"})
+		browser := s.SignedIn(t, "ana")
+		reply := rp.UserInfo(rp.Tokens(browser).Text("access_token"))
+		if kind := reply.Header.Get("Content-Type"); kind != "application/jwt" || reply.Header.Get("Cache-Control") == "" {
+			t.Errorf("it is %s", kind)
+		}
+		header, claims := rp.Claims(reply.Raw)
+		if header.Algorithm != "RS256" || claims["sub"] != ana.ID || claims["aud"] != rp.ID {
+			t.Errorf("%v %v", header, claims)
+		}
+		if page := browser.Get(farewell("id_token_hint", reply.Raw)); page.Status != http.StatusBadRequest {
+			t.Errorf("it is taken for an ID token: %d", page.Status)
+		}
+		if again := rp.UserInfo(reply.Raw); again.Status != http.StatusUnauthorized {
+			t.Errorf("it is taken for an access token: %d", again.Status)
+		}
+	})
+	t.Run("ES256 without such a key", func(t *testing.T) {
+		_, err := s.API.AddApp(t.Context(), api.NewApp{OAuth: `{"client_name":"x","redirect_uris":["https://x.example/"],"userinfo_signed_response_alg":"ES256"}`})
+		if refused, ok := err.(*api.Error); !ok || refused.Field != "oauth.userinfo_signed_response_alg" {
+			t.Error(err)
 		}
 	})
 }

@@ -25,6 +25,7 @@ type metadata struct {
 	Classes               []string `json:"acr_values_supported"`
 	SubjectTypes          []string `json:"subject_types_supported"`
 	IDTokenAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
+	UserInfoAlgorithms    []string `json:"userinfo_signing_alg_values_supported"`
 	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
 	IntrospectAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
 	RevocationAuthMethods []string `json:"revocation_endpoint_auth_methods_supported"`
@@ -72,6 +73,7 @@ func (h *Handlers) discovery(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	m.UserInfoAlgorithms = append([]string{sp.AlgorithmNone}, m.IDTokenAlgorithms...)
 	return publish(w, "application/json", m)
 }
 

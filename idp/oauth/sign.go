@@ -23,6 +23,9 @@ const (
 	typeIDToken = "JWT"
 	typeAccess  = "at+jwt"
 	typeLogout  = "logout+jwt"
+
+	// typeUserInfo is nobody's standard; it keeps what is told of a person from being taken for an ID token.
+	typeUserInfo = "userinfo+jwt"
 )
 
 // algorithms are all that we sign with and verify; a token's own header never adds to them.
@@ -101,7 +104,10 @@ func (h *Handlers) sign(key *certs.Key, typ string, claims any) (string, error) 
 
 // signingKey is the active key for a client's algorithm; a problem says that there is none.
 func (h *Handlers) signingKey(tx store.Tx, app *sp.App) (*certs.Key, *Problem, error) {
-	algorithm := app.Definition.OAuth.SigningAlgorithm()
+	return h.keyFor(tx, app.Definition.OAuth.SigningAlgorithm())
+}
+
+func (h *Handlers) keyFor(tx store.Tx, algorithm string) (*certs.Key, *Problem, error) {
 	key, _, err := h.Keys.Active(tx, keyKind(algorithm))
 	if errors.Is(err, certs.ErrNoKey) {
 		return nil, refuse(codeUnauthorizedClient, "no_signing_key", "There is no active key for the signature algorithm that this app is set to: an administrator can stage and activate one (gatehouse key stage).").because("an active key for "+algorithm, ""), nil

@@ -1,6 +1,6 @@
 // A relying party made with openid-client: /login, /cb, /me, /refresh, /revoke, /logout, /bye, /backchannel, /frontchannel. Its one
-// argument is a JSON file with `listen` (port), `issuer`, `client_id`, `client_secret` and `scope`. Logout tokens, which openid-client
-// does not read, are verified with jose, which comes with it. Sessions live in memory. For tests on loopback only.
+// argument is a JSON file with `listen` (port), `issuer`, `client_id`, `client_secret`, `scope` and `userinfo_signed_response_alg`. Logout
+// tokens, which openid-client does not read, are verified with jose, which comes with it. Sessions live in memory. For tests on loopback.
 import fs from 'node:fs';
 import http from 'node:http';
 import crypto from 'node:crypto';
@@ -10,7 +10,8 @@ import * as jose from 'jose';
 const config = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
 const base = `http://localhost:${config.listen}`;
 const cookieName = `openid_client_${config.listen}`;
-const op = await client.discovery(new URL(config.issuer), config.client_id, config.client_secret, undefined,
+const op = await client.discovery(new URL(config.issuer), config.client_id,
+  { client_secret: config.client_secret, userinfo_signed_response_alg: config.userinfo_signed_response_alg }, undefined,
   { execute: [client.allowInsecureRequests] });
 const keys = jose.createRemoteJWKSet(new URL(op.serverMetadata().jwks_uri));
 const sessions = new Map();
