@@ -45,12 +45,12 @@ var open = []string{
 	"GET /saml/sso", "POST /saml/sso", "GET /saml/metadata", "GET /saml/metadata/{app}", "GET /saml/certificate.pem", "GET /saml/error",
 	"GET /assets/{file}", "GET /logo/{hash}", "GET /forgot", "POST /forgot", "GET /link", "POST /link",
 	"GET /oauth/authorize", "POST /oauth/authorize", "POST /oauth/token", "POST /oauth/introspect", "POST /oauth/revoke", "GET /oauth/userinfo", "POST /oauth/userinfo",
-	"OPTIONS /oauth/token", "OPTIONS /oauth/revoke", "OPTIONS /oauth/userinfo", "GET /oauth/jwks", "GET /.well-known/openid-configuration", "GET /.well-known/oauth-authorization-server",
+	"OPTIONS /oauth/token", "OPTIONS /oauth/revoke", "OPTIONS /oauth/userinfo", "GET /oauth/logout", "POST /oauth/logout", "POST /oauth/logout/confirm", "GET /oauth/jwks", "GET /.well-known/openid-configuration", "GET /.well-known/oauth-authorization-server",
 }
 
 // crossSite are the routes that take unsafe methods from other sites.
 var crossSite = []string{"POST /saml/sso", "POST /saml/acs", "POST /saml/slo", "POST /saml/nid", "POST /saml/soap", "POST /saml/artifact", "POST /saml/ecp",
-	"POST /oauth/authorize", "POST /oauth/token", "POST /oauth/introspect", "POST /oauth/revoke", "POST /oauth/userinfo", "OPTIONS /oauth/token", "OPTIONS /oauth/revoke", "OPTIONS /oauth/userinfo",
+	"POST /oauth/authorize", "POST /oauth/token", "POST /oauth/introspect", "POST /oauth/revoke", "POST /oauth/logout", "POST /oauth/userinfo", "OPTIONS /oauth/token", "OPTIONS /oauth/revoke", "OPTIONS /oauth/userinfo",
 }
 
 func TestEveryRouteHasAPermission(t *testing.T) {

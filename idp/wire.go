@@ -161,13 +161,14 @@ func (s *Server) wire(ctx context.Context) error {
 		Store: c.Store, Directory: s.directory, Engine: s.engine, Mailer: &outbound.Mailer{}, Seal: c.Sealer.Seal, Open: c.Sealer.Open,
 		BaseURL: c.BaseURL, Now: c.Now,
 	}
-	s.engine.Leavers = map[string]flow.Leaver{saml.Protocol: s.saml}
+	s.engine.Leavers = map[string]flow.Leaver{saml.Protocol: s.saml, oauth.Protocol: s.oauth}
 	s.outbox = &outbound.Outbox{Store: c.Store, Now: c.Now, Senders: map[string]outbound.Sender{flow.OutboxKind: s.engine, saml.OutboxKind: &saml.NameSender{Handlers: s.saml}, recovery.MailKind: s.desk, recovery.RecoveryKind: s.desk.Wishes()}}
 	s.engine.Protocols = map[string]flow.Protocol{saml.Protocol: s.saml, oauth.Protocol: s.oauth, flow.BuiltinProtocol: flow.Builtin{}}
 	s.signin = &signin.Handlers{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Factors: s.factors, Sessions: s.sessions, Audit: s.audit, Desk: s.desk,
 	}
 	s.saml.Result, s.saml.Basic = s.signin.Result, s.signin.Basic
+	s.oauth.Result, s.oauth.Confirm, s.oauth.Post = s.signin.Result, s.signin.AskFor, client
 	s.saml.Enter, s.saml.AddUser, s.signin.Ask = s.signin.Enter, s.directory.AddUser, s.saml.Ask
 	s.engine.Upstream = func(tx store.Tx, settings *directory.Settings) (sp.Level, bool, error) {
 		return saml.Reach(tx, settings.TakesPasswords() || settings.TakesPasskeys() && s.factors.Passkeys(), c.Now())

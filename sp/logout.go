@@ -5,36 +5,53 @@ import "slices"
 // LogoutWay is how an app can be told that a session ended.
 type LogoutWay string
 
-// The ways: from server to server, through the person's browser, or not at all.
+// The ways: from server to server, through the person's browser, in a frame of a page of ours, or not at all.
 const (
 	LogoutBack  LogoutWay = "back"
 	LogoutFront LogoutWay = "front"
+	LogoutFrame LogoutWay = "frame"
 	LogoutNone  LogoutWay = "none"
 )
 
-// LogoutWay is the best way that the app offers: from server to server needs no browser and no cookies.
-func (a *App) LogoutWay() LogoutWay {
-	settings := a.Definition.SAML
-	if settings == nil || settings.Settings.NameIDFormat == NameIDNone { // it would not know whose session ends
-		return LogoutNone
-	}
-	if _, ok := settings.LogoutEndpoint(BindingSOAP); ok {
+// LogoutWay is the best way that the app offers for a session that it got by a protocol, of which the empty one is SAML and any
+// other OAuth: from server to server needs no browser and no cookies.
+func (a *App) LogoutWay(protocol string) LogoutWay {
+	if a.leavesByServer(protocol) {
 		return LogoutBack
 	}
-	if a.LeavesByBrowser() {
-		return LogoutFront
+	return a.BrowserWay(protocol)
+}
+
+func (a *App) leavesByServer(protocol string) bool {
+	if protocol != "" {
+		return a.Definition.OAuth != nil && a.Definition.OAuth.BackChannelLogoutURI != ""
+	}
+	if !a.namesPeople() {
+		return false
+	}
+	_, ok := a.Definition.SAML.LogoutEndpoint(BindingSOAP)
+	return ok
+}
+
+// BrowserWay is how the app can be told through the browser, be it beside a way that needs none.
+func (a *App) BrowserWay(protocol string) LogoutWay {
+	if protocol != "" {
+		if a.Definition.OAuth != nil && a.Definition.OAuth.FrontChannelLogoutURI != "" {
+			return LogoutFrame
+		}
+		return LogoutNone
+	}
+	if a.namesPeople() {
+		if _, ok := a.Definition.SAML.LogoutEndpoint(BindingRedirect, BindingPOST); ok {
+			return LogoutFront
+		}
 	}
 	return LogoutNone
 }
 
-// LeavesByBrowser tells whether the app can be told through the browser, be it beside a way that needs none.
-func (a *App) LeavesByBrowser() bool {
-	settings := a.Definition.SAML
-	if settings == nil || settings.Settings.NameIDFormat == NameIDNone {
-		return false
-	}
-	_, ok := settings.LogoutEndpoint(BindingRedirect, BindingPOST)
-	return ok
+// namesPeople tells whether the app would know whose SAML session ends.
+func (a *App) namesPeople() bool {
+	return a.Definition.SAML != nil && a.Definition.SAML.Settings.NameIDFormat != NameIDNone
 }
 
 // LogoutEndpoint is the app's single logout service for the first of the bindings that it has; none where saml.slo is off.

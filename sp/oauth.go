@@ -24,6 +24,7 @@ type OAuth struct {
 	SubjectType            string          `json:"subject_type,omitempty"`
 	InitiateLoginURI       string          `json:"initiate_login_uri,omitempty"`
 	IDTokenAlgorithm       string          `json:"id_token_signed_response_alg,omitempty"`
+	UserInfoAlgorithm      string          `json:"userinfo_signed_response_alg,omitempty"`
 	RequirePKCE            *bool           `json:"require_pkce,omitempty"` // nil: true
 	AccessTokenFormat      string          `json:"access_token_format,omitempty"`
 	AccessTokenLifetime    time.Duration   `json:"access_token_lifetime,omitempty"` // 0: 10 minutes
@@ -58,6 +59,7 @@ const (
 	TokenJWT        = "jwt"
 	AlgorithmRS256  = "RS256"
 	AlgorithmES256  = "ES256"
+	AlgorithmNone   = "none"
 	IntrospectOwn   = "own"
 	IntrospectChild = "children"
 	IntrospectAll   = "all"
@@ -116,6 +118,11 @@ func (o *OAuth) Sector() string {
 
 // SigningAlgorithm is AlgorithmRS256 or AlgorithmES256: of ID tokens, and of access tokens that are JWTs.
 func (o *OAuth) SigningAlgorithm() string { return first(o.IDTokenAlgorithm, AlgorithmRS256) }
+
+// SignsUserInfo tells whether userinfo comes as a JWT, signed by UserInfoAlgorithm (OpenID Connect Core 1.0, 5.3.2).
+func (o *OAuth) SignsUserInfo() bool {
+	return o.UserInfoAlgorithm != "" && o.UserInfoAlgorithm != AlgorithmNone
+}
 
 // JWTAccess tells whether access tokens are JWTs (RFC 9068), which a gateway verifies by itself.
 func (o *OAuth) JWTAccess() bool { return o.AccessTokenFormat == TokenJWT }

@@ -23,6 +23,7 @@ func oauthSettingCases() map[string]settingCase {
 		"oauth.subject_type":                 choices("public", "pairwise"),
 		"oauth.initiate_login_uri":           addresses,
 		"oauth.id_token_signed_response_alg": {"RS256", good("RS256", "ES256"), []string{"none", "HS256"}},
+		"oauth.userinfo_signed_response_alg": choices("none", "RS256", "ES256"),
 		"oauth.require_pkce":                 flags("true"),
 		"oauth.run_as":                       {"none", good("usr_x"), []string{"a\nb"}},
 		"oauth.access_token_format":          choices("opaque", "jwt"),

@@ -27,6 +27,7 @@ type Registration struct {
 	SubjectType            string          `json:"subject_type,omitempty"`
 	InitiateLoginURI       string          `json:"initiate_login_uri,omitempty"`
 	IDTokenAlgorithm       string          `json:"id_token_signed_response_alg,omitempty"`
+	UserInfoAlgorithm      string          `json:"userinfo_signed_response_alg,omitempty"`
 }
 
 // ReadRegistration reads client metadata; it says nothing about whether the values are good.
@@ -48,6 +49,7 @@ func (r *Registration) Settings() map[string]string {
 		"oauth.jwks": string(r.JWKS), "oauth.jwks_uri": r.JWKSURI, "oauth.post_logout_redirect_uris": formatList(r.PostLogoutRedirectURIs),
 		"oauth.backchannel_logout_uri": r.BackChannelLogoutURI, "oauth.frontchannel_logout_uri": r.FrontChannelLogoutURI, "oauth.subject_type": r.SubjectType,
 		"oauth.initiate_login_uri": r.InitiateLoginURI, "oauth.id_token_signed_response_alg": r.IDTokenAlgorithm,
+		"oauth.userinfo_signed_response_alg": r.UserInfoAlgorithm,
 	} {
 		if value != "" {
 			values[key] = value

@@ -46,6 +46,8 @@ func oauthTokenSettings() []Setting {
 	return []Setting{
 		choice("oauth.id_token_signed_response_alg", "Signature algorithm", "Of ID tokens, and of access tokens that are JWTs. ES256 needs an active ECDSA key.",
 			[]string{AlgorithmRS256, AlgorithmES256}, func(a *App) *string { return &client(a).IDTokenAlgorithm }),
+		choice("oauth.userinfo_signed_response_alg", "Userinfo signature", "none: userinfo comes as plain JSON; else as a signed JWT.",
+			[]string{AlgorithmNone, AlgorithmRS256, AlgorithmES256}, func(a *App) *string { return &client(a).UserInfoAlgorithm }),
 		flag("oauth.require_pkce", "Require PKCE", "A code works only for whoever asked for it. Always for apps without a secret.", "true",
 			func(a *App) **bool { return &client(a).RequirePKCE }),
 		text("oauth.run_as", "Run as", "The person as whom the app acts by its own credentials alone (client_credentials).",

@@ -94,16 +94,17 @@ type SignedOutPage struct {
 	Shell
 	SignInHref string
 	Apps       []SignedOutApp
-	Next       string // leads the browser to the next app; empty: the sign-out is over
-	Probe      string // address of that app: whether the browser reaches it decides how it is told
-	Frame      string // tells that app in a frame, for when the browser cannot tell whether it would come back; empty: cannot
-	Skip       string // goes on without it
+	Next       string   // leads the browser to the next app; empty: the sign-out is over
+	Probe      string   // address of that app: whether the browser reaches it decides how it is told
+	Frame      string   // tells that app in a frame, for when the browser cannot tell whether it would come back; empty: cannot
+	Skip       string   // goes on without it
+	Frames     []string // addresses that tell apps when they are shown in frames, before going on to Next
 }
 
 // SignedOutApp is one app's part in a sign-out.
 type SignedOutApp struct {
 	Name  string
-	State string // "out", "failed", "untold" or "waiting"
+	State string // "out", "told", "failed", "untold" or "waiting"
 }
 
 // Incomplete tells whether the person may still be signed in somewhere.

@@ -94,7 +94,7 @@ func cardSamples() []sample {
 				Description: "Health, pension and days off in one place.", Asks: []string{"Your name", "Your e-mail address", "costCentre (user.attributes.costCentre)"}, Agreed: moment})
 		}},
 		{"signedout", func(w io.Writer) error {
-			return SignedOut(w, SignedOutPage{Shell: outside("Signed out"), SignInHref: "/login", Apps: []SignedOutApp{{"Payroll", "out"}, {longName, "failed"}, {"Wiki", "untold"}}})
+			return SignedOut(w, SignedOutPage{Shell: outside("Signed out"), SignInHref: "/login", Apps: []SignedOutApp{{"Payroll", "out"}, {"Orders", "told"}, {longName, "failed"}, {"Wiki", "untold"}}})
 		}},
 		{"signedout_whole", func(w io.Writer) error {
 			return SignedOut(w, SignedOutPage{Shell: outside("Signed out"), SignInHref: "/login", Apps: []SignedOutApp{{"Payroll", "out"}, {"Wiki", "out"}}})

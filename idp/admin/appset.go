@@ -92,9 +92,12 @@ func (a *Actions) checkApp(tx store.Tx, app *sp.App, values map[string]string) e
 			return fieldOf("saml.signing_key", err)
 		}
 	}
-	if _, set := values["oauth.id_token_signed_response_alg"]; set && app.Definition.OAuth.SigningAlgorithm() == sp.AlgorithmES256 {
+	for _, key := range []string{"oauth.id_token_signed_response_alg", "oauth.userinfo_signed_response_alg"} {
+		if values[key] != sp.AlgorithmES256 {
+			continue
+		}
 		if _, _, err := a.Keyring.Active(tx, certs.ECDSA); errors.Is(err, certs.ErrNoKey) {
-			return badValue("oauth.id_token_signed_response_alg", "There is no active ECDSA key to sign with: stage and activate one first (gatehouse key stage --algorithm ecdsa).")
+			return badValue(key, "There is no active ECDSA key to sign with: stage and activate one first (gatehouse key stage --algorithm ecdsa).")
 		} else if err != nil {
 			return err
 		}

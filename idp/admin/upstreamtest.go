@@ -107,7 +107,7 @@ func (a *Actions) testReach(ctx context.Context, t *upstreamTest, u *federation.
 	} else {
 		t.note("sign-in address", api.CheckGood, "%s answers.", u.Provider.Redirect())
 	}
-	if u.Party().LogoutWay() == sp.LogoutNone {
+	if u.Party().LogoutWay("") == sp.LogoutNone {
 		t.note("sign-out", api.CheckWarn, "It takes no sign-out, so people stay signed in there when they sign out here.")
 		return
 	}

@@ -18,8 +18,11 @@ func (e *Engine) turnToBrowser(ctx context.Context, logout *Logout) error {
 		if err != nil {
 			return err
 		}
-		if app != nil && app.LeavesByBrowser() {
-			one.Way, one.State = sp.LogoutFront, LeaveWaiting
+		if app == nil {
+			continue
+		}
+		if way := app.BrowserWay(one.Reached.Protocol); way != sp.LogoutNone {
+			one.Way, one.State = way, LeaveWaiting
 		}
 	}
 	return nil

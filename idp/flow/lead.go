@@ -65,6 +65,41 @@ func (e *Engine) changeLogout(ctx context.Context, id string, change func(*Logou
 	return err
 }
 
+// Frames are the addresses that tell apps when one page of ours shows them in frames: all at once, before the browser is led to the
+// others, for one of those may not send it back.
+func (e *Engine) Frames(ctx context.Context, logout *Logout) ([]string, error) {
+	var addresses []string
+	for i := range logout.Leaving {
+		one := &logout.Leaving[i]
+		if !one.framed() {
+			continue
+		}
+		app, err := e.PartyOf(ctx, one.Reached.App)
+		if err != nil {
+			return nil, err
+		}
+		if app == nil {
+			continue
+		}
+		if address := e.leaverOf(app, &one.Reached).Frame(app, &one.Reached); address != "" {
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses, nil
+}
+
+// toldFrames notes that the page with the frames was shown; false: there was none. Nothing comes back from a frame, so that is all
+// that can be known.
+func (l *Logout) toldFrames() bool {
+	told := false
+	for i := range l.Leaving {
+		if one := &l.Leaving[i]; one.framed() {
+			one.State, told = LeaveTold, true
+		}
+	}
+	return told
+}
+
 // NextApp is the app that the browser is led to next; nil: all are asked.
 func (e *Engine) NextApp(ctx context.Context, logout *Logout) (*sp.App, error) {
 	i := logout.next()
@@ -83,7 +118,9 @@ func (e *Engine) LeadOn(w http.ResponseWriter, r *http.Request, id string, skip 
 	var chosen *Leaving
 	message := "_" + strings.ToLower(rand.Text())
 	err := e.changeLogout(r.Context(), id, func(logout *Logout) {
-		chosen = nil
+		if chosen = nil; logout.toldFrames() {
+			return
+		}
 		for i := range logout.Leaving {
 			if logout.Leaving[i].State == LeaveAsked {
 				logout.Leaving[i].State = LeaveFailed
@@ -106,8 +143,8 @@ func (e *Engine) LeadOn(w http.ResponseWriter, r *http.Request, id string, skip 
 		if err != nil {
 			return err
 		}
-		if app != nil && app.LeavesByBrowser() {
-			err := e.Leavers[e.ProtocolOf(app)].Lead(w, r, app, &chosen.Reached, message)
+		if app != nil && app.BrowserWay(chosen.Reached.Protocol) == sp.LogoutFront {
+			err := e.leaverOf(app, &chosen.Reached).Lead(w, r, app, &chosen.Reached, message)
 			if err == nil {
 				return nil
 			}

@@ -22,11 +22,13 @@ import (
 // LeaveState is how far an app's sign-out is.
 type LeaveState string
 
-// Waiting and asked are on the way; the others are results: out is what the app confirmed, untold one that cannot be told.
+// Waiting and asked are on the way; the others are results: out is what the app confirmed, told one that was told in a way which
+// brings no answer, untold one that cannot be told.
 const (
 	LeaveWaiting LeaveState = "waiting"
 	LeaveAsked   LeaveState = "asked"
 	LeaveOut     LeaveState = "out"
+	LeaveTold    LeaveState = "told"
 	LeaveFailed  LeaveState = "failed"
 	LeaveUntold  LeaveState = "untold"
 )
@@ -80,6 +82,14 @@ func (l *Logout) Complete() bool {
 // next is the app that the browser must still be led to, -1: none.
 func (l *Logout) next() int {
 	return slices.IndexFunc(l.Leaving, func(one Leaving) bool { return one.State == LeaveWaiting && one.Way == sp.LogoutFront })
+}
+
+// framed tells whether an app must still be told in a frame.
+func (one *Leaving) framed() bool { return one.State == LeaveWaiting && one.Way == sp.LogoutFrame }
+
+// leads tells whether the browser is still needed.
+func (l *Logout) leads() bool {
+	return l.next() >= 0 || slices.ContainsFunc(l.Leaving, func(one Leaving) bool { return one.framed() })
 }
 
 // SignOut is a wish to end sessions, by the person or by an app for them.
@@ -191,8 +201,8 @@ func (e *Engine) addUpstreams(tx store.Tx, s *session.Session, l *Logout) error 
 		if err != nil {
 			return err
 		}
-		if party != nil && from.NameID != "" && party.LogoutWay() != sp.LogoutNone { // else it would not know whose session ends
-			one.Way, one.State = party.LogoutWay(), LeaveWaiting
+		if party != nil && from.NameID != "" && party.LogoutWay("") != sp.LogoutNone { // else it would not know whose session ends
+			one.Way, one.State = party.LogoutWay(""), LeaveWaiting
 		}
 		l.Leaving = append(l.Leaving, one)
 	}
@@ -226,7 +236,7 @@ func (e *Engine) tellAll(ctx context.Context, logout *Logout) {
 // keepLogout takes what was told out of the outbox, and stores the sign-out where the browser has to be led about.
 func (e *Engine) keepLogout(ctx context.Context, logout *Logout, browser bool) error {
 	done := slices.ContainsFunc(logout.Leaving, func(one Leaving) bool { return one.Way == sp.LogoutBack && one.State == LeaveOut })
-	leads := browser && logout.next() >= 0
+	leads := browser && logout.leads()
 	if !done && !leads {
 		return nil
 	}

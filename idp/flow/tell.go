@@ -19,6 +19,8 @@ type Leaver interface {
 	Tell(ctx context.Context, app *sp.App, left *session.AppReached) error
 	// Lead sends the browser to the app with a message of the given id; the app's answer comes back to Engine.Left.
 	Lead(w http.ResponseWriter, r *http.Request, app *sp.App, left *session.AppReached, message string) error
+	// Frame is an address that ends the session at the app when a page of ours shows it in a frame; empty: it has none.
+	Frame(app *sp.App, left *session.AppReached) string
 	// Answer tells the app that asked for the sign-out how it went.
 	Answer(w http.ResponseWriter, r *http.Request, logout *Logout) error
 }
@@ -78,18 +80,15 @@ func (e *Engine) PartyOf(ctx context.Context, id string) (*sp.App, error) {
 
 // wayOf remembers how each app is told: a block may concern 100,000 sessions of one app.
 func wayOf(tx store.Tx, reached *session.AppReached, ways map[string]sp.LogoutWay) (sp.LogoutWay, error) {
-	if reached.Protocol != "" {
-		return sp.LogoutNone, nil // only SAML tells yet
-	}
-	id := reached.App
+	id := reached.Protocol + ":" + reached.App
 	if way, ok := ways[id]; ok {
 		return way, nil
 	}
-	app, _, err := sp.Apps.Get(tx, id)
+	app, _, err := sp.Apps.Get(tx, reached.App)
 	if err = absent(err); err != nil {
 		return "", err
 	}
-	ways[id] = app.LogoutWay()
+	ways[id] = app.LogoutWay(reached.Protocol)
 	return ways[id], nil
 }
 
@@ -100,18 +99,26 @@ func (e *Engine) Send(ctx context.Context, payload []byte) error {
 		return err
 	}
 	app, err := e.PartyOf(ctx, row.Reached.App)
-	if err != nil || app == nil || app.LogoutWay() != sp.LogoutBack {
+	if err != nil || app == nil || app.LogoutWay(row.Reached.Protocol) != sp.LogoutBack {
 		return err // it cannot be told any more
 	}
 	return e.tellLeft(ctx, app, &row.Reached)
 }
 
 func (e *Engine) tellLeft(ctx context.Context, app *sp.App, left *session.AppReached) error {
-	leaver := e.Leavers[e.ProtocolOf(app)]
+	leaver := e.leaverOf(app, left)
 	if leaver == nil {
 		return fmt.Errorf("nobody tells apps like %s that a session ended", app.ID)
 	}
 	return leaver.Tell(ctx, app, left)
+}
+
+// leaverOf is the protocol by which the app got the session.
+func (e *Engine) leaverOf(app *sp.App, left *session.AppReached) Leaver {
+	if left.Protocol != "" {
+		return e.Leavers[left.Protocol]
+	}
+	return e.Leavers[e.ProtocolOf(app)]
 }
 
 // GaveUp notes that an app could not be told, which an administrator may have to make up for.

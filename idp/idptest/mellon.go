@@ -67,23 +67,23 @@ func StartMellon(t testing.TB, opts MellonOptions) *Mellon {
 		"sp.crt":      peer.Key.Certificate,
 	})
 	writeFiles(t, peer.dir, 0o600, map[string][]byte{"sp.key": peer.Key.Private})
-	peer.pages(t)
+	apachePages(t, peer.dir)
 	peer.process = startProcess(t, exec.Command(apacheBinary, "-DFOREGROUND", "-f", filepath.Join(peer.dir, "apache.conf")))
 	peer.Metadata = peer.process.fetch(t, peer.EntityID)
 	return peer
 }
 
-// pages writes what Apache serves: a public front page and the protected one.
-func (m *Mellon) pages(t testing.TB) {
+// apachePages writes what Apache serves: a public front page and the protected one, which shows its variables.
+func apachePages(t testing.TB, dir string) {
 	t.Helper()
 	for _, folder := range []string{"www", "www/secret"} {
-		if err := os.Mkdir(filepath.Join(m.dir, folder), 0o755); err != nil {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	writeFiles(t, m.dir, 0o644, map[string][]byte{
-		"www/index.shtml":        []byte("<!DOCTYPE html><title>mellon</title><p>public page\n"),
-		"www/secret/index.shtml": []byte("<!DOCTYPE html><title>mellon</title><pre>\n<!--#printenv -->\n</pre>\n"),
+	writeFiles(t, dir, 0o644, map[string][]byte{
+		"www/index.shtml":        []byte("<!DOCTYPE html><title>Apache</title><p>public page\n"),
+		"www/secret/index.shtml": []byte("<!DOCTYPE html><title>Apache</title><pre>\n<!--#printenv -->\n</pre>\n"),
 	})
 }
 

@@ -16,15 +16,16 @@ type Tool string
 
 // The tools, and what they are for.
 const (
-	ToolChromium   Tool = "chromium"      // browser tests
-	ToolMellon     Tool = "mellon"        // Apache with mod_auth_mellon as a service provider
-	ToolNode       Tool = "node"          // node-saml as a service provider
-	ToolPySAML     Tool = "pysaml2"       // pysaml2 as a service provider
-	ToolSimpleSAML Tool = "simplesamlphp" // SimpleSAMLphp as a service provider
-	ToolXMLSec     Tool = "xmlsec1"       // signatures and decryption by a second implementation
-	ToolSMTP       Tool = "aiosmtpd"      // a mail server
-	ToolSlapd      Tool = "slapd"         // OpenLDAP's server as a directory source
-	ToolSchemas    Tool = "schemas"       // OASIS and W3C schemas, and xmllint to apply them
+	ToolChromium    Tool = "chromium"         // browser tests
+	ToolMellon      Tool = "mellon"           // Apache with mod_auth_mellon as a service provider
+	ToolAuthOpenIDC Tool = "mod_auth_openidc" // Apache with mod_auth_openidc as a relying party
+	ToolNode        Tool = "node"             // node-saml as a service provider, openid-client as a relying party
+	ToolPySAML      Tool = "pysaml2"          // pysaml2 as a service provider
+	ToolSimpleSAML  Tool = "simplesamlphp"    // SimpleSAMLphp as a service provider
+	ToolXMLSec      Tool = "xmlsec1"          // signatures and decryption by a second implementation
+	ToolSMTP        Tool = "aiosmtpd"         // a mail server
+	ToolSlapd       Tool = "slapd"            // OpenLDAP's server as a directory source
+	ToolSchemas     Tool = "schemas"          // OASIS and W3C schemas, and xmllint to apply them
 )
 
 const (
@@ -39,7 +40,7 @@ const (
 
 // Tools lists them all.
 func Tools() []Tool {
-	return []Tool{ToolChromium, ToolMellon, ToolNode, ToolPySAML, ToolSimpleSAML, ToolXMLSec, ToolSMTP, ToolSlapd, ToolSchemas}
+	return []Tool{ToolChromium, ToolMellon, ToolAuthOpenIDC, ToolNode, ToolPySAML, ToolSimpleSAML, ToolXMLSec, ToolSMTP, ToolSlapd, ToolSchemas}
 }
 
 // provision says how to see that a tool is there, and which Debian packages bring it. apache2-bin has the server
@@ -56,6 +57,8 @@ func (tool Tool) provision() provision {
 		return provision{files: []string{"chromium"}, packages: []string{"chromium", "fonts-liberation"}}
 	case ToolMellon:
 		return provision{files: []string{apacheBinary, apacheModules + "/mod_auth_mellon.so"}, packages: []string{"apache2-bin", "libapache2-mod-auth-mellon"}}
+	case ToolAuthOpenIDC:
+		return provision{files: []string{apacheBinary, apacheModules + "/mod_auth_openidc.so"}, packages: []string{"apache2-bin", "libapache2-mod-auth-openidc"}}
 	case ToolNode:
 		return provision{files: []string{"node", "npm"}, packages: []string{"nodejs", "npm"}}
 	case ToolPySAML:

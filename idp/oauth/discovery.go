@@ -17,6 +17,7 @@ type metadata struct {
 	JWKS                  string   `json:"jwks_uri"`
 	Introspection         string   `json:"introspection_endpoint"`
 	Revocation            string   `json:"revocation_endpoint"`
+	EndSession            string   `json:"end_session_endpoint"`
 	Scopes                []string `json:"scopes_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
 	ResponseModes         []string `json:"response_modes_supported"`
@@ -24,6 +25,7 @@ type metadata struct {
 	Classes               []string `json:"acr_values_supported"`
 	SubjectTypes          []string `json:"subject_types_supported"`
 	IDTokenAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
+	UserInfoAlgorithms    []string `json:"userinfo_signing_alg_values_supported"`
 	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
 	IntrospectAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
 	RevocationAuthMethods []string `json:"revocation_endpoint_auth_methods_supported"`
@@ -36,6 +38,10 @@ type metadata struct {
 	RequestParameter      bool     `json:"request_parameter_supported"`
 	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
+	BackLogout            bool     `json:"backchannel_logout_supported"`
+	BackLogoutSession     bool     `json:"backchannel_logout_session_supported"`
+	FrontLogout           bool     `json:"frontchannel_logout_supported"`
+	FrontLogoutSession    bool     `json:"frontchannel_logout_session_supported"`
 }
 
 // discovery answers both well-known addresses with the same document: what it says holds for either protocol.
@@ -67,6 +73,7 @@ func (h *Handlers) discovery(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	m.UserInfoAlgorithms = append([]string{sp.AlgorithmNone}, m.IDTokenAlgorithms...)
 	return publish(w, "application/json", m)
 }
 
@@ -74,13 +81,13 @@ func (h *Handlers) metadata() *metadata {
 	withSecret := []string{sp.AuthSecretBasic, sp.AuthSecretPost}
 	m := &metadata{
 		Issuer: h.BaseURL, Authorization: h.BaseURL + authorizePath, Token: h.BaseURL + tokenPath, UserInfo: h.BaseURL + userinfoPath,
-		JWKS: h.BaseURL + jwksPath, Introspection: h.BaseURL + introspectPath, Revocation: h.BaseURL + revokePath,
+		JWKS: h.BaseURL + jwksPath, Introspection: h.BaseURL + introspectPath, Revocation: h.BaseURL + revokePath, EndSession: h.BaseURL + logoutPath,
 		ResponseTypes: []string{sp.ResponseCode}, ResponseModes: []string{modeQuery, modeFragment, modeFormPost},
 		Classes: classes(), SubjectTypes: []string{sp.SubjectPublic, sp.SubjectPairwise},
 		TokenAuthMethods: append(slices.Clone(withSecret), sp.AuthNone), IntrospectAuthMethods: withSecret, RevocationAuthMethods: append(slices.Clone(withSecret), sp.AuthNone),
 		DisplayValues: []string{"page", "popup"}, ClaimTypes: []string{"normal"}, Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "sid"},
 		ChallengeMethods: []string{"S256"}, Prompts: []string{"none", "login", "consent", "select_account"},
-		ClaimsParameter: true, IssParameter: true,
+		ClaimsParameter: true, IssParameter: true, BackLogout: true, BackLogoutSession: true, FrontLogout: true, FrontLogoutSession: true,
 	}
 	for _, one := range h.methods() {
 		m.GrantTypes = append(m.GrantTypes, one.name)

@@ -36,6 +36,12 @@ type Handlers struct {
 	BaseURL    string // public origin: the issuer
 	Now        func() time.Time
 
+	// Result shows a person how a sign-out went; Confirm asks whether to sign out, for an app of a name: the fields go to action, and
+	// the answer may lead on to next.
+	Result  func(w http.ResponseWriter, r *http.Request, logout *flow.Logout) error
+	Confirm func(w http.ResponseWriter, r *http.Request, app, action string, fields map[string]string, next string) error
+	Post    Poster
+
 	clients sync.Map // client id → app id: a hint that is checked at each use
 	used    sync.Map // secret id → when its use was noted
 	wrong   throttle
@@ -53,6 +59,8 @@ const (
 	userinfoPath   = "/oauth/userinfo"
 	introspectPath = "/oauth/introspect"
 	revokePath     = "/oauth/revoke"
+	logoutPath     = "/oauth/logout"
+	confirmPath    = "/oauth/logout/confirm"
 	jwksPath       = "/oauth/jwks"
 	oidcPath       = "/.well-known/openid-configuration"
 	metadataPath   = "/.well-known/oauth-authorization-server"
@@ -68,6 +76,9 @@ func (h *Handlers) Routes() []web.Route {
 		route(http.MethodGet, authorizePath, h.authorize),
 		route(http.MethodPost, authorizePath, h.authorize),
 		route(http.MethodPost, introspectPath, h.json(h.introspect)),
+		route(http.MethodGet, logoutPath, h.Engine.Bounded(h.logout)),
+		route(http.MethodPost, logoutPath, h.Engine.Bounded(h.logoutPosted)),
+		{Method: http.MethodPost, Path: confirmPath, Permission: web.Public, Handle: h.logoutConfirmed},
 		route(http.MethodGet, jwksPath, h.json(h.jwks)),
 		route(http.MethodGet, oidcPath, h.json(h.discovery)),
 		route(http.MethodGet, metadataPath, h.json(h.discovery)),

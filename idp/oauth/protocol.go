@@ -47,7 +47,7 @@ func (h *Handlers) Issue(_ context.Context, pass *flow.Pass) (flow.Answer, error
 		Hash: grants.Hash(secret), Grant: h.grantOf(pass, a), Redirect: a.Redirect, Challenge: a.Challenge, Nonce: a.Nonce,
 		Expires: pass.Now.Add(grants.CodeLifetime),
 	}
-	pass.Reached.SessionIndex, pass.Reached.Protocol = code.Grant.SID, Protocol
+	pass.Reached.SessionIndex, pass.Reached.Protocol, pass.Reached.NameID = code.Grant.SID, Protocol, h.subject(pass.App, pass.User.ID)
 	facts := pass.Event.Facts
 	facts["redirect_uri"], facts["scope"], facts["grant"] = a.Redirect, strings.Join(code.Grant.Scopes, " "), code.Grant.ID
 	answer := h.answer(pass, a, url.Values{"code": {secret}})

@@ -22,6 +22,10 @@ import (
 const (
 	typeIDToken = "JWT"
 	typeAccess  = "at+jwt"
+	typeLogout  = "logout+jwt"
+
+	// typeUserInfo is nobody's standard; it keeps what is told of a person from being taken for an ID token.
+	typeUserInfo = "userinfo+jwt"
 )
 
 // algorithms are all that we sign with and verify; a token's own header never adds to them.
@@ -100,7 +104,10 @@ func (h *Handlers) sign(key *certs.Key, typ string, claims any) (string, error) 
 
 // signingKey is the active key for a client's algorithm; a problem says that there is none.
 func (h *Handlers) signingKey(tx store.Tx, app *sp.App) (*certs.Key, *Problem, error) {
-	algorithm := app.Definition.OAuth.SigningAlgorithm()
+	return h.keyFor(tx, app.Definition.OAuth.SigningAlgorithm())
+}
+
+func (h *Handlers) keyFor(tx store.Tx, algorithm string) (*certs.Key, *Problem, error) {
 	key, _, err := h.Keys.Active(tx, keyKind(algorithm))
 	if errors.Is(err, certs.ErrNoKey) {
 		return nil, refuse(codeUnauthorizedClient, "no_signing_key", "There is no active key for the signature algorithm that this app is set to: an administrator can stage and activate one (gatehouse key stage).").because("an active key for "+algorithm, ""), nil
@@ -139,20 +146,27 @@ func (h *Handlers) verify(tx store.Tx, token, typ string, claims any) error {
 type idTokenHint struct {
 	Issuer   string `json:"iss"`
 	Subject  string `json:"sub"`
-	Audience any    `json:"aud"`
+	Audience string `json:"aud"`
+	Session  string `json:"sid"`
+}
+
+// hintOf reads an ID token of ours that somebody shows; it may be long expired.
+func (h *Handlers) hintOf(ctx context.Context, token string) (*idTokenHint, error) {
+	hint := new(idTokenHint)
+	err := h.Store.View(ctx, func(tx store.Tx) error { return h.verify(tx, token, typeIDToken, hint) })
+	if err == nil && (hint.Issuer != h.BaseURL || hint.Subject == "" || hint.Audience == "") {
+		err = errNotOurs
+	}
+	return hint, err
 }
 
 // hinted is the subject of an ID token that we issued to an app.
 func (h *Handlers) hinted(ctx context.Context, app *sp.App, token string) (string, error) {
-	var hint idTokenHint
-	err := h.Store.View(ctx, func(tx store.Tx) error { return h.verify(tx, token, typeIDToken, &hint) })
-	if err != nil {
-		return "", err
+	hint, err := h.hintOf(ctx, token)
+	if err == nil && hint.Audience != app.Credentials.ClientID {
+		err = errNotOurs
 	}
-	if hint.Issuer != h.BaseURL || hint.Audience != app.Credentials.ClientID || hint.Subject == "" {
-		return "", errNotOurs
-	}
-	return hint.Subject, nil
+	return hint.Subject, err
 }
 
 // jwks publishes the keys: active ones first, then those that will sign, early enough for everybody to fetch them, then those whose

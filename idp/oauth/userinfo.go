@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"strings"
 
+	"gatehouse/certs"
 	"gatehouse/idp/web"
+	"gatehouse/sp"
 	"gatehouse/store"
 )
 
@@ -46,10 +48,10 @@ func (h *Handlers) userinfo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var told map[string]any
+	var answer *told
 	if problem == nil {
 		err = h.Store.View(r.Context(), func(tx store.Tx) (err error) {
-			told, problem, err = h.about(tx, token)
+			answer, problem, err = h.about(tx, token)
 			return err
 		})
 	}
@@ -59,11 +61,40 @@ func (h *Handlers) userinfo(w http.ResponseWriter, r *http.Request) error {
 	if problem != nil {
 		return h.refused(w, r, "userinfo", nil, problem)
 	}
-	web.WriteJSON(w, http.StatusOK, told)
-	return nil
+	if answer.key == nil {
+		web.WriteJSON(w, http.StatusOK, answer.claims)
+		return nil
+	}
+	signed, err := h.sign(answer.key, typeUserInfo, answer.claims)
+	if err != nil {
+		return err
+	}
+	web.NoStore(w.Header())
+	w.Header().Set("Content-Type", "application/jwt")
+	_, err = w.Write([]byte(signed))
+	return err
 }
 
-func (h *Handlers) about(tx store.Tx, token string) (map[string]any, *Problem, error) {
+// told is an answer of userinfo.
+type told struct {
+	claims map[string]any
+	key    *certs.Key // nil: it is not signed
+}
+
+// seal adds what a signed answer must say (OpenID Connect Core 1.0, 5.3.2), where the client registered for one.
+func (h *Handlers) seal(tx store.Tx, app *sp.App, answer *told) (*Problem, error) {
+	client := app.Definition.OAuth
+	if !client.SignsUserInfo() {
+		return nil, nil
+	}
+	var problem *Problem
+	var err error
+	answer.key, problem, err = h.keyFor(tx, client.UserInfoAlgorithm)
+	answer.claims["iss"], answer.claims["aud"] = h.BaseURL, app.Credentials.ClientID
+	return problem, err
+}
+
+func (h *Handlers) about(tx store.Tx, token string) (*told, *Problem, error) {
 	f, err := h.find(tx, token)
 	if err != nil || f == nil || f.kind != kindAccess {
 		return nil, badToken(), err
@@ -85,7 +116,11 @@ func (h *Handlers) about(tx store.Tx, token string) (map[string]any, *Problem, e
 	if f.grant.Claims != nil {
 		names = f.grant.Claims.UserInfo
 	}
-	err = t.add(f.scopes, names)
-	t.told["sub"] = h.subject(facts.App, facts.User.ID)
-	return t.told, nil, err
+	if err := t.add(f.scopes, names); err != nil {
+		return nil, nil, err
+	}
+	answer := &told{claims: t.told}
+	answer.claims["sub"] = h.subject(facts.App, facts.User.ID)
+	problem, err := h.seal(tx, facts.App, answer)
+	return answer, problem, err
 }

@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -81,6 +82,25 @@ func (c *Client) PostSOAP(ctx context.Context, address string, envelope []byte) 
 	request.Header.Set("Content-Type", "text/xml; charset=utf-8")
 	request.Header.Set("SOAPAction", `"http://www.oasis-open.org/committees/security"`)
 	return c.do(request)
+}
+
+// PostForm sends a form to an address, which must take it itself: an answer of 200 or 204, not by way of a redirect that turned it
+// into a GET. Every error is an *Error.
+func (c *Client) PostForm(ctx context.Context, address string, form url.Values) error {
+	request, err := newRequest(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := c.http.Do(request)
+	if err != nil {
+		return worded(request.URL, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.Request.Method != http.MethodPost || response.StatusCode != http.StatusOK && response.StatusCode != http.StatusNoContent {
+		return badStatus(request.URL, response.StatusCode)
+	}
+	return nil
 }
 
 const acceptMetadata = "application/samlmetadata+xml, application/xml;q=0.9, */*;q=0.5"

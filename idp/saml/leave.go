@@ -147,6 +147,9 @@ func (h *Handlers) Answer(w http.ResponseWriter, r *http.Request, logout *flow.L
 	return h.Result(w, r, logout)
 }
 
+// Frame is none: a SAML app is led to in the window, and answers.
+func (h *Handlers) Frame(*sp.App, *session.AppReached) string { return "" }
+
 // carriage is how a message travels through the browser.
 type carriage struct {
 	binding, location, parameter, relayState string

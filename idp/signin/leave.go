@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"gatehouse/idp/audit"
@@ -17,11 +18,7 @@ import (
 
 // askSignOut shows a button: a link must not sign anybody out.
 func (h *Handlers) askSignOut(w http.ResponseWriter, r *http.Request) error {
-	page := templates.ConfirmPage{
-		Shell: h.Kit.Shell(r, "Sign out"), Cancel: templates.Link{Label: "Stay signed in", Href: "/"}, Question: "Sign out of every app here?",
-		Detail: "You will have to sign in again to open your apps.", Action: "/logout", Button: "Sign out",
-	}
-	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.Confirm(b, page) })
+	return h.AskFor(w, r, "", "/logout", nil, "")
 }
 
 // signOut ends the browser's session, if it has one, and leads the browser to the apps that must be told through it.
@@ -58,6 +55,13 @@ func (h *Handlers) leaving(w http.ResponseWriter, r *http.Request) error {
 		_, err = w.Write([]byte("Noted.\n"))
 		return err
 	}
+	frames, err := h.Engine.Frames(r.Context(), logout)
+	if err != nil {
+		return err
+	}
+	if len(frames) > 0 {
+		return h.showFrames(w, r, logout, frames)
+	}
 	app, err := h.Engine.NextApp(r.Context(), logout)
 	if err != nil {
 		return err
@@ -81,6 +85,39 @@ func (h *Handlers) leaving(w http.ResponseWriter, r *http.Request) error {
 		csp.Frame = web.FormActionFor(location)
 	}
 	return web.Page(w, r, http.StatusOK, csp, func(b *web.Buffer) error { return templates.SignedOut(b, page) })
+}
+
+// showFrames tells apps by frames of one page, which may show nothing but their servers.
+func (h *Handlers) showFrames(w http.ResponseWriter, r *http.Request, logout *flow.Logout, frames []string) error {
+	page, err := h.signedOut(r, logout, "Signing out")
+	if err != nil {
+		return err
+	}
+	page.Next, page.Frames = "/logout/"+logout.ID+"/next", frames
+	var sources []string
+	for _, address := range frames {
+		if source := strings.TrimSuffix(origin(address), "/"); !slices.Contains(sources, source) {
+			sources = append(sources, source)
+		}
+	}
+	return web.Page(w, r, http.StatusOK, web.CSP{Frame: strings.Join(sources, " ")}, func(b *web.Buffer) error { return templates.SignedOut(b, page) })
+}
+
+// AskFor shows what an app asks for when it cannot show that the session is the one it means: a link must not sign anybody out. The
+// answer goes to action with the hidden fields, and may lead on to next.
+func (h *Handlers) AskFor(w http.ResponseWriter, r *http.Request, app, action string, hidden map[string]string, next string) error {
+	page := templates.ConfirmPage{
+		Shell: h.Kit.Shell(r, "Sign out"), Cancel: templates.Link{Label: "Stay signed in", Href: "/"}, Question: "Sign out of every app here?",
+		Detail: "You will have to sign in again to open your apps.", Action: action, Button: "Sign out", Hidden: hidden,
+	}
+	if app != "" {
+		page.Detail = app + " asks for this. " + page.Detail
+	}
+	csp := web.CSP{}
+	if next != "" {
+		csp.FormAction = "'self' " + web.FormActionFor(next)
+	}
+	return web.Page(w, r, http.StatusOK, csp, func(b *web.Buffer) error { return templates.Confirm(b, page) })
 }
 
 // origin is the front page of the server that a location is on: looking there changes nothing.

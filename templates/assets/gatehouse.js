@@ -45,6 +45,11 @@ async function leaveApps() {
   const list = document.querySelector("[data-leave]");
   if (!list) return;
   const { leave, probe, frame, skip } = list.dataset;
+  if (document.querySelector("iframe[data-leaving]")) { // the window is loaded once they are
+    const goOn = () => location.replace(leave);
+    setTimeout(goOn, 8000);
+    return document.readyState === "complete" ? goOn() : window.addEventListener("load", goOn);
+  }
   try {
     await fetch(probe, { method: "HEAD", mode: "no-cors", credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(4000) });
     location.replace(leave);
