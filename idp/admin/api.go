@@ -115,6 +115,7 @@ func (a *Admin) rows() []row {
 	rows = append(rows, a.ldapRows()...)
 	rows = append(rows, a.importRows()...)
 	rows = append(rows, a.tokenRows()...)
+	rows = append(rows, a.scopeRows()...)
 	rows = append(rows, profiles.rows(do, "/profiles")...)
 	rows = append(rows, permissionSets.rows(do, "/permission-sets")...)
 	return append(rows, groups.rows(do, "/groups")...)
