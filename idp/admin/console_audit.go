@@ -37,7 +37,7 @@ var kinds = []struct{ kind, text string }{
 	{"apitoken.revoke", "API token revoked"},
 	{"apitoken", "API token"},
 	{"app.registration_token", "Initial access token made"},
-	{"client.register", "Client registered by a gateway"}, {"client.read", "Client read by itself"}, {"client.update", "Client changed by itself"}, {"client.remove", "Client removed by itself"},
+	{"client.register", "Client registered by a gateway"}, {"client.update", "Client changed by itself"}, {"client.remove", "Client removed by itself"},
 	{"scope.add", "Scope added"}, {"scope.set", "Scope changed"}, {"scope.remove", "Scope removed"},
 	{"user.add", "Person added"},
 	{"user.set", "Person changed"},

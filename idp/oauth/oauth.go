@@ -36,12 +36,13 @@ type Handlers struct {
 	BaseURL    string // public origin: the issuer
 	Now        func() time.Time
 
-	clients sync.Map // client id → app id: a hint that is checked at each use
-	used    sync.Map // secret id → when its use was noted
-	wrong   throttle
-	groups  store.Cache[directory.Group]
-	sets    store.Cache[directory.PermissionSet]
-	signers signerCache
+	clients   sync.Map // client id → app id: a hint that is checked at each use
+	used      sync.Map // secret id → when its use was noted
+	wrong     throttle
+	newcomers throttle
+	groups    store.Cache[directory.Group]
+	sets      store.Cache[directory.PermissionSet]
+	signers   signerCache
 
 	settings store.Cache[directory.Settings]
 }
@@ -54,6 +55,7 @@ const (
 	introspectPath = "/oauth/introspect"
 	revokePath     = "/oauth/revoke"
 	jwksPath       = "/oauth/jwks"
+	registerPath   = "/oauth/register"
 	oidcPath       = "/.well-known/openid-configuration"
 	metadataPath   = "/.well-known/oauth-authorization-server"
 )
@@ -71,6 +73,10 @@ func (h *Handlers) Routes() []web.Route {
 		route(http.MethodGet, jwksPath, h.json(h.jwks)),
 		route(http.MethodGet, oidcPath, h.json(h.discovery)),
 		route(http.MethodGet, metadataPath, h.json(h.discovery)),
+		route(http.MethodPost, registerPath, h.json(h.register)),
+		route(http.MethodGet, clientPath, h.json(h.managed("client.read", http.StatusOK, h.readClient))),
+		route(http.MethodPut, clientPath, h.json(h.managed("client.update", http.StatusOK, h.updateClient))),
+		route(http.MethodDelete, clientPath, h.json(h.managed("client.remove", http.StatusNoContent, h.removeClient))),
 	}
 	for path, methods := range map[string]map[string]web.HandlerFunc{
 		tokenPath:    {http.MethodPost: h.token},
