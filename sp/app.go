@@ -36,7 +36,8 @@ type App struct {
 	Policy     Policy     `json:"policy"`
 
 	Credentials Credentials `json:"credentials,omitzero"`
-	Parent      string      `json:"parent,omitempty"` // app id of the gateway that registered it
+	Parent      string      `json:"parent,omitempty"`       // app id of the gateway that registered it, or OpenParent
+	BlockedWith string      `json:"blocked_with,omitempty"` // app id of the gateway whose block shut it too
 }
 
 // Definition is the developer's part of an app.

@@ -18,6 +18,9 @@ import (
 type Credentials struct {
 	ClientID string   `json:"client_id,omitempty"`
 	Secrets  []Secret `json:"secrets,omitempty"` // the newest last, at most two, so that a rotation has no gap
+
+	Initial    *Secret `json:"initial,omitempty"`    // initial access token, by which clients register under the app
+	Management *Secret `json:"management,omitempty"` // registration access token, by which a client manages itself
 }
 
 // Secret is one client secret. Its hash is SHA-256, which is right for 256 random bits.

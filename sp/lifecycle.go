@@ -53,6 +53,18 @@ func (a *App) Block(now time.Time) error { return a.move("block", Active, Blocke
 // Unblock opens a blocked app again.
 func (a *App) Unblock(now time.Time) error { return a.move("unblock", Blocked, Active, now) }
 
+// BlockWith shuts a client because its gateway is shut; UnblockWith opens it again, if nothing else shut it.
+func (a *App) BlockWith(parent string, now time.Time) error {
+	a.BlockedWith = parent
+	return a.Block(now)
+}
+
+// UnblockWith opens a client that BlockWith shut.
+func (a *App) UnblockWith(now time.Time) error {
+	a.BlockedWith = ""
+	return a.Unblock(now)
+}
+
 // Remove leaves a tombstone, whatever the state was: its entity id is free for a new app.
 func (a *App) Remove(now time.Time) error { return a.move("remove", a.State, Removed, now) }
 

@@ -1,8 +1,10 @@
 package sp
 
 import (
+	"regexp"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"gatehouse/store"
 )
@@ -36,6 +38,51 @@ type Scope struct {
 
 // Scopes is the table of the scopes that administrators defined.
 var Scopes = &store.Table[Scope]{Name: "scope", Version: 1, Key: func(s *Scope) string { return s.Name }}
+
+// OwnScopes are those that Gatehouse itself gives a meaning: the standard ones, full, and those of its API.
+func OwnScopes() []string {
+	return append(StandardScopes(), ScopeRefresh, ScopeFull, "directory.read", "directory.write", "apps.read", "apps.write", "audit.read")
+}
+
+// maxScopeText bounds what people read at consent, in characters.
+const maxScopeText = 60
+
+var scopeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.]{0,99}$`)
+
+// Validate checks a scope of an administrator's: its name is that of a gateway's policy, its text is read at consent.
+func (s *Scope) Validate() error {
+	switch {
+	case !scopeName.MatchString(s.Name):
+		return &SettingError{"name", "must begin with a letter and go on with letters, digits, underscores or dots, at most 100 in all"}
+	case slices.Contains(OwnScopes(), s.Name):
+		return &SettingError{"name", "is a scope that Gatehouse has already: choose another"}
+	}
+	return checkScopeText(s.Text)
+}
+
+func checkScopeText(text string) error {
+	if text == "" || utf8.RuneCountInString(text) > maxScopeText || !printable(text) {
+		return &SettingError{"description", "must be one line of 1 to 60 characters, in the words that people read when they are asked"}
+	}
+	return nil
+}
+
+// CheckScopes refuses a list in which something is no scope of Gatehouse's own and none that an administrator defined.
+func CheckScopes(tx store.Tx, scopes []string) error {
+	for _, one := range scopes {
+		if slices.Contains(OwnScopes(), one) {
+			continue
+		}
+		revision, err := Scopes.Revision(tx, one)
+		if err == nil && revision == 0 {
+			err = &SettingError{"oauth.scopes", "names " + clip(one, 100) + ", which is no scope yet: add it first (gatehouse scope add)"}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // AllowedScopes are the scopes that an app may ask for: those of its developer, within the policy's upper bound.
 func (a *App) AllowedScopes() []string {

@@ -69,6 +69,7 @@ var declared = map[string]page{
 	"source":       {"console", SourcePage{}},
 	"upstreams":    {"console", UpstreamsPage{}},
 	"upstream":     {"console", UpstreamPage{}},
+	"scopes":       {"console", ScopesPage{}},
 	"directories":  {"console", DirectoriesPage{}},
 	"directory":    {"console", DirectoryPage{}},
 	"import":       {"console", ImportPage{}},

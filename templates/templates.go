@@ -40,6 +40,7 @@ const (
 	SectionUpstreams      = "upstreams"
 	SectionDirectories    = "directories"
 	SectionTokens         = "tokens"
+	SectionScopes         = "scopes"
 )
 
 // Brand is how the organisation looks. Color is #rgb or #rrggbb; anything else is ignored.

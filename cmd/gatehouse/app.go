@@ -18,7 +18,7 @@ func (c *cli) appCommand() *cobra.Command {
 		c.appMove("block", "shut an app and end its place in every session"),
 		c.appMove("unblock", "open a blocked app again"),
 		c.appMove("approve", "let a pending app be used"),
-		c.appRemove(), c.appNewNameID(), c.appMetadata(), c.appExport(), c.appInstall(), c.appAttempts(), c.appRotateSecret())
+		c.appRemove(), c.appNewNameID(), c.appMetadata(), c.appExport(), c.appInstall(), c.appAttempts(), c.appRotateSecret(), c.appRegistrationToken())
 }
 
 // newApp are the flags of `app add`.
@@ -197,11 +197,16 @@ func (c *cli) differences(added api.AddedApp) {
 }
 
 func (c *cli) appList() *cobra.Command {
-	var state string
+	var state, parent string
 	command := &cobra.Command{
 		Use: "list", Short: "list the apps", Args: exactly(0),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
-			list, err := all(func(after string) (api.List[api.App], error) { return client.Apps(command.Context(), state, after) })
+			list, err := all(func(after string) (api.List[api.App], error) {
+				if parent != "" {
+					return client.Children(command.Context(), parent, state, after)
+				}
+				return client.Apps(command.Context(), state, after)
+			})
 			if err != nil {
 				return err
 			}
@@ -215,6 +220,7 @@ func (c *cli) appList() *cobra.Command {
 		}),
 	}
 	command.Flags().StringVar(&state, "state", "", "only pending, active, blocked or removed ones")
+	command.Flags().StringVar(&parent, "parent", "", "only the clients that registered under this app; open: those that registered under none")
 	return command
 }
 
@@ -265,7 +271,10 @@ func (c *cli) appText(app *api.App) error {
 		pairs = append(pairs, "metadata from", m.SourceURL+m.Source, "valid until", stamp(m.ValidUntil))
 	}
 	if o := app.OAuth; o != nil {
-		pairs = append(pairs, "client id", o.ClientID, "registered by", o.Parent)
+		pairs = append(pairs, "client id", o.ClientID, "registered by", o.Parent, "registration token", stamp(o.RegistrationToken))
+		if o.Children > 0 {
+			pairs = append(pairs, "clients under it", strconv.Itoa(o.Children))
+		}
 		for _, secret := range o.Secrets {
 			pairs = append(pairs, "client secret", secret.ID+" made "+stamp(secret.Created)+", last used "+cmp.Or(stamp(secret.LastUsed), "never"))
 		}

@@ -36,3 +36,19 @@ func (c *cli) credentials(secret api.ClientSecret) error {
 	e.SetIndent("", "  ")
 	return e.Encode(secret)
 }
+
+// appRegistrationToken makes the token by which a gateway registers its clients.
+func (c *cli) appRegistrationToken() *cobra.Command {
+	return &cobra.Command{
+		Use: "registration-token APP", Short: "make the token by which clients register under the app and print it as JSON; the one before is good no longer", Args: exactly(1),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+			made, err := client.RegistrationToken(command.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			e := json.NewEncoder(c.out)
+			e.SetIndent("", "  ")
+			return e.Encode(made)
+		}),
+	}
+}

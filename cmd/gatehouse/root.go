@@ -39,7 +39,7 @@ func rootCommand(std streams, env func(string) (string, bool)) (root *cobra.Comm
 	flags.StringVar(&c.token, "token", "", "API token for --server; better in GATEHOUSE_TOKEN")
 	flags.StringVar(&c.output, "output", "text", "text or json")
 	root.AddCommand(serveCommand(), demoCommand())
-	root.AddCommand(c.appCommand(), c.userCommand(), c.metadataCommand(), c.sourceCommand(), c.ldapCommand(), c.upstreamCommand(), c.explainCommand(), c.settingsCommand(),
+	root.AddCommand(c.appCommand(), c.userCommand(), c.metadataCommand(), c.sourceCommand(), c.ldapCommand(), c.upstreamCommand(), c.scopeCommand(), c.explainCommand(), c.settingsCommand(),
 		c.keyCommand(), c.sessionCommand(), c.requestCommand(), c.grantCommand(), c.tokenCommand(), c.auditCommand(), c.traceCommand(), c.versionCommand())
 	for _, kind := range namedKinds {
 		root.AddCommand(c.namedCommand(kind))

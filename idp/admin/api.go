@@ -35,7 +35,7 @@ func (a *Admin) rows() []row {
 		{Method: "GET", Path: "/version", Permission: Overview, Action: func(*call) (any, error) { return api.Version{Version: api.BuildVersion()}, nil }},
 
 		{Method: "GET", Path: "/apps", Permission: AppsRead, Action: func(c *call) (any, error) {
-			return do.Apps(c.ctx(), AppFilter{State: c.query("state"), Ref: c.query("ref"), After: c.query("after"), Limit: c.limit()})
+			return do.Apps(c.ctx(), AppFilter{State: c.query("state"), Parent: c.query("parent"), Ref: c.query("ref"), After: c.query("after"), Limit: c.limit()})
 		}},
 		{Method: "POST", Path: "/apps", Permission: AppsRegister, MaxBody: maxAppBody, Status: 201, Action: with(func(c *call, n api.NewApp) (any, error) { return c.added(do.AddApp(c.ctx(), c.by(), n)) })},
 		{Method: "POST", Path: "/apps/preview", Permission: AppsRegister, MaxBody: maxAppBody, Action: with(func(c *call, n api.NewApp) (any, error) { return c.added(do.PreviewApp(c.ctx(), c.by(), n)) })},
@@ -69,6 +69,9 @@ func (a *Admin) rows() []row {
 		{Method: "POST", Path: "/apps/{app}/secret", Permission: AppsRegister, Action: with(func(c *call, ask api.RotateSecret) (any, error) {
 			return do.RotateSecret(c.ctx(), c.by(), c.path("app"), ask)
 		})},
+		{Method: "POST", Path: "/apps/{app}/registration-token", Permission: AppsWrite, Status: 201, Action: func(c *call) (any, error) {
+			return do.RegistrationToken(c.ctx(), c.by(), c.path("app"))
+		}},
 		{Method: "GET", Path: "/apps/{app}/idp-metadata", Permission: AppsRead, Action: func(c *call) (any, error) { return do.OwnMetadata(c.ctx(), c.path("app")) }},
 		{Method: "GET", Path: "/metadata", Permission: AppsRead, Action: func(c *call) (any, error) { return do.OwnMetadata(c.ctx(), "") }},
 		{Method: "GET", Path: "/explain", Permission: UsersRead, Action: a.explain},
@@ -115,6 +118,7 @@ func (a *Admin) rows() []row {
 	rows = append(rows, a.ldapRows()...)
 	rows = append(rows, a.importRows()...)
 	rows = append(rows, a.tokenRows()...)
+	rows = append(rows, a.scopeRows()...)
 	rows = append(rows, profiles.rows(do, "/profiles")...)
 	rows = append(rows, permissionSets.rows(do, "/permission-sets")...)
 	return append(rows, groups.rows(do, "/groups")...)

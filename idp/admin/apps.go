@@ -19,9 +19,11 @@ import (
 // AppFilter chooses apps for a list. An empty State means all but the removed ones.
 type AppFilter struct {
 	State string
-	Ref   string // only the app that an id, a name or an entity id stands for
-	After string
-	Limit int // 1 to 1,000; otherwise 1,000
+	// Parent is the app under which they registered, or sp.OpenParent; empty: any.
+	Parent string
+	Ref    string // only the app that an id, a name or an entity id stands for
+	After  string
+	Limit  int // 1 to 1,000; otherwise 1,000
 }
 
 const maxPage = 1000
@@ -48,6 +50,9 @@ func listApps(tx store.Tx, filter AppFilter) ([]sp.App, string, error) {
 		}
 		return []sp.App{app}, "", nil
 	}
+	if filter.Parent != "" {
+		return listChildren(tx, filter)
+	}
 	page := store.Page{After: filter.After, Limit: pageSize(filter.Limit)}
 	if filter.State == "" {
 		records, next, err := sp.Apps.List(tx, page)
@@ -58,6 +63,19 @@ func listApps(tx store.Tx, filter AppFilter) ([]sp.App, string, error) {
 	}
 	page.Index, page.Value = "state", filter.State
 	return sp.Apps.List(tx, page)
+}
+
+// listChildren lists the clients under an app, in one state or in any.
+func listChildren(tx store.Tx, filter AppFilter) ([]sp.App, string, error) {
+	if filter.Parent != sp.OpenParent {
+		parent, err := findApp(tx, filter.Parent)
+		if err != nil {
+			return nil, "", err
+		}
+		filter.Parent = parent.ID
+	}
+	records, next, err := sp.Apps.List(tx, store.Page{After: filter.After, Limit: pageSize(filter.Limit), Index: "parent", Value: filter.Parent})
+	return slices.DeleteFunc(records, func(app sp.App) bool { return filter.State != "" && string(app.State) != filter.State }), next, err
 }
 
 func pageSize(limit int) int {
@@ -114,14 +132,24 @@ func (a *Actions) RemoveApp(ctx context.Context, by By, ref string) (api.App, er
 
 // UnblockApp opens a blocked app again.
 func (a *Actions) UnblockApp(ctx context.Context, by By, ref string) (api.App, error) {
-	return a.changeApp(ctx, by, ref, "app.unblock", func(_ store.Tx, app *sp.App) (map[string]string, error) {
-		return nil, app.Unblock(a.Now())
+	return a.changeApp(ctx, by, ref, "app.unblock", func(tx store.Tx, app *sp.App) (map[string]string, error) {
+		if err := mayOpen(tx, app); err != nil {
+			return nil, err
+		}
+		if err := app.UnblockWith(a.Now()); err != nil {
+			return nil, err
+		}
+		followed, err := a.withChildren(tx, by, app)
+		return map[string]string{"clients": strconv.Itoa(followed)}, err
 	})
 }
 
 // ApproveApp makes a pending app active.
 func (a *Actions) ApproveApp(ctx context.Context, by By, ref string) (api.App, error) {
-	return a.changeApp(ctx, by, ref, "app.approve", func(_ store.Tx, app *sp.App) (map[string]string, error) {
+	return a.changeApp(ctx, by, ref, "app.approve", func(tx store.Tx, app *sp.App) (map[string]string, error) {
+		if err := mayOpen(tx, app); err != nil {
+			return nil, err
+		}
 		return nil, app.Approve(a.Now())
 	})
 }
@@ -138,7 +166,11 @@ func (a *Actions) endApp(ctx context.Context, by By, ref, kind, word string, mov
 		if err == nil && app.State == sp.Removed {
 			err = errors.Join(flow.Forget(tx, flow.Scope{App: app.ID}), sp.Fetches.Delete(tx, app.ID), sp.Logos.Delete(tx, app.ID), federation.Track(tx, app, 0, a.Now()))
 		}
-		return map[string]string{"sessions": strconv.Itoa(len(left))}, err
+		if err != nil {
+			return nil, err
+		}
+		followed, err := a.withChildren(tx, by, app)
+		return map[string]string{"sessions": strconv.Itoa(len(left)), "clients": strconv.Itoa(followed)}, err
 	})
 }
 

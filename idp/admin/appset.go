@@ -102,6 +102,11 @@ func (a *Actions) checkApp(tx store.Tx, app *sp.App, values map[string]string) e
 			return err
 		}
 	}
+	if _, set := values["oauth.scopes"]; set {
+		if err := sp.CheckScopes(tx, app.Definition.OAuth.Scopes); err != nil {
+			return err
+		}
+	}
 	return a.checkSources(app, values)
 }
 

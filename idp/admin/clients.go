@@ -161,6 +161,13 @@ func wireClient(tx store.Tx, app *sp.App) (*api.OAuth, error) {
 		return nil, nil
 	}
 	wire := &api.OAuth{ClientID: app.Credentials.ClientID, Parent: app.Parent}
+	if app.Credentials.Initial != nil {
+		wire.RegistrationToken = app.Credentials.Initial.Created
+	}
+	var err error
+	if wire.Children, err = sp.Apps.Count(tx, store.Page{Index: "parent", Value: app.ID}, sp.MaxChildren); err != nil {
+		return nil, err
+	}
 	for _, secret := range app.Credentials.Secrets {
 		used, err := sp.LastUse(tx, secret.ID)
 		if err != nil {

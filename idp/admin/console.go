@@ -75,6 +75,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 	routes = append(routes, a.directoryPages()...)
 	routes = append(routes, a.importPages()...)
 	routes = append(routes, a.tokenPages()...)
+	routes = append(routes, a.scopePages()...)
 	for _, list := range a.namedLists() {
 		routes = append(routes,
 			get(list.path, UsersRead, list.page),

@@ -11,6 +11,27 @@ type OAuth struct {
 	ClientID string   `json:"client_id"`
 	Parent   string   `json:"parent,omitempty"` // app id of the gateway that registered it
 	Secrets  []Secret `json:"secrets,omitempty"`
+
+	RegistrationToken time.Time `json:"registration_token,omitzero"` // when the initial access token was made
+	Children          int       `json:"children,omitempty"`          // clients that registered by it
+}
+
+// RegistrationToken is an initial access token (RFC 7591), shown this once: clients that show it register under the app.
+type RegistrationToken struct {
+	ID       string `json:"id"` // of the app
+	ClientID string `json:"client_id"`
+	Token    string `json:"initial_access_token"`
+	Endpoint string `json:"registration_endpoint"`
+}
+
+// RegistrationToken makes the initial access token of an app; the one before is good no longer.
+func (c *Client) RegistrationToken(ctx context.Context, app string) (RegistrationToken, error) {
+	return callAt[RegistrationToken](ctx, c, http.MethodPost, "apps", app, "registration-token", nil)
+}
+
+// Children lists the clients that registered under an app, or with "open" those that registered under none.
+func (c *Client) Children(ctx context.Context, parent, state, after string) (List[App], error) {
+	return call[List[App]](ctx, c, http.MethodGet, "/apps", query("parent", parent, "state", state, "after", after), nil)
 }
 
 // Secret is one client secret that is good; what it is, nobody can show.

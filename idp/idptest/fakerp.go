@@ -10,12 +10,14 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"gatehouse/idp/api"
+	"gatehouse/sp"
 )
 
 // RP is a relying party (an OAuth client) that sends what a test wants, also nonsense. It has no listener: tests look at where the
@@ -39,6 +41,8 @@ func (s *Server) Client(t testing.TB, name string, metadata map[string]any, sett
 	if err != nil {
 		t.Fatal(err)
 	}
+	asked, _ := whole["scope"].(string)
+	s.haveScopes(t, strings.Fields(asked))
 	added, err := s.API.AddApp(t.Context(), api.NewApp{OAuth: string(text), Set: settings})
 	if err != nil {
 		t.Fatal(err)
@@ -48,6 +52,19 @@ func (s *Server) Client(t testing.TB, name string, metadata map[string]any, sett
 		rp.Redirect = uris[0]
 	}
 	return rp
+}
+
+// haveScopes adds those of the scopes that are not there yet.
+func (s *Server) haveScopes(t testing.TB, names []string) {
+	t.Helper()
+	for _, name := range names {
+		if _, err := s.API.Scope(t.Context(), name); err == nil || slices.Contains(sp.OwnScopes(), name) {
+			continue
+		}
+		if _, err := s.API.AddScope(t.Context(), api.NewScope{Name: name, Description: "Use " + name}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // Ask are the parameters of an authorization request: those of every good one, changed; "-" leaves one out.

@@ -18,6 +18,7 @@ type metadata struct {
 	Introspection         string   `json:"introspection_endpoint"`
 	Revocation            string   `json:"revocation_endpoint"`
 	EndSession            string   `json:"end_session_endpoint"`
+	Registration          string   `json:"registration_endpoint"`
 	Scopes                []string `json:"scopes_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
 	ResponseModes         []string `json:"response_modes_supported"`
@@ -82,6 +83,7 @@ func (h *Handlers) metadata() *metadata {
 	m := &metadata{
 		Issuer: h.BaseURL, Authorization: h.BaseURL + authorizePath, Token: h.BaseURL + tokenPath, UserInfo: h.BaseURL + userinfoPath,
 		JWKS: h.BaseURL + jwksPath, Introspection: h.BaseURL + introspectPath, Revocation: h.BaseURL + revokePath, EndSession: h.BaseURL + logoutPath,
+		Registration:  h.BaseURL + registerPath,
 		ResponseTypes: []string{sp.ResponseCode}, ResponseModes: []string{modeQuery, modeFragment, modeFormPost},
 		Classes: classes(), SubjectTypes: []string{sp.SubjectPublic, sp.SubjectPairwise},
 		TokenAuthMethods: append(slices.Clone(withSecret), sp.AuthNone), IntrospectAuthMethods: withSecret, RevocationAuthMethods: append(slices.Clone(withSecret), sp.AuthNone),

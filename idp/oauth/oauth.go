@@ -42,12 +42,13 @@ type Handlers struct {
 	Confirm func(w http.ResponseWriter, r *http.Request, app, action string, fields map[string]string, next string) error
 	Post    Poster
 
-	clients sync.Map // client id → app id: a hint that is checked at each use
-	used    sync.Map // secret id → when its use was noted
-	wrong   throttle
-	groups  store.Cache[directory.Group]
-	sets    store.Cache[directory.PermissionSet]
-	signers signerCache
+	clients   sync.Map // client id → app id: a hint that is checked at each use
+	used      sync.Map // secret id → when its use was noted
+	wrong     throttle
+	newcomers throttle
+	groups    store.Cache[directory.Group]
+	sets      store.Cache[directory.PermissionSet]
+	signers   signerCache
 
 	settings store.Cache[directory.Settings]
 }
@@ -62,6 +63,7 @@ const (
 	logoutPath     = "/oauth/logout"
 	confirmPath    = "/oauth/logout/confirm"
 	jwksPath       = "/oauth/jwks"
+	registerPath   = "/oauth/register"
 	oidcPath       = "/.well-known/openid-configuration"
 	metadataPath   = "/.well-known/oauth-authorization-server"
 )
@@ -82,6 +84,10 @@ func (h *Handlers) Routes() []web.Route {
 		route(http.MethodGet, jwksPath, h.json(h.jwks)),
 		route(http.MethodGet, oidcPath, h.json(h.discovery)),
 		route(http.MethodGet, metadataPath, h.json(h.discovery)),
+		route(http.MethodPost, registerPath, h.json(h.register)),
+		route(http.MethodGet, clientPath, h.json(h.managed("client.read", http.StatusOK, h.readClient))),
+		route(http.MethodPut, clientPath, h.json(h.managed("client.update", http.StatusOK, h.updateClient))),
+		route(http.MethodDelete, clientPath, h.json(h.managed("client.remove", http.StatusNoContent, h.removeClient))),
 	}
 	for path, methods := range map[string]map[string]web.HandlerFunc{
 		tokenPath:    {http.MethodPost: h.token},

@@ -10,6 +10,9 @@ import (
 	"gatehouse/store"
 )
 
+// bearerChallenge is what a bearer of no good token is told (RFC 6750, 3).
+const bearerChallenge = `Bearer realm="Gatehouse"`
+
 // bearer is the access token of a request: in the header, or in the body of a form, never in the query (RFC 6750, 2).
 func bearer(r *http.Request) (string, *Problem, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -31,7 +34,7 @@ func bearer(r *http.Request) (string, *Problem, error) {
 		return inBody, nil, nil
 	}
 	p := refuse(codeInvalidToken, "no_token", "The request holds no access token.")
-	p.Status, p.Challenge = http.StatusUnauthorized, `Bearer realm="Gatehouse"`
+	p.Status, p.Challenge = http.StatusUnauthorized, bearerChallenge
 	return "", p, nil
 }
 

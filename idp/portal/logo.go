@@ -35,9 +35,11 @@ func (h *Handlers) logo(w http.ResponseWriter, r *http.Request) error {
 	if app == nil || app.State == sp.Removed || app.Definition.LogoURL == "" || flow.LogoVersion(app.Definition.LogoURL) != r.PathValue("version") {
 		return web.NotFound("There is no such picture.")
 	}
-	logo, err := h.copied(r.Context(), app.ID, app.Definition.LogoURL)
-	if err != nil {
-		return err
+	logo := &sp.Logo{App: app.ID}
+	if app.Parent == "" { // what a stranger named is not fetched
+		if logo, err = h.copied(r.Context(), app.ID, app.Definition.LogoURL); err != nil {
+			return err
+		}
 	}
 	header := w.Header()
 	if logo.Type == "" {
