@@ -47,6 +47,7 @@ type Request struct {
 
 	ConsentAfter time.Time `json:"consent_after,omitzero"` // an older consent does not count (prompt=consent)
 	Redirects    bool      `json:"redirects,omitempty"`    // the answer is a redirect away, to which browsers apply the form-action of the page before
+	Device       *Device   `json:"device,omitempty"`       // the answer is for a device that waits elsewhere
 }
 
 // Demand is what the request asks of the sign-in.

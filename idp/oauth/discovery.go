@@ -17,6 +17,7 @@ type metadata struct {
 	JWKS                  string   `json:"jwks_uri"`
 	Introspection         string   `json:"introspection_endpoint"`
 	Revocation            string   `json:"revocation_endpoint"`
+	Device                string   `json:"device_authorization_endpoint"`
 	Scopes                []string `json:"scopes_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
 	ResponseModes         []string `json:"response_modes_supported"`
@@ -75,6 +76,7 @@ func (h *Handlers) metadata() *metadata {
 	m := &metadata{
 		Issuer: h.BaseURL, Authorization: h.BaseURL + authorizePath, Token: h.BaseURL + tokenPath, UserInfo: h.BaseURL + userinfoPath,
 		JWKS: h.BaseURL + jwksPath, Introspection: h.BaseURL + introspectPath, Revocation: h.BaseURL + revokePath,
+		Device:        h.BaseURL + devicePath,
 		ResponseTypes: []string{sp.ResponseCode}, ResponseModes: []string{modeQuery, modeFragment, modeFormPost},
 		Classes: classes(), SubjectTypes: []string{sp.SubjectPublic, sp.SubjectPairwise},
 		TokenAuthMethods: append(slices.Clone(withSecret), sp.AuthNone), IntrospectAuthMethods: withSecret, RevocationAuthMethods: append(slices.Clone(withSecret), sp.AuthNone),

@@ -39,6 +39,7 @@ type Handlers struct {
 	clients sync.Map // client id → app id: a hint that is checked at each use
 	used    sync.Map // secret id → when its use was noted
 	wrong   throttle
+	guesses throttle // of user codes
 	groups  store.Cache[directory.Group]
 	sets    store.Cache[directory.PermissionSet]
 	signers signerCache
@@ -53,6 +54,7 @@ const (
 	userinfoPath   = "/oauth/userinfo"
 	introspectPath = "/oauth/introspect"
 	revokePath     = "/oauth/revoke"
+	devicePath     = "/oauth/device"
 	jwksPath       = "/oauth/jwks"
 	oidcPath       = "/.well-known/openid-configuration"
 	metadataPath   = "/.well-known/oauth-authorization-server"
@@ -68,6 +70,7 @@ func (h *Handlers) Routes() []web.Route {
 		route(http.MethodGet, authorizePath, h.authorize),
 		route(http.MethodPost, authorizePath, h.authorize),
 		route(http.MethodPost, introspectPath, h.json(h.introspect)),
+		route(http.MethodPost, devicePath, h.json(h.device)),
 		route(http.MethodGet, jwksPath, h.json(h.jwks)),
 		route(http.MethodGet, oidcPath, h.json(h.discovery)),
 		route(http.MethodGet, metadataPath, h.json(h.discovery)),

@@ -20,10 +20,13 @@ const (
 )
 
 // full tells whether there were too many wrong secrets in this minute.
-func (t *throttle) full(key string, now time.Time) bool {
+func (t *throttle) full(key string, now time.Time) bool { return t.over(key, wrongPerMinute, now) }
+
+// over is full with a bound of its own.
+func (t *throttle) over(key string, limit int, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return now.Truncate(time.Minute).Equal(t.minute) && t.wrong[key] >= wrongPerMinute
+	return now.Truncate(time.Minute).Equal(t.minute) && t.wrong[key] >= limit
 }
 
 // count counts a wrong secret.

@@ -29,6 +29,7 @@ func (h *Handlers) methods() []method {
 		{sp.GrantCode, h.redeem},
 		{sp.GrantRefresh, h.refresh},
 		{sp.GrantClientCredentials, h.actAlone},
+		{sp.GrantDevice, h.waited},
 	}
 }
 
@@ -115,6 +116,9 @@ func (h *Handlers) method(ctx context.Context, app *sp.App, name string) (func(s
 
 // note writes the audit entry of a token or its refusal.
 func (h *Handlers) note(tx store.Tx, r *http.Request, c *call, issued *issue, problem *Problem) error {
+	if problem != nil && problem.Quiet {
+		return nil
+	}
 	event := audit.Event{Kind: "token", Outcome: audit.OK, App: c.app.ID, Actor: c.app.ID, Address: web.Of(r).AddressText(), Facts: c.facts}
 	if problem != nil {
 		problem.describe(&event)
