@@ -99,6 +99,7 @@ type Facts struct {
 	PutOff    time.Time   // until when a person who put that off may do without
 	Elsewhere bool        // people sign in at one other identity provider alone, which can be asked without a page
 	Refresh   *sp.Refresh // of a decision about a refresh token
+	Strict    bool        // no relaxation of addresses counts: nobody is there, and never was
 }
 
 // SessionTimeout is how long the app may keep its session or an opaque token: as its policy says, else the person's profile;

@@ -123,6 +123,7 @@ func Access(f *Facts) sp.Access {
 		Grace:   !f.Second && f.Now.Before(f.PutOff),
 		Asked:   sp.Demand(f.Request.Demand),
 		Refresh: f.Refresh,
+		Strict:  f.Strict,
 		Address: f.Address,
 		Now:     f.Now,
 	}

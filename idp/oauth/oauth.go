@@ -34,6 +34,7 @@ type Handlers struct {
 	Keys       *certs.Keyring
 	Claims     *claims.Evaluator
 	Fetch      *outbound.Client
+	Passwords  Passwords
 	SubjectKey []byte // of pairwise subjects; whoever has it can link people across apps
 	BaseURL    string // public origin: the issuer
 	Now        func() time.Time
@@ -100,7 +101,7 @@ func (h *Handlers) json(handle web.HandlerFunc) web.HandlerFunc {
 		}
 		problem := &Problem{Code: codeServerError, Status: http.StatusInternalServerError, Text: "Something went wrong on our side; nothing was changed. Try again."}
 		switch public := web.Public500(err); {
-		case errors.Is(err, store.ErrBusy):
+		case errors.Is(err, store.ErrBusy), errors.Is(err, directory.ErrBusy):
 			problem = &Problem{Code: "temporarily_unavailable", Status: http.StatusServiceUnavailable, Text: "Gatehouse cannot store anything now. Try again in a little while."}
 			w.Header().Set("Retry-After", "10")
 		case public.Status < http.StatusInternalServerError:
