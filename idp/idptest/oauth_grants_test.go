@@ -143,7 +143,13 @@ func (w *world) bearerPolicy(t *testing.T) {
 	if !app.Active(token.Text("access_token")) {
 		t.Error("the token is not good")
 	}
+	if page := w.ana(t).Get("/account").Body; !strings.Contains(page, "holds tokens of yours") || !strings.Contains(page, app.App) {
+		t.Errorf("the account does not show the grant:\n%s", page)
+	}
 	w.ana(t).Post("/account/apps/withdraw", url.Values{"app": {app.App}})
+	if entry := w.Audit(t)[0]; entry.Kind != "app.leave" || entry.Facts["grants"] != "1" || strings.Contains(w.ana(t).Get("/account").Body, app.App) {
+		t.Errorf("withdrawn: %+v", entry)
+	}
 	if app.Active(token.Text("access_token")) {
 		t.Error("withdrawn, the token is good")
 	}
