@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -28,6 +29,7 @@ func TestOAuthGrants(t *testing.T) {
 	t.Run("OGR-04 who an assertion may be about", func(t *testing.T) { w.bearerPolicy(t) })
 	t.Run("OGR-05 token exchange", func(t *testing.T) { w.exchanged(t) })
 	t.Run("OGR-06 exchanged tokens under both policies", func(t *testing.T) { w.exchangePolicy(t) })
+	t.Run("OGR-08 grants that an administrator lists and ends", func(t *testing.T) { w.grantsListed(t) })
 	t.Run("OGR-07 passwords where the organisation allows them", func(t *testing.T) { w.legacyPassword(t) })
 }
 
@@ -263,4 +265,45 @@ func (w *world) legacyPassword(t *testing.T) {
 		t.Errorf("%d %s", slowed.Status, slowed.Raw)
 	}
 	w.organisation(t, "oauth.legacy_methods", "none")
+}
+
+// grantsListed: by person, by app and all; one that is ended gives nothing any more.
+func (w *world) grantsListed(t *testing.T) {
+	rp := w.Client(t, "listed", nil, map[string]string{"policy.consent": "never"})
+	tokens := rp.Tokens(w.ana(t), "scope", "openid offline_access")
+	var found api.OAuthGrant
+	for _, q := range []api.RequestQuery{{App: rp.App}, {User: "ana", App: "listed"}, {User: "ana"}, {}} {
+		list, err := w.API.OAuthGrants(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, one := range list.Items {
+			if one.App.ID == rp.App {
+				found, n = one, n+1
+			}
+		}
+		if n != 1 || found.User.Name != "ana" || !found.Refresh || strings.Join(found.Scopes, " ") != "openid offline_access" || found.Created.IsZero() || found.Used.IsZero() {
+			t.Errorf("%+v: %+v", q, list)
+		}
+	}
+	if list, err := w.API.OAuthGrants(t.Context(), api.RequestQuery{User: "bob", App: rp.App}); err != nil || len(list.Items) != 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if _, err := w.API.RevokeOAuthGrant(t.Context(), found.ID); err != nil {
+		t.Fatal(err)
+	}
+	if entry := w.Audit(t)[0]; entry.Kind != "grant.revoke" || entry.App.ID != rp.App || entry.Facts["grant"] != found.ID {
+		t.Errorf("%+v", entry)
+	}
+	if rp.Active(tokens.Text("access_token")) || rp.Active(tokens.Text("refresh_token")) {
+		t.Error("ended, the tokens are good")
+	}
+	if list, err := w.API.OAuthGrants(t.Context(), api.RequestQuery{App: rp.App}); err != nil || len(list.Items) != 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	var refused *api.Error
+	if _, err := w.API.RevokeOAuthGrant(t.Context(), "gnt_none"); !errors.As(err, &refused) || refused.Status != http.StatusNotFound {
+		t.Errorf("%v", err)
+	}
 }
