@@ -55,7 +55,7 @@ func tables() []store.Check {
 	return []store.Check{
 		sp.Apps, session.Table, flow.Requests, flow.AnsweredOnce, flow.Logouts, outbound.Rows, directory.Users, directory.Profiles, directory.PermissionSets,
 		directory.Groups, directory.Credentials, directory.Activities, directory.Factors, directory.Links, directory.SettingsTable, directory.Logos, sp.Attempts, grants.Consents, grants.Accesses, grants.Requests, grants.AllGone, grants.APITokens, saml.Links, saml.Artifacts, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets, certs.Notices, sp.Fetches, sp.Logos, federation.Upstreams, saml.Inquiries, saml.UpstreamLinks,
-		grants.AllGrants, grants.Codes, grants.AccessTokens, grants.RefreshTokens, grants.Eras, sp.Scopes, sp.SecretUses,
+		grants.AllGrants, grants.Codes, grants.AccessTokens, grants.RefreshTokens, grants.Eras, grants.Devices, sp.Scopes, sp.SecretUses,
 		federation.Sources, federation.Entities, federation.Documents, federation.Follows, audit.AppUses, audit.UsageDays, audit.PersonUses, audit.Counted,
 		directory.AllSources,
 	}
@@ -146,7 +146,7 @@ func (s *Server) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.oauth = &oauth.Handlers{Engine: s.engine, Store: c.Store, Keys: s.keys, Claims: sources, SubjectKey: subjects, BaseURL: c.BaseURL, Now: c.Now}
+	s.oauth = &oauth.Handlers{Engine: s.engine, Store: c.Store, Keys: s.keys, Claims: sources, Fetch: client, Passwords: s.directory, SubjectKey: subjects, BaseURL: c.BaseURL, Now: c.Now}
 	s.engine.ProtocolOf = func(app *sp.App) string {
 		switch {
 		case app.Definition.SAML != nil:
@@ -163,13 +163,15 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	s.engine.Leavers = map[string]flow.Leaver{saml.Protocol: s.saml, oauth.Protocol: s.oauth}
 	s.outbox = &outbound.Outbox{Store: c.Store, Now: c.Now, Senders: map[string]outbound.Sender{flow.OutboxKind: s.engine, saml.OutboxKind: &saml.NameSender{Handlers: s.saml}, recovery.MailKind: s.desk, recovery.RecoveryKind: s.desk.Wishes()}}
-	s.engine.Protocols = map[string]flow.Protocol{saml.Protocol: s.saml, oauth.Protocol: s.oauth, flow.BuiltinProtocol: flow.Builtin{}}
+	devices := &oauth.Devices{Handlers: s.oauth}
+	s.engine.Protocols = map[string]flow.Protocol{saml.Protocol: s.saml, oauth.Protocol: s.oauth, oauth.DeviceProtocol: devices, flow.BuiltinProtocol: flow.Builtin{}}
 	s.signin = &signin.Handlers{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Factors: s.factors, Sessions: s.sessions, Audit: s.audit, Desk: s.desk,
 	}
 	s.saml.Result, s.saml.Basic = s.signin.Result, s.signin.Basic
 	s.oauth.Result, s.oauth.Confirm, s.oauth.Post = s.signin.Result, s.signin.AskFor, client
 	s.saml.Enter, s.saml.AddUser, s.signin.Ask = s.signin.Enter, s.directory.AddUser, s.saml.Ask
+	s.signin.Device = devices.Confirm
 	s.engine.Upstream = func(tx store.Tx, settings *directory.Settings) (sp.Level, bool, error) {
 		return saml.Reach(tx, settings.TakesPasswords() || settings.TakesPasskeys() && s.factors.Passkeys(), c.Now())
 	}

@@ -37,6 +37,7 @@ const (
 	GrantClientCredentials = "client_credentials"
 	GrantJWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 	GrantDevice            = "urn:ietf:params:oauth:grant-type:device_code"
+	GrantPassword          = "password" // legacy: where the organisation allows it
 	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 

@@ -10,7 +10,7 @@ func oauthSettingCases() map[string]settingCase {
 	keys := `{"keys":[{"kty":"EC","crv":"P-256","x":"a","y":"b"}]}`
 	return map[string]settingCase{
 		"oauth.redirect_uris":                {"none", good("https://app.example.org/cb,https://app.example.org/other?x=1", "http://localhost:8000/cb"), []string{"a,,b", "x\x00"}},
-		"oauth.grant_types":                  {"authorization_code,refresh_token", good("client_credentials", "authorization_code,"+GrantDevice), []string{"password", "implicit"}},
+		"oauth.grant_types":                  {"authorization_code,refresh_token", good("client_credentials", "authorization_code,"+GrantDevice), []string{"implicit", "magic"}},
 		"oauth.response_types":               {"code", good("code"), []string{"token", "id_token"}},
 		"oauth.scopes":                       {strings.Join(StandardScopes(), ","), good("openid,orders.read"), []string{`a"b`, "ä", "a b"}},
 		"oauth.token_endpoint_auth_method":   {AuthSecretBasic, good("client_secret_basic", "client_secret_post", "none"), []string{"", "client_secret_jwt"}},

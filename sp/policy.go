@@ -77,6 +77,7 @@ type Access struct {
 	Session       Evidence       // the zero value: not signed in yet
 	Asked         Demand         // what the request itself demands beyond the policy
 	Refresh       *Refresh       // nil: a sign-on, with a person at hand
+	Strict        bool           // no relaxation of addresses counts
 	Address       netip.Addr     // of the browser or the client
 	ProfileRanges []netip.Prefix // of the person's profile; empty: anywhere
 	Hours         Hours          // login hours of the person's profile; nil: at any time
@@ -284,7 +285,11 @@ func (p *Policy) LetsNobodyIn() bool {
 // second factor lifts them, a weaker session is asked for it.
 func (p *Policy) profileAddress(a Access) Outcome {
 	switch {
-	case within(a.ProfileRanges, a.Address), p.IPRelaxation == "relax", p.IPRelaxation == "relax_refresh" && a.Refresh != nil:
+	case within(a.ProfileRanges, a.Address):
+		return Allow
+	case a.Strict:
+		return Refuse
+	case p.IPRelaxation == "relax", p.IPRelaxation == "relax_refresh" && a.Refresh != nil:
 		return Allow
 	case p.IPRelaxation == "relax_with_mfa":
 		return stepUpIf(!a.Session.Level.AtLeast(High))

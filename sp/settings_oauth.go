@@ -17,7 +17,7 @@ func oauthSettings() []Setting {
 		eachOf(list("oauth.redirect_uris", "Redirect URIs", "Where answers may go; a request must name one of them, letter by letter.",
 			func(a *App) *[]string { return &client(a).RedirectURIs }), isPrintable),
 		several("oauth.grant_types", "Grant types", "What the app may ask tokens by.", []string{GrantCode, GrantRefresh},
-			[]string{GrantCode, GrantRefresh, GrantClientCredentials, GrantJWTBearer, GrantDevice, GrantTokenExchange},
+			[]string{GrantCode, GrantRefresh, GrantClientCredentials, GrantJWTBearer, GrantDevice, GrantTokenExchange, GrantPassword},
 			func(a *App) *[]string { return &client(a).GrantTypes }),
 		several("oauth.response_types", "Response types", "What a sign-in may be answered with: a code.", []string{ResponseCode},
 			[]string{ResponseCode}, func(a *App) *[]string { return &client(a).ResponseTypes }),

@@ -54,10 +54,28 @@ type ConsentPage struct {
 	Person      string    // who is signed in
 	Asks        []string  // what the app will be told
 	Agreed      time.Time // when the person agreed to less than this; zero: never
+	Device      *ConsentDevice
+}
+
+// ConsentDevice is the device that a person is asked to connect, where the app asks from one that has no browser.
+type ConsentDevice struct {
+	Code    string // that it shows
+	Address string // from where it asked
 }
 
 // Consent writes the consent page.
 func Consent(w io.Writer, p ConsentPage) error { return render(w, "consent", p) }
+
+// DevicePage asks for the code that a device shows. It posts `user_code` to Action.
+type DevicePage struct {
+	Shell
+	Action string
+	Code   string // as typed, or as the device's link says
+	Error  string
+}
+
+// Device writes the page that asks for a device's code.
+func Device(w io.Writer, p DevicePage) error { return render(w, "device", p) }
 
 // MessagePage is any page of one sentence: errors, an expired flow, "you can close this window".
 type MessagePage struct {

@@ -57,10 +57,13 @@ type AccountApp struct {
 	Told    []string  // what the person agreed that it is told
 	Agreed  time.Time
 	Until   time.Time // of access on request; zero: none
+	Scopes  []string  // that it has tokens for
+	Since   time.Time // when it got the first of them; zero: it has none
+	Used    time.Time // when one was used last, within an hour
 }
 
 // Given tells whether there is something to withdraw, not only a session to leave.
-func (a AccountApp) Given() bool { return !a.Agreed.IsZero() || !a.Until.IsZero() }
+func (a AccountApp) Given() bool { return !a.Agreed.IsZero() || !a.Until.IsZero() || !a.Since.IsZero() }
 
 // ConsentsPage is the history of what a person agreed to.
 type ConsentsPage struct {

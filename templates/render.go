@@ -28,6 +28,7 @@ var declared = map[string]page{
 	"explain":      {"console", ExplainPage{}},
 	"app_sessions": {"console", AppSessionsPage{}},
 	"consent":      {"card", ConsentPage{}},
+	"device":       {"card", DevicePage{}},
 	"factor":       {"card", FactorPage{}},
 	"enrol":        {"card", EnrolPage{}},
 	"enrol_app":    {"card", EnrolAppPage{}},

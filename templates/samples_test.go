@@ -93,6 +93,16 @@ func cardSamples() []sample {
 			return Consent(w, ConsentPage{Shell: shell("Open Your Benefits", ""), Action: "/consent", Flow: "fl_1", App: "Your Benefits", Person: "ana",
 				Description: "Health, pension and days off in one place.", Asks: []string{"Your name", "Your e-mail address", "costCentre (user.attributes.costCentre)"}, Agreed: moment})
 		}},
+		{"consent_device", func(w io.Writer) error {
+			return Consent(w, ConsentPage{Shell: shell("Open Lobby screen", ""), Action: "/consent", Flow: "fl_1", App: "Lobby screen", Person: "ana",
+				Asks: []string{"Your name"}, Device: &ConsentDevice{Code: "WDJB-MJHT", Address: "2001:db8:1234:5678:9abc:def0:1234:5678"}})
+		}},
+		{"device", func(w io.Writer) error {
+			return Device(w, DevicePage{Shell: outside("Connect a device"), Action: "/device"})
+		}},
+		{"device_wrong", func(w io.Writer) error {
+			return Device(w, DevicePage{Shell: outside("Connect a device"), Action: "/device", Code: "WDJB-MJH", Error: "No device waits with this code. Check it, or start again on the device."})
+		}},
 		{"signedout", func(w io.Writer) error {
 			return SignedOut(w, SignedOutPage{Shell: outside("Signed out"), SignInHref: "/login", Apps: []SignedOutApp{{"Payroll", "out"}, {"Orders", "told"}, {longName, "failed"}, {"Wiki", "untold"}}})
 		}},

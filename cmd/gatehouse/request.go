@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -101,7 +102,7 @@ func (c *cli) requestDeny() *cobra.Command {
 }
 
 func (c *cli) grantCommand() *cobra.Command {
-	return group("grant", "access to apps on request, for a time", c.grantList(), c.grantRevoke())
+	return group("grant", "access to apps on request, and what apps hold tokens for", c.grantList(), c.grantTokens(), c.grantRevoke())
 }
 
 func (c *cli) grantList() *cobra.Command {
@@ -130,13 +131,46 @@ func (c *cli) grantList() *cobra.Command {
 	return command
 }
 
+func (c *cli) grantTokens() *cobra.Command {
+	var q api.RequestQuery
+	command := &cobra.Command{
+		Use: "tokens", Short: "list what people gave to apps over OAuth that still gives tokens", Args: exactly(0),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
+			list, err := all(func(after string) (api.List[api.OAuthGrant], error) {
+				q.After = after
+				return client.OAuthGrants(command.Context(), q)
+			})
+			if err != nil {
+				return err
+			}
+			return c.show(list, func() error {
+				var rows [][]string
+				for _, g := range list.Items {
+					rows = append(rows, []string{g.ID, g.User.Name, g.App.Name, strings.Join(g.Scopes, " "), stamp(g.Created), stamp(g.Used), stamp(g.Until)})
+				}
+				return c.table([]string{"ID", "USER", "APP", "SCOPES", "CREATED", "USED", "UNTIL"}, rows)
+			})
+		}),
+	}
+	command.Flags().StringVar(&q.App, "app", "", "only to this app")
+	command.Flags().StringVar(&q.User, "user", "", "only of this person")
+	return command
+}
+
 func (c *cli) grantRevoke() *cobra.Command {
 	var revoke api.RevokeGrant
 	command := &cobra.Command{
-		Use: "revoke --user U --app A", Short: "end a person's access on request before its time", Args: exactly(0),
-		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
+		Use: "revoke ID | --user U --app A", Short: "end a grant of tokens by its id, or a person's access on request before its time", Args: atMost(1),
+		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+			if len(args) == 1 {
+				grant, err := client.RevokeOAuthGrant(command.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return c.quiet(grant)
+			}
 			if revoke.User == "" || revoke.App == "" {
-				return usagef("say whose access to which app ends: --user U --app A")
+				return usagef("say which grant ends by its ID (`gatehouse grant tokens` lists them), or whose access to which app: --user U --app A")
 			}
 			grant, err := client.RevokeGrant(command.Context(), revoke)
 			if err != nil {

@@ -112,6 +112,7 @@ func (a *Admin) rows() []row {
 	}
 	rows = append(rows, a.keyRows()...)
 	rows = append(rows, a.requestRows()...)
+	rows = append(rows, a.oauthGrantRows()...)
 	rows = append(rows, a.sourceRows()...)
 	rows = append(rows, a.upstreamRows()...)
 	rows = append(rows, a.inviteRows()...)

@@ -276,7 +276,7 @@ func TestSettings(t *testing.T) {
 	for key, values := range map[string][]string{
 		"session.idle": {"90m", "2d", "1d12h"}, "throttle.account": {"3", "1000"}, "color": {"#1a2B3c"}, "name": {"Exâmple Ltd"},
 		"saml.entity_id": {"https://idp.example.com/x", "urn:example:idp"}, "saml.want_signed_requests": {"true", "false"},
-		"signin.methods": {"password"}, "oauth.disabled_grants": {"refresh_token", "client_credentials,refresh_token", "none"}, "logo": {"default"},
+		"signin.methods": {"password"}, "oauth.disabled_grants": {"refresh_token", "client_credentials,refresh_token", "none"}, "oauth.legacy_methods": {"password", "none"}, "logo": {"default"},
 	} {
 		for _, value := range values {
 			if err := settings.Set(key, value); err != nil {
@@ -287,7 +287,7 @@ func TestSettings(t *testing.T) {
 	for key, values := range map[string][]string{
 		"session.idle": {"1s", "-1h", "x", "400d", "99999999d", "1d1"}, "throttle.account": {"0", "-1", "x", "1e3"}, "color": {"red", "#12345g"},
 		"name": {"a\nb", strings.Repeat("x", 101)}, "saml.entity_id": {"idp", "https://a b"}, "saml.want_signed_requests": {"yes"},
-		"signin.methods": {"magic", "passkey"}, "oauth.disabled_grants": {"password", "a,,b"}, "signin.mfa_enrolment": {"never"}, "signin.mfa_grace": {"-1h", "x"},
+		"signin.methods": {"magic", "passkey"}, "oauth.legacy_methods": {"implicit"}, "oauth.disabled_grants": {"password", "a,,b"}, "signin.mfa_enrolment": {"never"}, "signin.mfa_grace": {"-1h", "x"},
 		"saml.authn_contexts": {"high", "https://x.example=strong", "x=high", "https://refeds.org/profile/mfa=low", "urn:oasis:x=high"}, "logo": {"x"}, "smtp.url": {"smtp://mail.example.org"}, "smtp.from": {"x", "A <a@example.org>", "a@example.org\r\nBcc: b@example.org"}, "no.such": {"x"}, "": {""},
 	} {
 		for _, value := range values {
@@ -308,7 +308,7 @@ func TestSettings(t *testing.T) {
 	if err := settings.Set("session.idle", "default"); err != nil || settings.IdleLimit() != 8*time.Hour {
 		t.Errorf("default: %v, %v", settings.IdleLimit(), err)
 	}
-	if all := settings.List(); len(all) != 31 || all[18] != (directory.Setting{Key: "session.idle", Value: "8h", Default: "8h", IsDefault: true}) {
+	if all := settings.List(); len(all) != 32 || all[18] != (directory.Setting{Key: "session.idle", Value: "8h", Default: "8h", IsDefault: true}) {
 		t.Errorf("%+v", all)
 	}
 }

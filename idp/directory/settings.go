@@ -39,6 +39,7 @@ type Settings struct {
 	MFAGrace           time.Duration     `json:"mfa_grace,omitempty"`      // for how long it may be put off where an app allows it
 	AuthnContexts      map[string]string `json:"authn_contexts,omitempty"` // own authentication context classes, and what each stands for
 	SMTP               SMTP              `json:"smtp,omitzero"`
+	LegacyMethod       string            `json:"legacy_method,omitempty"`     // LegacyPassword; empty: none
 	GrantsOff          []string          `json:"grants_off,omitempty"`        // OAuth grant types that nobody may use
 	OpenRegistration   bool              `json:"open_registration,omitempty"` // clients register without an initial access token, and wait
 }
@@ -168,6 +169,7 @@ func baseKeys() []key[Settings] {
 		duration("signin.mfa_grace", "0s", 0, 366*day, func(s *Settings) *time.Duration { return &s.MFAGrace }),
 		grantsOff("oauth.disabled_grants"),
 		flag("oauth.open_registration", func(s *Settings) *bool { return &s.OpenRegistration }),
+		choice("oauth.legacy_methods", []string{"none", LegacyPassword}, func(s *Settings) *string { return &s.LegacyMethod }),
 		duration("audit.retention", "400d", day, 36500*day, func(s *Settings) *time.Duration { return &s.AuditFor }),
 		duration("trace.retention", "14d", time.Hour, 366*day, func(s *Settings) *time.Duration { return &s.TraceFor }),
 	}

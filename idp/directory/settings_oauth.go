@@ -12,7 +12,15 @@ var grantTypes = []string{
 }
 
 // Grants tells whether apps may ask for tokens by a grant type here, if they may at all.
-func (s *Settings) Grants(grantType string) bool { return !slices.Contains(s.GrantsOff, grantType) }
+func (s *Settings) Grants(grantType string) bool {
+	if grantType == LegacyPassword {
+		return s.LegacyMethod == LegacyPassword
+	}
+	return !slices.Contains(s.GrantsOff, grantType)
+}
+
+// LegacyPassword lets apps ask people for their password and sign in with it (RFC 6749, 4.3; forbidden by RFC 9700, 2.4).
+const LegacyPassword = "password"
 
 func grantsOff(name string) key[Settings] {
 	get := func(s *Settings) string { return strings.Join(s.GrantsOff, ",") }

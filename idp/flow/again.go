@@ -16,6 +16,7 @@ type Standing struct {
 	Methods   []string
 	AuthAt    time.Time // of the sign-in that it rests on
 	Address   netip.Addr
+	Strict    bool        // no relaxation of addresses counts
 	Refresh   *sp.Refresh // of a refresh token, or an access token that came from one
 }
 
@@ -24,7 +25,7 @@ type Standing struct {
 func (e *Engine) Reconsider(tx store.Tx, s Standing) (*Facts, Step, error) {
 	now := e.Now()
 	facts := &Facts{
-		Request: &Request{App: s.App, Protocol: tokenProtocol, Passive: true}, Address: s.Address, Now: now, Reachable: sp.Low, Refresh: s.Refresh,
+		Request: &Request{App: s.App, Protocol: tokenProtocol, Passive: true}, Address: s.Address, Now: now, Reachable: sp.Low, Refresh: s.Refresh, Strict: s.Strict,
 		Session: &session.Session{
 			User: s.User, Level: session.Level(s.Level), Started: s.AuthAt, Seen: now, Ends: now.Add(time.Hour), Idle: now.Add(time.Hour),
 		},

@@ -47,6 +47,7 @@ type Request struct {
 
 	ConsentAfter time.Time `json:"consent_after,omitzero"` // an older consent does not count (prompt=consent)
 	Redirects    bool      `json:"redirects,omitempty"`    // the answer is a redirect away, to which browsers apply the form-action of the page before
+	Device       *Device   `json:"device,omitempty"`       // the answer is for a device that waits elsewhere
 }
 
 // Demand is what the request asks of the sign-in.
@@ -98,6 +99,7 @@ type Facts struct {
 	PutOff    time.Time   // until when a person who put that off may do without
 	Elsewhere bool        // people sign in at one other identity provider alone, which can be asked without a page
 	Refresh   *sp.Refresh // of a decision about a refresh token
+	Strict    bool        // no relaxation of addresses counts: nobody is there, and never was
 }
 
 // SessionTimeout is how long the app may keep its session or an opaque token: as its policy says, else the person's profile;

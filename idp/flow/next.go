@@ -57,6 +57,9 @@ func Next(f *Facts) Step {
 
 // consented tells whether the person agreed to all that is asked for, not before the request says so.
 func consented(f *Facts) bool {
+	if f.Request.Device != nil {
+		return f.Request.Device.Confirmed == f.User.ID
+	}
 	return f.Consent != nil && f.Consent.Covers(f.Asks) && !f.Consent.Given.Before(f.Request.ConsentAfter)
 }
 
@@ -120,6 +123,7 @@ func Access(f *Facts) sp.Access {
 		Grace:   !f.Second && f.Now.Before(f.PutOff),
 		Asked:   sp.Demand(f.Request.Demand),
 		Refresh: f.Refresh,
+		Strict:  f.Strict,
 		Address: f.Address,
 		Now:     f.Now,
 	}

@@ -136,6 +136,8 @@ type AccessToken struct {
 	Scopes    []string  `json:"scopes"`
 	Address   string    `json:"address,omitempty"` // from where it was asked for
 	Refreshed bool      `json:"refreshed,omitempty"`
+	From      string    `json:"from,omitempty"` // key of the token that it was exchanged for and is over with
+	Act       []string  `json:"act,omitempty"`  // client ids that act for the person, the latest first (RFC 8693, 4.1)
 	Issued    time.Time `json:"issued"`
 	Expires   time.Time `json:"expires"`
 }

@@ -50,7 +50,7 @@ func (w *world) badRegistrations(t *testing.T) {
 		`{"client_name":"x","redirect_uris":["https://*.x.example/"]}`: "oauth.redirect_uris",
 		`{"client_name":"x"}`:                      "oauth.redirect_uris",
 		`{"redirect_uris":["https://x.example/"]}`: "name",
-		`{"client_name":"x","redirect_uris":["https://x.example/"],"grant_types":["password"]}`:                                               "oauth.grant_types",
+		`{"client_name":"x","redirect_uris":["https://x.example/"],"grant_types":["implicit"]}`:                                               "oauth.grant_types",
 		`{"client_name":"x","redirect_uris":["https://x.example/"],"token_endpoint_auth_method":"magic"}`:                                     "oauth.token_endpoint_auth_method",
 		`{"client_name":"x","redirect_uris":["https://x.example/"],"id_token_signed_response_alg":"none"}`:                                    "oauth.id_token_signed_response_alg",
 		`{"client_name":"x","redirect_uris":["https://x.example/"],"id_token_signed_response_alg":"ES256"}`:                                   "oauth.id_token_signed_response_alg",

@@ -31,7 +31,11 @@ type issue struct {
 	grant     *grants.Grant
 	scopes    []string // of the access token
 	own       bool     // the grant lies in its one access token
+	alone     bool     // nobody signed in for it, so there is no ID token
 	refreshed bool
+	until     time.Time // when the access token ends at the latest; zero: open
+	from      string    // key of the access token that it was exchanged for
+	act       []string  // client ids that act for the person, the latest first
 	nonce     string
 	refresh   string // the refresh token
 
@@ -45,7 +49,7 @@ type issue struct {
 // give makes the access token and gathers what is signed after the commit.
 func (h *Handlers) give(tx store.Tx, c *call, i *issue) (*Problem, error) {
 	client := i.facts.App.Definition.OAuth
-	identify := openID(i.scopes) && !i.own
+	identify := openID(i.scopes) && !i.own && !i.alone
 	if identify || client.JWTAccess() {
 		var problem *Problem
 		var err error
@@ -54,13 +58,16 @@ func (h *Handlers) give(tx store.Tx, c *call, i *issue) (*Problem, error) {
 		}
 	}
 	i.access, i.issued, i.expires = sp.RandomSecret(), c.now, c.now.Add(lifetime(i.facts))
+	if !i.until.IsZero() && i.until.Before(i.expires) {
+		i.expires = i.until
+	}
 	hash := jtiHash(i.access)
 	if !client.JWTAccess() {
 		i.access = accessPrefix + i.access
 		hash = grants.Hash(i.access)
 	}
 	token := &grants.AccessToken{
-		Hash: hash, Grant: i.grant.ID, Scopes: i.scopes, Address: c.address.String(), Refreshed: i.refreshed, Issued: c.now, Expires: i.expires,
+		Hash: hash, Grant: i.grant.ID, Scopes: i.scopes, Address: c.address.String(), Refreshed: i.refreshed, From: i.from, Act: i.act, Issued: c.now, Expires: i.expires,
 	}
 	if i.own {
 		token.Own = i.grant
@@ -96,6 +103,7 @@ type tokens struct {
 	RefreshToken string `json:"refresh_token,omitempty"`
 	IDToken      string `json:"id_token,omitempty"`
 	Scope        string `json:"scope"`
+	Issued       string `json:"issued_token_type,omitempty"` // of an exchange (RFC 8693, 2.2.1)
 }
 
 // hand signs what has to be signed and answers. Everything is committed by now.
@@ -103,6 +111,9 @@ func (h *Handlers) hand(w http.ResponseWriter, i *issue) error {
 	answer := tokens{
 		AccessToken: i.access, TokenType: "Bearer", ExpiresIn: int(i.expires.Sub(i.issued).Seconds()), RefreshToken: i.refresh,
 		Scope: strings.Join(i.scopes, " "),
+	}
+	if i.from != "" {
+		answer.Issued = typeAccessToken
 	}
 	var err error
 	if i.facts.App.Definition.OAuth.JWTAccess() {
@@ -125,7 +136,10 @@ func (h *Handlers) accessClaims(i *issue) map[string]any {
 		"iss": h.BaseURL, "aud": h.BaseURL, "sub": h.subject(i.facts.App, i.grant.User), "client_id": i.facts.App.Credentials.ClientID,
 		"iat": i.issued.Unix(), "exp": i.expires.Unix(), "jti": i.access, "scope": strings.Join(i.scopes, " "),
 	}
-	if !i.own {
+	if actor := actorOf(i.act); actor != nil {
+		claims["act"] = actor
+	}
+	if i.grant.Class != "" {
 		claims["auth_time"], claims["acr"], claims["amr"] = i.grant.AuthAt.Unix(), i.grant.Class, references(sp.Level(i.grant.Level), i.grant.Methods)
 	}
 	return claims

@@ -23,6 +23,7 @@ type found struct {
 	grant   *grants.Grant
 	access  *grants.AccessToken  // of an access token
 	refresh *grants.RefreshToken // of a refresh token
+	parent  *found               // the token that it was exchanged for; nil: none
 	own     bool                 // the grant lies in the access token itself
 	scopes  []string
 	issued  time.Time
@@ -64,7 +65,13 @@ func (h *Handlers) findAccess(tx store.Tx, key string) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &found{kind: kindAccess, grant: token.Own, own: own, access: &token, scopes: token.Scopes, issued: token.Issued, expires: token.Expires}, nil
+	var parent *found
+	if token.From != "" {
+		if parent, err = h.findAccess(tx, token.From); err != nil || parent == nil {
+			return nil, err
+		}
+	}
+	return &found{kind: kindAccess, parent: parent, grant: token.Own, own: own, access: &token, scopes: token.Scopes, issued: token.Issued, expires: token.Expires}, nil
 }
 
 // judge asks whether a token that was found is good now: its grant counts, the policy lets the person in from where the token was
@@ -73,6 +80,12 @@ func (h *Handlers) judge(tx store.Tx, f *found) (*flow.Facts, error) {
 	live, err := f.grant.Live(tx)
 	if err != nil || !live {
 		return nil, err
+	}
+	if f.parent != nil {
+		if facts, err := h.judge(tx, f.parent); err != nil || facts == nil {
+			return nil, err
+		}
+		f.scopes = within(f.scopes, f.parent.scopes)
 	}
 	address, refresh := f.grant.Address, (*sp.Refresh)(nil)
 	switch {

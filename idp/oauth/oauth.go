@@ -18,6 +18,7 @@ import (
 	"gatehouse/idp/claims"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/outbound"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -32,6 +33,8 @@ type Handlers struct {
 	Store      store.Store
 	Keys       *certs.Keyring
 	Claims     *claims.Evaluator
+	Fetch      *outbound.Client
+	Passwords  Passwords
 	SubjectKey []byte // of pairwise subjects; whoever has it can link people across apps
 	BaseURL    string // public origin: the issuer
 	Now        func() time.Time
@@ -46,6 +49,8 @@ type Handlers struct {
 	used      sync.Map // secret id → when its use was noted
 	wrong     throttle
 	newcomers throttle
+	guesses   throttle // of user codes
+	published clientKeys
 	groups    store.Cache[directory.Group]
 	sets      store.Cache[directory.PermissionSet]
 	signers   signerCache
@@ -62,6 +67,7 @@ const (
 	revokePath     = "/oauth/revoke"
 	logoutPath     = "/oauth/logout"
 	confirmPath    = "/oauth/logout/confirm"
+	devicePath     = "/oauth/device"
 	jwksPath       = "/oauth/jwks"
 	registerPath   = "/oauth/register"
 	oidcPath       = "/.well-known/openid-configuration"
@@ -81,6 +87,7 @@ func (h *Handlers) Routes() []web.Route {
 		route(http.MethodGet, logoutPath, h.Engine.Bounded(h.logout)),
 		route(http.MethodPost, logoutPath, h.Engine.Bounded(h.logoutPosted)),
 		{Method: http.MethodPost, Path: confirmPath, Permission: web.Public, Handle: h.logoutConfirmed},
+		route(http.MethodPost, devicePath, h.json(h.device)),
 		route(http.MethodGet, jwksPath, h.json(h.jwks)),
 		route(http.MethodGet, oidcPath, h.json(h.discovery)),
 		route(http.MethodGet, metadataPath, h.json(h.discovery)),
@@ -111,7 +118,7 @@ func (h *Handlers) json(handle web.HandlerFunc) web.HandlerFunc {
 		}
 		problem := &Problem{Code: codeServerError, Status: http.StatusInternalServerError, Text: "Something went wrong on our side; nothing was changed. Try again."}
 		switch public := web.Public500(err); {
-		case errors.Is(err, store.ErrBusy):
+		case errors.Is(err, store.ErrBusy), errors.Is(err, directory.ErrBusy):
 			problem = &Problem{Code: "temporarily_unavailable", Status: http.StatusServiceUnavailable, Text: "Gatehouse cannot store anything now. Try again in a little while."}
 			w.Header().Set("Retry-After", "10")
 		case public.Status < http.StatusInternalServerError:

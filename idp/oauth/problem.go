@@ -38,6 +38,7 @@ type Problem struct {
 	Trace              string // code of the audit entry
 	RetryAfter         string // seconds
 	Rules              string // what the policy weighed, of a refusal of its
+	Quiet              bool   // part of the protocol, and no audit entry
 }
 
 func refuse(code, reason, text string) *Problem {

@@ -21,7 +21,7 @@ import (
 // let in themselves.
 func (h *Handlers) Asks(facts *flow.Facts) []string {
 	app := facts.App
-	if app.Definition.OAuth == nil || app.Policy.Consent == consentNever || app.Policy.Consent != sp.ConsentAlways && app.Policy.PermittedUsers != sp.PermitAll {
+	if app.Definition.OAuth == nil || !asksConsent(&app.Policy) {
 		return nil
 	}
 	a := new(asked)
@@ -32,6 +32,11 @@ func (h *Handlers) Asks(facts *flow.Facts) []string {
 }
 
 const consentNever = "never"
+
+// asksConsent tells whether people have to agree to what an app asks for.
+func asksConsent(p *sp.Policy) bool {
+	return p.Consent == sp.ConsentAlways || p.Consent != consentNever && p.PermittedUsers == sp.PermitAll
+}
 
 // Issue makes the code for a person whom flow let in.
 func (h *Handlers) Issue(_ context.Context, pass *flow.Pass) (flow.Answer, error) {
@@ -176,7 +181,7 @@ func standing(g *grants.Grant, address string, refresh *sp.Refresh) flow.Standin
 	if err != nil {
 		from = netip.Addr{} // the policy's ranges do not hold it
 	}
-	return flow.Standing{User: g.User, App: g.App, Level: sp.Level(g.Level), Methods: g.Methods, AuthAt: g.AuthAt, Address: from, Refresh: refresh}
+	return flow.Standing{User: g.User, App: g.App, Level: sp.Level(g.Level), Methods: g.Methods, AuthAt: g.AuthAt, Address: from, Refresh: refresh, Strict: g.Type == sp.GrantJWTBearer}
 }
 
 // evidence are the methods of a session, as a grant keeps them.

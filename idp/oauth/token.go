@@ -10,7 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-jose/go-jose/v4/jwt"
+
 	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -20,15 +23,20 @@ import (
 // run more than once. A problem that it returns is committed with what it wrote, so it writes nothing before it is sure, save what
 // the problem itself demands. A new grant type is a file of its own and a row in methods.
 type method struct {
-	name string
-	run  func(tx store.Tx, c *call) (*issue, *Problem, error)
+	name   string
+	run    func(tx store.Tx, c *call) (*issue, *Problem, error)
+	before func(ctx context.Context, c *call) (*Problem, error) // may be nil: what takes time or asks others, outside the transaction
 }
 
 func (h *Handlers) methods() []method {
 	return []method{
-		{sp.GrantCode, h.redeem},
-		{sp.GrantRefresh, h.refresh},
-		{sp.GrantClientCredentials, h.actAlone},
+		{sp.GrantCode, h.redeem, nil},
+		{sp.GrantRefresh, h.refresh, nil},
+		{sp.GrantClientCredentials, h.actAlone, nil},
+		{sp.GrantDevice, h.waited, nil},
+		{sp.GrantJWTBearer, h.actFor, h.readBearer},
+		{sp.GrantTokenExchange, h.exchange, nil},
+		{sp.GrantPassword, h.trust, h.readPassword},
 	}
 }
 
@@ -39,6 +47,10 @@ type call struct {
 	address netip.Addr
 	now     time.Time
 	facts   map[string]string // for the audit entry
+
+	wanted   asked             // of what before reads
+	asserted *jwt.Claims       // of a verified assertion
+	password *directory.Result // of a password that was checked
 }
 
 // token is the token endpoint: parse, authenticate, one Update, sign, answer.
@@ -47,27 +59,33 @@ func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var app *sp.App
+	var from identified
 	if problem == nil {
-		app, problem, err = h.authenticate(r, values)
+		from, problem, err = h.identify(r, values)
+	}
+	var way *method
+	if problem == nil && err == nil {
+		way, problem, err = h.method(r.Context(), from.app, values.Get("grant_type"))
+	}
+	asking := call{app: from.app, form: values, address: web.Of(r).Address, now: h.Now()}
+	if problem == nil && err == nil && way.before != nil {
+		problem, err = way.before(r.Context(), &asking)
 	}
 	if err != nil {
 		return err
 	}
 	if problem != nil {
-		return h.refused(w, r, "token", app, problem)
-	}
-	run, problem, err := h.method(r.Context(), app, values.Get("grant_type"))
-	if err != nil {
-		return err
-	}
-	if problem != nil {
-		return h.refused(w, r, "token", app, problem)
+		return h.refused(w, r, "token", from.app, problem)
 	}
 	var issued *issue
 	err = h.Store.Update(r.Context(), func(tx store.Tx) (err error) {
-		c := &call{app: app, form: values, address: web.Of(r).Address, now: h.Now(), facts: map[string]string{"grant_type": values.Get("grant_type")}}
-		if issued, problem, err = run(tx, c); err != nil {
+		one := asking
+		c := &one
+		c.facts = map[string]string{"grant_type": values.Get("grant_type")}
+		if problem, err = spend(tx, from.once); err == nil && problem == nil {
+			issued, problem, err = way.run(tx, c)
+		}
+		if err != nil {
 			return err
 		}
 		if problem == nil {
@@ -79,7 +97,7 @@ func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
 	})
 	switch {
 	case problem != nil && errors.Is(err, errUndo):
-		return h.refused(w, r, "token", app, problem)
+		return h.refused(w, r, "token", from.app, problem)
 	case err != nil:
 		return err
 	case problem != nil:
@@ -93,7 +111,7 @@ func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
 var errUndo = errors.New("nothing can be given")
 
 // method finds the grant type, if the client may use it.
-func (h *Handlers) method(ctx context.Context, app *sp.App, name string) (func(store.Tx, *call) (*issue, *Problem, error), *Problem, error) {
+func (h *Handlers) method(ctx context.Context, app *sp.App, name string) (*method, *Problem, error) {
 	settings, err := h.organisation(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -103,18 +121,21 @@ func (h *Handlers) method(ctx context.Context, app *sp.App, name string) (func(s
 	switch {
 	case name == "":
 		return nil, refuse(codeInvalidRequest, "no_grant_type", "The request names no grant_type. Parameters belong in the body."), nil
-	case i < 0:
+	case i < 0, name == sp.GrantPassword && !settings.Grants(name):
 		return nil, refuse(codeUnsupportedGrantType, "unsupported_grant_type", "This grant_type is not offered.").because("a grant type of the discovery document", name), nil
 	case !settings.Grants(name):
 		return nil, switchedOff(name), nil
 	case !app.Definition.OAuth.Allows(name):
 		return nil, refuse(codeUnauthorizedClient, "grant_type_not_allowed", "This app may not use this grant_type: allow it in its oauth.grant_types.").because(strings.Join(app.Definition.OAuth.Grants(), " "), name), nil
 	}
-	return methods[i].run, nil, nil
+	return &methods[i], nil, nil
 }
 
 // note writes the audit entry of a token or its refusal.
 func (h *Handlers) note(tx store.Tx, r *http.Request, c *call, issued *issue, problem *Problem) error {
+	if problem != nil && problem.Quiet {
+		return nil
+	}
 	event := audit.Event{Kind: "token", Outcome: audit.OK, App: c.app.ID, Actor: c.app.ID, Address: web.Of(r).AddressText(), Facts: c.facts}
 	if problem != nil {
 		problem.describe(&event)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gatehouse/idp/audit"
@@ -51,7 +52,43 @@ func (h *Handlers) accountApps(tx store.Tx, user string, sessions []session.Sess
 	if err != nil {
 		return nil, err
 	}
+	if err := h.eachGrant(tx, user, "", func(g *grants.Grant) { addGrant(of(g.App), g) }); err != nil {
+		return nil, err
+	}
 	return named(tx, found)
+}
+
+// eachGrant visits what a person gave to apps, or to one of them, that still gives tokens (OAuth 2.0).
+func (h *Handlers) eachGrant(tx store.Tx, user, app string, visit func(*grants.Grant)) error {
+	now, page := h.Kit.Now(), store.Page{Index: "pair", Prefix: user + "/"}
+	if app != "" {
+		page = store.Page{Index: "pair", Value: grants.Pair(user, app)}
+	}
+	return grants.AllGrants.Each(tx, page, func(_ string, g *grants.Grant) error {
+		if !g.Until.IsZero() && !g.Until.After(now) {
+			return nil
+		}
+		live, err := g.Live(tx)
+		if live {
+			visit(g)
+		}
+		return err
+	})
+}
+
+// addGrant adds a grant to what is shown of its app.
+func addGrant(one *templates.AccountApp, g *grants.Grant) {
+	for _, scope := range g.Scopes {
+		if !slices.Contains(one.Scopes, scope) {
+			one.Scopes = append(one.Scopes, scope)
+		}
+	}
+	if one.Since.IsZero() || g.Created.Before(one.Since) {
+		one.Since = g.Created
+	}
+	if g.Used.After(one.Used) {
+		one.Used = g.Used
+	}
 }
 
 // named are the apps in the order of their names, without those that are gone.
@@ -73,7 +110,7 @@ func named(tx store.Tx, found map[string]*templates.AccountApp) ([]templates.Acc
 	return apps, nil
 }
 
-// withdrawApp takes back what the person gave an app: the consent, access on request, and the app's place in every session.
+// withdrawApp takes back what the person gave an app: the consent, access on request, its tokens, and the app's place in every session.
 func (h *Handlers) withdrawApp(w http.ResponseWriter, r *http.Request) error {
 	app := r.PostFormValue("app")
 	if app == "" {
@@ -86,11 +123,15 @@ func (h *Handlers) withdrawApp(w http.ResponseWriter, r *http.Request) error {
 		if err := h.giveUpAccess(tx, r, app); err != nil {
 			return err
 		}
-		left, err := flow.Withdraw(tx, flow.Scope{User: web.Of(r).Actor.ID, App: app})
-		if err != nil || len(left) == 0 {
+		n := 0
+		if err := h.eachGrant(tx, web.Of(r).Actor.ID, app, func(*grants.Grant) { n++ }); err != nil {
 			return err
 		}
-		return h.noteOwn(tx, r, audit.Event{Kind: "app.leave", App: app})
+		left, err := flow.Withdraw(tx, flow.Scope{User: web.Of(r).Actor.ID, App: app})
+		if err != nil || len(left)+n == 0 {
+			return err
+		}
+		return h.noteOwn(tx, r, audit.Event{Kind: "app.leave", App: app, Facts: map[string]string{"grants": strconv.Itoa(n)}})
 	})
 	if err != nil {
 		return err

@@ -33,6 +33,9 @@ func (h *Handlers) askConsent(w http.ResponseWriter, r *http.Request) error {
 		Description: definition.Description, Person: facts.User.Name, Asks: facts.Asks,
 	}
 	page.App, page.About = about(r, facts.App)
+	if device := facts.Request.Device; device != nil {
+		page.Device = &templates.ConsentDevice{Code: device.Code, Address: device.Address}
+	}
 	if facts.Consent != nil {
 		page.Agreed = facts.Consent.Given
 	}
@@ -80,13 +83,19 @@ func (h *Handlers) keepConsent(r *http.Request, facts *flow.Facts, given *grants
 		if _, _, err := h.Sessions.Current(tx, h.Kit.Cookies.Get(r, web.SessionCookie)); err != nil {
 			return ended(err)
 		}
-		if err := grants.Consents.Put(tx, given); err != nil {
-			return err
-		}
-		_, err := h.Audit.Append(tx, audit.Event{
+		event := audit.Event{
 			Kind: "consent.give", Outcome: audit.OK, Actor: given.User, User: given.User, App: given.App,
 			Address: web.Of(r).AddressText(), Facts: map[string]string{"names": strings.Join(given.Names, ", "), "session": facts.Session.Handle},
-		})
+		}
+		if device := facts.Request.Device; device != nil {
+			event.Kind, event.Facts["device_address"] = "device.confirm", device.Address
+			if err := h.Engine.Confirm(tx, facts); err != nil {
+				return err
+			}
+		} else if err := grants.Consents.Put(tx, given); err != nil {
+			return err
+		}
+		_, err := h.Audit.Append(tx, event)
 		return err
 	})
 }

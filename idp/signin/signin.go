@@ -19,7 +19,7 @@ import (
 	"gatehouse/store"
 )
 
-// Handlers serve /login, /account/factors, /consent and /logout. All fields must be set.
+// Handlers serve /login, /account/factors, /consent, /device and /logout. All fields must be set.
 type Handlers struct {
 	Kit       *web.Kit
 	Engine    *flow.Engine
@@ -31,6 +31,8 @@ type Handlers struct {
 	Desk      *recovery.Desk
 	// Ask sends the browser to another identity provider.
 	Ask func(w http.ResponseWriter, r *http.Request, upstream string, request *flow.Request, token, next string, again bool) error
+	// Device takes a person who typed a user code to the road (RFC 8628); a *web.Error with the field user_code is for the form.
+	Device func(w http.ResponseWriter, r *http.Request, typed string) error
 }
 
 // Routes are the paths of this package.
@@ -55,6 +57,9 @@ func (h *Handlers) Routes() []web.Route {
 		{Method: http.MethodPost, Path: "/login/upstream/{upstream}", Permission: web.Public, Handle: h.choose},
 		{Method: http.MethodGet, Path: "/consent", Permission: web.Public, Handle: h.askConsent},
 		{Method: http.MethodPost, Path: "/consent", Permission: web.Public, Handle: h.consent},
+		{Method: http.MethodGet, Path: "/device", Permission: web.Public, Handle: h.askDevice},
+		{Method: http.MethodPost, Path: "/device", Permission: web.Public, Handle: h.takeDevice},
+		{Method: http.MethodGet, Path: "/device/{end}", Permission: web.Public, Handle: h.deviceEnd},
 		{Method: http.MethodGet, Path: "/logout", Permission: web.Public, Handle: h.askSignOut},
 		{Method: http.MethodPost, Path: "/logout", Permission: web.Public, Handle: h.signOut},
 		{Method: http.MethodGet, Path: "/logout/{logout}", Permission: web.Public, Handle: h.leaving},
