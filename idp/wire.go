@@ -146,7 +146,7 @@ func (s *Server) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.oauth = &oauth.Handlers{Engine: s.engine, Store: c.Store, Keys: s.keys, Claims: sources, SubjectKey: subjects, BaseURL: c.BaseURL, Now: c.Now}
+	s.oauth = &oauth.Handlers{Engine: s.engine, Store: c.Store, Keys: s.keys, Claims: sources, Fetch: client, SubjectKey: subjects, BaseURL: c.BaseURL, Now: c.Now}
 	s.engine.ProtocolOf = func(app *sp.App) string {
 		switch {
 		case app.Definition.SAML != nil:

@@ -105,7 +105,7 @@ func (w *world) clientProof(t *testing.T, rp *RP) {
 		"an unknown client": {[]string{"nobody", rp.Secret}, form, 401, "invalid_client", "unknown_client"},
 		"twice":             {[]string{rp.ID, rp.Secret}, url.Values{"client_id": {rp.ID}, "client_secret": {rp.Secret}}, 400, "invalid_request", "two_authentications"},
 		"two clients":       {[]string{rp.ID, rp.Secret}, url.Values{"client_id": {"other"}}, 401, "invalid_client", "bad_basic"},
-		"an assertion":      {nil, url.Values{"client_id": {rp.ID}, "client_assertion": {"x"}}, 401, "invalid_client", "assertion_unsupported"},
+		"an assertion":      {nil, url.Values{"client_id": {rp.ID}, "client_assertion": {"x"}}, 401, "invalid_client", "bad_assertion_type"},
 	} {
 		for _, path := range []string{"/oauth/token", "/oauth/introspect", "/oauth/revoke"} {
 			r := rp.Request(path, c.form)

@@ -16,7 +16,14 @@ import (
 // shown is how a client proves itself in a request (RFC 6749, 2.3): by one method.
 type shown struct {
 	id, secret string
-	method     string // sp.AuthSecretBasic, sp.AuthSecretPost, sp.AuthNone
+	assertion  string
+	method     string // sp.AuthSecretBasic, sp.AuthSecretPost, sp.AuthPrivateKeyJWT, sp.AuthNone
+}
+
+// identified is a client whose proof is good, if what it showed is spent with the request.
+type identified struct {
+	app  *sp.App
+	once []single
 }
 
 // The one realm of clients.
@@ -31,12 +38,18 @@ func badClient(reason string) *Problem {
 // proof reads how the client proves itself. Another method is another case here and in check.
 func proof(r *http.Request, values url.Values) (shown, *Problem) {
 	name, password, basic := r.BasicAuth()
+	asserted := values.Has("client_assertion") || values.Has("client_assertion_type")
 	s := shown{id: values.Get("client_id"), method: sp.AuthNone}
 	switch {
-	case values.Has("client_assertion"), values.Has("client_assertion_type"):
-		return s, badClient("assertion_unsupported")
-	case basic && values.Has("client_secret"):
-		return s, refuse(codeInvalidRequest, "two_authentications", "The client proves itself twice: use the Authorization header or client_secret, not both.")
+	case asserted && (basic || values.Has("client_secret")), basic && values.Has("client_secret"):
+		return s, refuse(codeInvalidRequest, "two_authentications", "The client proves itself twice: use one of the Authorization header, client_secret and client_assertion.")
+	case asserted && (values.Get("client_assertion_type") != assertionType || values.Get("client_assertion") == ""):
+		return s, badClient("bad_assertion_type").because(assertionType, values.Get("client_assertion_type"))
+	case asserted:
+		s.assertion, s.method = values.Get("client_assertion"), sp.AuthPrivateKeyJWT
+		if s.id == "" {
+			s.id = claimedSubject(s.assertion)
+		}
 	case basic:
 		id, idErr := url.QueryUnescape(name)
 		secret, secretErr := url.QueryUnescape(password)
@@ -52,45 +65,58 @@ func proof(r *http.Request, values url.Values) (shown, *Problem) {
 	if s.id == "" {
 		return s, badClient("no_client_id")
 	}
-	if s.secret == "" { // an empty secret proves nothing
+	if s.secret == "" && !asserted { // an empty secret proves nothing
 		s.method = sp.AuthNone
 	}
 	return s, nil
 }
 
-// authenticate finds the client of a request and checks its proof. It is the one place where that is done. A client that may do
-// nothing now is a problem too.
+// authenticate finds the client of a request and checks its proof, for those who write nothing more.
 func (h *Handlers) authenticate(r *http.Request, values url.Values) (*sp.App, *Problem, error) {
+	c, problem, err := h.identify(r, values)
+	if problem == nil && err == nil && len(c.once) > 0 {
+		err = h.Store.Update(r.Context(), func(tx store.Tx) (err error) {
+			problem, err = spend(tx, c.once)
+			return err
+		})
+	}
+	return c.app, problem, err
+}
+
+// identify finds the client of a request and checks its proof. It is the one place where that is done. A client that may do
+// nothing now is a problem too.
+func (h *Handlers) identify(r *http.Request, values url.Values) (identified, *Problem, error) {
 	s, problem := proof(r, values)
 	if problem != nil {
-		return nil, problem, nil
+		return identified{}, problem, nil
 	}
 	app, err := h.clientOf(r.Context(), s.id)
 	if err != nil {
-		return nil, nil, err
+		return identified{}, nil, err
 	}
 	if app == nil {
-		return nil, badClient("unknown_client").because("a registered client id", s.id), nil
+		return identified{}, badClient("unknown_client").because("a registered client id", s.id), nil
 	}
-	problem, err = h.check(r, app, s)
+	c := identified{app: app}
+	problem, err = h.check(r, &c, s)
 	switch {
 	case err != nil || problem != nil:
-		return app, problem, err
+		return c, problem, err
 	case app.State == sp.Pending:
-		return app, refuse(codeUnauthorizedClient, "app_pending", "This app waits for an administrator's approval."), nil
+		return c, refuse(codeUnauthorizedClient, "app_pending", "This app waits for an administrator's approval."), nil
 	case app.State != sp.Active:
-		return app, refuse(codeUnauthorizedClient, "app_blocked", "This app is blocked by an administrator."), nil
+		return c, refuse(codeUnauthorizedClient, "app_blocked", "This app is blocked by an administrator."), nil
 	}
-	return app, nil, nil
+	return c, nil, nil
 }
 
 // check holds the proof against the client's registration. Whoever has a secret may show it in the header or the body.
-func (h *Handlers) check(r *http.Request, app *sp.App, s shown) (*Problem, error) {
-	client := app.Definition.OAuth
-	if s.method == sp.AuthNone || !client.HasSecret() {
-		if client.Public() && s.method == sp.AuthNone {
-			return nil, nil
-		}
+func (h *Handlers) check(r *http.Request, c *identified, s shown) (*Problem, error) {
+	client := c.app.Definition.OAuth
+	switch {
+	case client.Public() && s.method == sp.AuthNone:
+		return nil, nil
+	case s.method == sp.AuthNone, s.method == sp.AuthPrivateKeyJWT && client.Method() != s.method, s.method != sp.AuthPrivateKeyJWT && !client.HasSecret():
 		return badClient("wrong_auth_method").because(client.Method(), s.method), nil
 	}
 	from := s.id + " " + audit.Network(web.Of(r).AddressText())
@@ -99,7 +125,15 @@ func (h *Handlers) check(r *http.Request, app *sp.App, s shown) (*Problem, error
 		p.Status, p.Challenge, p.RetryAfter = http.StatusTooManyRequests, "", "60"
 		return p, nil
 	}
-	secret := app.Credentials.FindSecret(s.secret)
+	if s.method == sp.AuthPrivateKeyJWT {
+		once, problem := h.checkAssertion(r, c.app, s.assertion)
+		if problem != nil {
+			h.wrong.count(from, h.Now())
+		}
+		c.once = append(c.once, once)
+		return problem, nil
+	}
+	secret := c.app.Credentials.FindSecret(s.secret)
 	if secret == nil {
 		h.wrong.count(from, h.Now())
 		return badClient("wrong_secret"), nil

@@ -27,6 +27,9 @@ type metadata struct {
 	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
 	IntrospectAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
 	RevocationAuthMethods []string `json:"revocation_endpoint_auth_methods_supported"`
+	AssertionAlgorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	IntrospectAlgorithms  []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	RevocationAlgorithms  []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	DisplayValues         []string `json:"display_values_supported"`
 	ClaimTypes            []string `json:"claim_types_supported"`
 	Claims                []string `json:"claims_supported"`
@@ -71,13 +74,15 @@ func (h *Handlers) discovery(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handlers) metadata() *metadata {
-	withSecret := []string{sp.AuthSecretBasic, sp.AuthSecretPost}
+	proven, signed := []string{sp.AuthSecretBasic, sp.AuthSecretPost, sp.AuthPrivateKeyJWT}, clientAlgorithmNames()
+	orNone := append(slices.Clone(proven), sp.AuthNone)
 	m := &metadata{
 		Issuer: h.BaseURL, Authorization: h.BaseURL + authorizePath, Token: h.BaseURL + tokenPath, UserInfo: h.BaseURL + userinfoPath,
 		JWKS: h.BaseURL + jwksPath, Introspection: h.BaseURL + introspectPath, Revocation: h.BaseURL + revokePath,
 		ResponseTypes: []string{sp.ResponseCode}, ResponseModes: []string{modeQuery, modeFragment, modeFormPost},
 		Classes: classes(), SubjectTypes: []string{sp.SubjectPublic, sp.SubjectPairwise},
-		TokenAuthMethods: append(slices.Clone(withSecret), sp.AuthNone), IntrospectAuthMethods: withSecret, RevocationAuthMethods: append(slices.Clone(withSecret), sp.AuthNone),
+		TokenAuthMethods: orNone, IntrospectAuthMethods: proven, RevocationAuthMethods: orNone,
+		AssertionAlgorithms: signed, IntrospectAlgorithms: signed, RevocationAlgorithms: signed,
 		DisplayValues: []string{"page", "popup"}, ClaimTypes: []string{"normal"}, Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "sid"},
 		ChallengeMethods: []string{"S256"}, Prompts: []string{"none", "login", "consent", "select_account"},
 		ClaimsParameter: true, IssParameter: true,

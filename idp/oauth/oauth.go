@@ -18,6 +18,7 @@ import (
 	"gatehouse/idp/claims"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/outbound"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -32,16 +33,18 @@ type Handlers struct {
 	Store      store.Store
 	Keys       *certs.Keyring
 	Claims     *claims.Evaluator
+	Fetch      *outbound.Client
 	SubjectKey []byte // of pairwise subjects; whoever has it can link people across apps
 	BaseURL    string // public origin: the issuer
 	Now        func() time.Time
 
-	clients sync.Map // client id → app id: a hint that is checked at each use
-	used    sync.Map // secret id → when its use was noted
-	wrong   throttle
-	groups  store.Cache[directory.Group]
-	sets    store.Cache[directory.PermissionSet]
-	signers signerCache
+	clients   sync.Map // client id → app id: a hint that is checked at each use
+	used      sync.Map // secret id → when its use was noted
+	wrong     throttle
+	published clientKeys
+	groups    store.Cache[directory.Group]
+	sets      store.Cache[directory.PermissionSet]
+	signers   signerCache
 
 	settings store.Cache[directory.Settings]
 }

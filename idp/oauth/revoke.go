@@ -16,9 +16,9 @@ func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var app *sp.App
+	var c identified
 	if problem == nil {
-		app, problem, err = h.authenticate(r, values)
+		c, problem, err = h.identify(r, values)
 	}
 	if err != nil {
 		return err
@@ -27,17 +27,19 @@ func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) error {
 		problem = refuse(codeInvalidRequest, "no_token", "The request holds no token.")
 	}
 	if problem != nil {
-		return h.refused(w, r, "token.revoke", app, problem)
+		return h.refused(w, r, "token.revoke", c.app, problem)
 	}
 	err = h.Store.Update(r.Context(), func(tx store.Tx) (err error) {
-		problem, err = h.end(tx, r, app, values.Get("token"))
+		if problem, err = spend(tx, c.once); problem == nil && err == nil {
+			problem, err = h.end(tx, r, c.app, values.Get("token"))
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	if problem != nil {
-		return h.refused(w, r, "token.revoke", app, problem)
+		return h.refused(w, r, "token.revoke", c.app, problem)
 	}
 	web.NoStore(w.Header())
 	w.WriteHeader(http.StatusOK)

@@ -47,27 +47,27 @@ func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var app *sp.App
+	var from identified
 	if problem == nil {
-		app, problem, err = h.authenticate(r, values)
+		from, problem, err = h.identify(r, values)
+	}
+	var run func(store.Tx, *call) (*issue, *Problem, error)
+	if problem == nil && err == nil {
+		run, problem, err = h.method(r.Context(), from.app, values.Get("grant_type"))
 	}
 	if err != nil {
 		return err
 	}
 	if problem != nil {
-		return h.refused(w, r, "token", app, problem)
-	}
-	run, problem, err := h.method(r.Context(), app, values.Get("grant_type"))
-	if err != nil {
-		return err
-	}
-	if problem != nil {
-		return h.refused(w, r, "token", app, problem)
+		return h.refused(w, r, "token", from.app, problem)
 	}
 	var issued *issue
 	err = h.Store.Update(r.Context(), func(tx store.Tx) (err error) {
-		c := &call{app: app, form: values, address: web.Of(r).Address, now: h.Now(), facts: map[string]string{"grant_type": values.Get("grant_type")}}
-		if issued, problem, err = run(tx, c); err != nil {
+		c := &call{app: from.app, form: values, address: web.Of(r).Address, now: h.Now(), facts: map[string]string{"grant_type": values.Get("grant_type")}}
+		if problem, err = spend(tx, from.once); err == nil && problem == nil {
+			issued, problem, err = run(tx, c)
+		}
+		if err != nil {
 			return err
 		}
 		if problem == nil {
@@ -79,7 +79,7 @@ func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
 	})
 	switch {
 	case problem != nil && errors.Is(err, errUndo):
-		return h.refused(w, r, "token", app, problem)
+		return h.refused(w, r, "token", from.app, problem)
 	case err != nil:
 		return err
 	case problem != nil:
