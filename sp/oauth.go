@@ -24,7 +24,8 @@ type OAuth struct {
 	SubjectType            string          `json:"subject_type,omitempty"`
 	InitiateLoginURI       string          `json:"initiate_login_uri,omitempty"`
 	IDTokenAlgorithm       string          `json:"id_token_signed_response_alg,omitempty"`
-	RequirePKCE            *bool           `json:"require_pkce,omitempty"` // nil: true
+	RequirePKCE            *bool           `json:"require_pkce,omitempty"`                          // nil: true
+	RequirePAR             *bool           `json:"require_pushed_authorization_requests,omitempty"` // nil: false
 	AccessTokenFormat      string          `json:"access_token_format,omitempty"`
 	AccessTokenLifetime    time.Duration   `json:"access_token_lifetime,omitempty"` // 0: 10 minutes
 }
@@ -97,6 +98,9 @@ func (o *OAuth) Responds(responseType string) bool {
 func (o *OAuth) NeedsPKCE() bool {
 	return o.Public() || o.RequirePKCE == nil || *o.RequirePKCE
 }
+
+// NeedsPAR tells whether the client must push its authorization requests (RFC 9126, section 6).
+func (o *OAuth) NeedsPAR() bool { return o.RequirePAR != nil && *o.RequirePAR }
 
 // Subject is SubjectPublic or SubjectPairwise (OpenID Connect Core 1.0, section 8).
 func (o *OAuth) Subject() string { return first(o.SubjectType, SubjectPublic) }

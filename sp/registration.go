@@ -27,6 +27,7 @@ type Registration struct {
 	SubjectType            string          `json:"subject_type,omitempty"`
 	InitiateLoginURI       string          `json:"initiate_login_uri,omitempty"`
 	IDTokenAlgorithm       string          `json:"id_token_signed_response_alg,omitempty"`
+	RequirePAR             bool            `json:"require_pushed_authorization_requests,omitempty"`
 }
 
 // ReadRegistration reads client metadata; it says nothing about whether the values are good.
@@ -52,6 +53,9 @@ func (r *Registration) Settings() map[string]string {
 		if value != "" {
 			values[key] = value
 		}
+	}
+	if r.RequirePAR {
+		values["oauth.require_pushed_authorization_requests"] = "true"
 	}
 	return values
 }

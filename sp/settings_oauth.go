@@ -48,6 +48,8 @@ func oauthTokenSettings() []Setting {
 			[]string{AlgorithmRS256, AlgorithmES256}, func(a *App) *string { return &client(a).IDTokenAlgorithm }),
 		flag("oauth.require_pkce", "Require PKCE", "A code works only for whoever asked for it. Always for apps without a secret.", "true",
 			func(a *App) **bool { return &client(a).RequirePKCE }),
+		flag("oauth.require_pushed_authorization_requests", "Require pushed requests", "A sign-in begins with what the app itself sent ahead (PAR), never with what a browser brings.", "false",
+			func(a *App) **bool { return &client(a).RequirePAR }),
 		text("oauth.run_as", "Run as", "The person as whom the app acts by its own credentials alone (client_credentials).",
 			func(a *App) *string { return &a.Policy.RunAs }),
 		choice("oauth.access_token_format", "Access tokens", "jwt: a gateway can verify them by itself, but cannot see that they were revoked.",

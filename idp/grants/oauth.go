@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"net/url"
 	"strings"
 	"time"
 
@@ -171,4 +172,28 @@ var RefreshTokens = &store.Table[RefreshToken]{
 func Hash(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// Pushed is an authorization request that a client sent ahead (RFC 9126), good once and briefly.
+type Pushed struct {
+	Hash    string     `json:"hash"` // of its request_uri
+	App     string     `json:"app"`
+	Network string     `json:"network,omitempty"` // from where a public client sent it
+	Values  url.Values `json:"values"`
+	Expires time.Time  `json:"expires"`
+}
+
+// PushedLifetime is how long a browser may take to come with it.
+const PushedLifetime = 90 * time.Second
+
+// From is whose it is, as the index "from" holds it; empty: of a client that proves itself.
+func (p *Pushed) From() string { return Pair(p.App, p.Network) }
+
+// AllPushed is the table of those.
+var AllPushed = &store.Table[Pushed]{
+	Name:    "pushed",
+	Version: 1,
+	Key:     func(p *Pushed) string { return p.Hash },
+	Lists:   map[string]func(*Pushed) []string{"from": func(p *Pushed) []string { return filled(p.From()) }},
+	Expires: func(p *Pushed) time.Time { return p.Expires },
 }

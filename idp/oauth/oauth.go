@@ -56,6 +56,7 @@ const (
 	userinfoPath   = "/oauth/userinfo"
 	introspectPath = "/oauth/introspect"
 	revokePath     = "/oauth/revoke"
+	parPath        = "/oauth/par"
 	jwksPath       = "/oauth/jwks"
 	oidcPath       = "/.well-known/openid-configuration"
 	metadataPath   = "/.well-known/oauth-authorization-server"
@@ -78,6 +79,7 @@ func (h *Handlers) Routes() []web.Route {
 	for path, methods := range map[string]map[string]web.HandlerFunc{
 		tokenPath:    {http.MethodPost: h.token},
 		revokePath:   {http.MethodPost: h.revoke},
+		parPath:      {http.MethodPost: h.push},
 		userinfoPath: {http.MethodGet: h.userinfo, http.MethodPost: h.userinfo},
 	} {
 		for method, handle := range methods {
