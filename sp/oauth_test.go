@@ -25,6 +25,7 @@ func oauthSettingCases() map[string]settingCase {
 		"oauth.id_token_signed_response_alg":          {"RS256", good("RS256", "ES256"), []string{"none", "HS256"}},
 		"oauth.require_pkce":                          flags("true"),
 		"oauth.require_pushed_authorization_requests": flags("false"),
+		"oauth.dpop_bound_access_tokens":              flags("false"),
 		"oauth.run_as":                                {"none", good("usr_x"), []string{"a\nb"}},
 		"oauth.access_token_format":                   choices("opaque", "jwt"),
 		"oauth.access_token_lifetime":                 {"10m", good("1h"), []string{"1s", "25h"}},

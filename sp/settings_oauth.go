@@ -50,6 +50,8 @@ func oauthTokenSettings() []Setting {
 			func(a *App) **bool { return &client(a).RequirePKCE }),
 		flag("oauth.require_pushed_authorization_requests", "Require pushed requests", "A sign-in begins with what the app itself sent ahead (PAR), never with what a browser brings.", "false",
 			func(a *App) **bool { return &client(a).RequirePAR }),
+		flag("oauth.dpop_bound_access_tokens", "Bound tokens", "A token works only for whoever has the app's key (DPoP). Without it, apps that send a proof get bound tokens all the same.", "false",
+			func(a *App) **bool { return &client(a).RequireDPoP }),
 		text("oauth.run_as", "Run as", "The person as whom the app acts by its own credentials alone (client_credentials).",
 			func(a *App) *string { return &a.Policy.RunAs }),
 		choice("oauth.access_token_format", "Access tokens", "jwt: a gateway can verify them by itself, but cannot see that they were revoked.",

@@ -110,6 +110,7 @@ type Code struct {
 	Grant     Grant     `json:"grant"` // stored under its id when the code is redeemed
 	Redirect  string    `json:"redirect"`
 	Challenge string    `json:"challenge,omitempty"` // S256 (RFC 7636)
+	Key       string    `json:"jkt,omitempty"`       // thumbprint of the key that whoever redeems it must have (RFC 9449, 10)
 	Nonce     string    `json:"nonce,omitempty"`
 	Expires   time.Time `json:"expires"`
 	Redeemed  time.Time `json:"redeemed,omitzero"`
@@ -137,6 +138,7 @@ type AccessToken struct {
 	Scopes    []string  `json:"scopes"`
 	Address   string    `json:"address,omitempty"` // from where it was asked for
 	Refreshed bool      `json:"refreshed,omitempty"`
+	Key       string    `json:"jkt,omitempty"` // thumbprint of the key that it is bound to (RFC 9449); empty: a bearer token
 	Issued    time.Time `json:"issued"`
 	Expires   time.Time `json:"expires"`
 }
@@ -155,6 +157,7 @@ type RefreshToken struct {
 	Family string    `json:"family"` // hash of the part that stays
 	Hash   string    `json:"hash"`
 	Grant  string    `json:"grant"`
+	Key    string    `json:"jkt,omitempty"` // as of an AccessToken; of public clients alone
 	Issued time.Time `json:"issued"`
 	Used   time.Time `json:"used,omitzero"`
 	Until  time.Time `json:"until,omitzero"` // as the policy was at the last use; zero: open

@@ -27,6 +27,7 @@ type asked struct {
 	Claims    *grants.Claims `json:"claims,omitempty"`
 	Challenge string         `json:"challenge,omitempty"`
 	Nonce     string         `json:"nonce,omitempty"`
+	Key       string         `json:"jkt,omitempty"`     // dpop_jkt
 	Subject   string         `json:"subject,omitempty"` // the `sub` that it must be, if the request says so
 	Classes   []string       `json:"classes,omitempty"` // of acr_values, those that Gatehouse knows
 }
@@ -122,7 +123,7 @@ func (h *Handlers) read(r *http.Request, app *sp.App, values url.Values, a *aske
 	if !settings.Grants(sp.GrantCode) {
 		return switchedOff(sp.GrantCode), nil
 	}
-	request.LoginHint, a.Nonce = values.Get("login_hint"), values.Get("nonce")
+	request.LoginHint, a.Nonce, a.Key = values.Get("login_hint"), values.Get("nonce"), values.Get("dpop_jkt")
 	if problem, err := h.readHint(r.Context(), app, values, a); problem != nil || err != nil {
 		return problem, err
 	}

@@ -32,6 +32,7 @@ type metadata struct {
 	IntrospectAlgorithms  []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	RevocationAlgorithms  []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	ObjectAlgorithms      []string `json:"request_object_signing_alg_values_supported"`
+	ProofAlgorithms       []string `json:"dpop_signing_alg_values_supported"`
 	DisplayValues         []string `json:"display_values_supported"`
 	ClaimTypes            []string `json:"claim_types_supported"`
 	Claims                []string `json:"claims_supported"`
@@ -84,7 +85,7 @@ func (h *Handlers) metadata() *metadata {
 		ResponseTypes: []string{sp.ResponseCode}, ResponseModes: []string{modeQuery, modeFragment, modeFormPost},
 		Classes: classes(), SubjectTypes: []string{sp.SubjectPublic, sp.SubjectPairwise},
 		TokenAuthMethods: orNone, IntrospectAuthMethods: proven, RevocationAuthMethods: orNone,
-		AssertionAlgorithms: signed, IntrospectAlgorithms: signed, RevocationAlgorithms: signed, ObjectAlgorithms: signed, RequestParameter: true,
+		AssertionAlgorithms: signed, IntrospectAlgorithms: signed, RevocationAlgorithms: signed, ObjectAlgorithms: signed, ProofAlgorithms: signed, RequestParameter: true,
 		DisplayValues: []string{"page", "popup"}, ClaimTypes: []string{"normal"}, Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "sid"},
 		ChallengeMethods: []string{"S256"}, Prompts: []string{"none", "login", "consent", "select_account"},
 		ClaimsParameter: true, IssParameter: true,

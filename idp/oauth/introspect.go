@@ -24,6 +24,8 @@ type introspection struct {
 	Issuer   string `json:"iss,omitempty"`
 	Class    string `json:"acr,omitempty"`
 	AuthTime int64  `json:"auth_time,omitempty"`
+
+	Confirmation *confirmation `json:"cnf,omitempty"`
 }
 
 // introspect tells a client whether a token is good now: every time by the policy of now, from where the token was asked for, so that
@@ -78,7 +80,8 @@ func (h *Handlers) inspect(tx store.Tx, asker *sp.App, token string) (introspect
 		answer.Expires = f.expires.Unix()
 	}
 	if f.kind == kindAccess {
-		answer.Type, answer.Audience = "Bearer", h.BaseURL
+		answer.Type, answer.Audience = tokenType(f.access.Key), h.BaseURL
+		answer.Confirmation = confirms(f.access.Key)
 	}
 	if f.grant.Class != "" {
 		answer.Class, answer.AuthTime = f.grant.Class, f.grant.AuthAt.Unix()

@@ -38,6 +38,9 @@ func (h *Handlers) push(w http.ResponseWriter, r *http.Request) error {
 	if problem == nil && err == nil {
 		values, problem, err = h.pushable(r, c.app, values, uri)
 	}
+	if problem == nil && err == nil {
+		problem = h.bindPushed(r, &c, values)
+	}
 	if err != nil {
 		return err
 	}
@@ -105,6 +108,20 @@ func (h *Handlers) pushable(r *http.Request, app *sp.App, values url.Values, uri
 		problem.Code = codeInvalidRequest
 	}
 	return values, problem, err
+}
+
+// bindPushed binds the code to the key of a DPoP proof, which then stands for dpop_jkt (RFC 9449, 10.1).
+func (h *Handlers) bindPushed(r *http.Request, c *identified, values url.Values) *Problem {
+	has, problem := h.possessed(r, "")
+	if problem != nil || has.key == "" {
+		return problem
+	}
+	if problem := boundTo(values.Get("dpop_jkt"), has.key); problem != nil {
+		return problem
+	}
+	values.Set("dpop_jkt", has.key)
+	c.once = append(c.once, has.once)
+	return nil
 }
 
 // taken gives what was pushed under a name, once, and to its client alone.

@@ -37,6 +37,7 @@ type call struct {
 	app     *sp.App
 	form    url.Values
 	address netip.Addr
+	key     string // thumbprint of the key that the request proves to have
 	now     time.Time
 	facts   map[string]string // for the audit entry
 }
@@ -55,6 +56,10 @@ func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
 	if problem == nil && err == nil {
 		run, problem, err = h.method(r.Context(), from.app, values.Get("grant_type"))
 	}
+	var has possession
+	if problem == nil && err == nil {
+		has, problem = h.mustPossess(r, &from)
+	}
 	if err != nil {
 		return err
 	}
@@ -63,7 +68,7 @@ func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
 	}
 	var issued *issue
 	err = h.Store.Update(r.Context(), func(tx store.Tx) (err error) {
-		c := &call{app: from.app, form: values, address: web.Of(r).Address, now: h.Now(), facts: map[string]string{"grant_type": values.Get("grant_type")}}
+		c := &call{app: from.app, form: values, address: web.Of(r).Address, key: has.key, now: h.Now(), facts: map[string]string{"grant_type": values.Get("grant_type")}}
 		if problem, err = spend(tx, from.once); err == nil && problem == nil {
 			issued, problem, err = run(tx, c)
 		}
