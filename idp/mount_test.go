@@ -44,14 +44,14 @@ var open = []string{
 	"GET /logout/{logout}", "GET /logout/{logout}/next", "GET /saml/unsolicited", "GET /app-logo/{app}/{version}", "GET /saml/slo", "POST /saml/slo", "GET /saml/nid", "POST /saml/nid", "POST /saml/soap", "POST /saml/artifact", "POST /saml/ecp",
 	"GET /saml/sso", "POST /saml/sso", "GET /saml/metadata", "GET /saml/metadata/{app}", "GET /saml/certificate.pem", "GET /saml/error",
 	"GET /assets/{file}", "GET /logo/{hash}", "GET /forgot", "POST /forgot", "GET /link", "POST /link",
-	"GET /oauth/authorize", "POST /oauth/authorize", "POST /oauth/token", "POST /oauth/introspect", "POST /oauth/revoke", "GET /oauth/userinfo", "POST /oauth/userinfo",
+	"GET /oauth/authorize", "POST /oauth/authorize", "POST /oauth/token", "POST /oauth/introspect", "POST /oauth/revoke", "POST /oauth/par", "OPTIONS /oauth/par", "GET /oauth/userinfo", "POST /oauth/userinfo",
 	"OPTIONS /oauth/token", "OPTIONS /oauth/revoke", "OPTIONS /oauth/userinfo", "GET /oauth/logout", "POST /oauth/logout", "POST /oauth/logout/confirm", "GET /oauth/jwks", "GET /.well-known/openid-configuration", "GET /.well-known/oauth-authorization-server",
 	"POST /oauth/register", "GET /oauth/register/{client}", "PUT /oauth/register/{client}", "DELETE /oauth/register/{client}",
 }
 
 // crossSite are the routes that take unsafe methods from other sites.
 var crossSite = []string{"POST /saml/sso", "POST /saml/acs", "POST /saml/slo", "POST /saml/nid", "POST /saml/soap", "POST /saml/artifact", "POST /saml/ecp",
-	"POST /oauth/authorize", "POST /oauth/token", "POST /oauth/introspect", "POST /oauth/revoke", "POST /oauth/logout", "POST /oauth/userinfo", "OPTIONS /oauth/token", "OPTIONS /oauth/revoke", "OPTIONS /oauth/userinfo",
+	"POST /oauth/authorize", "POST /oauth/token", "POST /oauth/introspect", "POST /oauth/revoke", "POST /oauth/par", "OPTIONS /oauth/par", "POST /oauth/logout", "POST /oauth/userinfo", "OPTIONS /oauth/token", "OPTIONS /oauth/revoke", "OPTIONS /oauth/userinfo",
 	"POST /oauth/register", "PUT /oauth/register/{client}", "DELETE /oauth/register/{client}",
 }
 

@@ -184,7 +184,7 @@ func (s *Server) sweep(ctx context.Context) error {
 	}
 	sweeps := []func(store.Tx, time.Time, int) (int, error){
 		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep, flow.Logouts.Sweep, saml.Artifacts.Sweep, saml.Inquiries.Sweep, audit.UsageDays.Sweep, audit.PersonUses.Sweep, directory.Links.Sweep, grants.Requests.Sweep, grants.APITokens.Sweep, sp.Attempts.Sweep, certs.Notices.Sweep, federation.Documents.Sweep,
-		grants.Codes.Sweep, grants.Devices.Sweep, grants.AccessTokens.Sweep, grants.RefreshTokens.Sweep, grants.AllGrants.Sweep, sp.SecretUses.Sweep,
+		grants.Codes.Sweep, grants.Devices.Sweep, grants.AllPushed.Sweep, grants.AccessTokens.Sweep, grants.RefreshTokens.Sweep, grants.AllGrants.Sweep, sp.SecretUses.Sweep,
 	}
 	for _, sweep := range sweeps {
 		for n := sweepBatch; n == sweepBatch; {

@@ -55,7 +55,7 @@ func tables() []store.Check {
 	return []store.Check{
 		sp.Apps, session.Table, flow.Requests, flow.AnsweredOnce, flow.Logouts, outbound.Rows, directory.Users, directory.Profiles, directory.PermissionSets,
 		directory.Groups, directory.Credentials, directory.Activities, directory.Factors, directory.Links, directory.SettingsTable, directory.Logos, sp.Attempts, grants.Consents, grants.Accesses, grants.Requests, grants.AllGone, grants.APITokens, saml.Links, saml.Artifacts, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets, certs.Notices, sp.Fetches, sp.Logos, federation.Upstreams, saml.Inquiries, saml.UpstreamLinks,
-		grants.AllGrants, grants.Codes, grants.AccessTokens, grants.RefreshTokens, grants.Eras, grants.Devices, sp.Scopes, sp.SecretUses,
+		grants.AllGrants, grants.Codes, grants.AccessTokens, grants.RefreshTokens, grants.Eras, grants.Devices, grants.AllPushed, sp.Scopes, sp.SecretUses,
 		federation.Sources, federation.Entities, federation.Documents, federation.Follows, audit.AppUses, audit.UsageDays, audit.PersonUses, audit.Counted,
 		directory.AllSources,
 	}

@@ -25,7 +25,9 @@ type OAuth struct {
 	InitiateLoginURI       string          `json:"initiate_login_uri,omitempty"`
 	IDTokenAlgorithm       string          `json:"id_token_signed_response_alg,omitempty"`
 	UserInfoAlgorithm      string          `json:"userinfo_signed_response_alg,omitempty"`
-	RequirePKCE            *bool           `json:"require_pkce,omitempty"` // nil: true
+	RequirePKCE            *bool           `json:"require_pkce,omitempty"`                          // nil: true
+	RequirePAR             *bool           `json:"require_pushed_authorization_requests,omitempty"` // nil: false
+	RequireDPoP            *bool           `json:"dpop_bound_access_tokens,omitempty"`              // nil: false
 	AccessTokenFormat      string          `json:"access_token_format,omitempty"`
 	AccessTokenLifetime    time.Duration   `json:"access_token_lifetime,omitempty"` // 0: 10 minutes
 }
@@ -100,6 +102,12 @@ func (o *OAuth) Responds(responseType string) bool {
 func (o *OAuth) NeedsPKCE() bool {
 	return o.Public() || o.RequirePKCE == nil || *o.RequirePKCE
 }
+
+// NeedsPAR tells whether the client must push its authorization requests (RFC 9126, section 6).
+func (o *OAuth) NeedsPAR() bool { return o.RequirePAR != nil && *o.RequirePAR }
+
+// NeedsDPoP tells whether every token of the client must be bound to a key (RFC 9449, section 5.2).
+func (o *OAuth) NeedsDPoP() bool { return o.RequireDPoP != nil && *o.RequireDPoP }
 
 // Subject is SubjectPublic or SubjectPairwise (OpenID Connect Core 1.0, section 8).
 func (o *OAuth) Subject() string { return first(o.SubjectType, SubjectPublic) }

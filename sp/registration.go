@@ -28,6 +28,8 @@ type Registration struct {
 	InitiateLoginURI       string          `json:"initiate_login_uri,omitempty"`
 	IDTokenAlgorithm       string          `json:"id_token_signed_response_alg,omitempty"`
 	UserInfoAlgorithm      string          `json:"userinfo_signed_response_alg,omitempty"`
+	RequirePAR             bool            `json:"require_pushed_authorization_requests,omitempty"`
+	RequireDPoP            bool            `json:"dpop_bound_access_tokens,omitempty"`
 }
 
 // ReadRegistration reads client metadata; it says nothing about whether the values are good.
@@ -54,6 +56,12 @@ func (r *Registration) Settings() map[string]string {
 		if value != "" {
 			values[key] = value
 		}
+	}
+	if r.RequirePAR {
+		values["oauth.require_pushed_authorization_requests"] = "true"
+	}
+	if r.RequireDPoP {
+		values["oauth.dpop_bound_access_tokens"] = "true"
 	}
 	return values
 }

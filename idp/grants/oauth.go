@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"net/url"
 	"strings"
 	"time"
 
@@ -109,6 +110,7 @@ type Code struct {
 	Grant     Grant     `json:"grant"` // stored under its id when the code is redeemed
 	Redirect  string    `json:"redirect"`
 	Challenge string    `json:"challenge,omitempty"` // S256 (RFC 7636)
+	Key       string    `json:"jkt,omitempty"`       // thumbprint of the key that whoever redeems it must have (RFC 9449, 10)
 	Nonce     string    `json:"nonce,omitempty"`
 	Expires   time.Time `json:"expires"`
 	Redeemed  time.Time `json:"redeemed,omitzero"`
@@ -138,6 +140,7 @@ type AccessToken struct {
 	Refreshed bool      `json:"refreshed,omitempty"`
 	From      string    `json:"from,omitempty"` // key of the token that it was exchanged for and is over with
 	Act       []string  `json:"act,omitempty"`  // client ids that act for the person, the latest first (RFC 8693, 4.1)
+	Key       string    `json:"jkt,omitempty"`  // thumbprint of the key that it is bound to (RFC 9449); empty: a bearer token
 	Issued    time.Time `json:"issued"`
 	Expires   time.Time `json:"expires"`
 }
@@ -156,6 +159,7 @@ type RefreshToken struct {
 	Family string    `json:"family"` // hash of the part that stays
 	Hash   string    `json:"hash"`
 	Grant  string    `json:"grant"`
+	Key    string    `json:"jkt,omitempty"` // as of an AccessToken; of public clients alone
 	Issued time.Time `json:"issued"`
 	Used   time.Time `json:"used,omitzero"`
 	Until  time.Time `json:"until,omitzero"` // as the policy was at the last use; zero: open
@@ -173,4 +177,28 @@ var RefreshTokens = &store.Table[RefreshToken]{
 func Hash(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// Pushed is an authorization request that a client sent ahead (RFC 9126), good once and briefly.
+type Pushed struct {
+	Hash    string     `json:"hash"` // of its request_uri
+	App     string     `json:"app"`
+	Network string     `json:"network,omitempty"` // from where a public client sent it
+	Values  url.Values `json:"values"`
+	Expires time.Time  `json:"expires"`
+}
+
+// PushedLifetime is how long a browser may take to come with it.
+const PushedLifetime = 90 * time.Second
+
+// From is whose it is, as the index "from" holds it; empty: of a client that proves itself.
+func (p *Pushed) From() string { return Pair(p.App, p.Network) }
+
+// AllPushed is the table of those.
+var AllPushed = &store.Table[Pushed]{
+	Name:    "pushed",
+	Version: 1,
+	Key:     func(p *Pushed) string { return p.Hash },
+	Lists:   map[string]func(*Pushed) []string{"from": func(p *Pushed) []string { return filled(p.From()) }},
+	Expires: func(p *Pushed) time.Time { return p.Expires },
 }

@@ -63,7 +63,7 @@ func TestOpenIDBasic(t *testing.T) {
 		w.told(t, rp, rp.Visit(w.ana(t), rp.Ask("request_uri", "https://basic.example.org/request")), "request_uri_not_supported", "request_uri")
 	})
 	t.Run("OBP-21 a request object", func(t *testing.T) {
-		w.told(t, rp, rp.Visit(w.ana(t), rp.Ask("request", "eyJhbGciOiJub25lIn0.e30.")), "request_not_supported", "request_object")
+		w.told(t, rp, rp.Visit(w.ana(t), rp.Ask("request", "eyJhbGciOiJub25lIn0.e30.")), "request_not_supported", "jwt_algorithm")
 	})
 	t.Run("OBP-22 claims one by one", func(t *testing.T) { w.essentialClaims(t, rp) })
 	t.Run("OBP-25 PKCE", func(t *testing.T) {

@@ -27,6 +27,7 @@ type asked struct {
 	Claims    *grants.Claims `json:"claims,omitempty"`
 	Challenge string         `json:"challenge,omitempty"`
 	Nonce     string         `json:"nonce,omitempty"`
+	Key       string         `json:"jkt,omitempty"`     // dpop_jkt
 	Subject   string         `json:"subject,omitempty"` // the `sub` that it must be, if the request says so
 	Classes   []string       `json:"classes,omitempty"` // of acr_values, those that Gatehouse knows
 }
@@ -85,6 +86,8 @@ func (h *Handlers) recipient(r *http.Request, values url.Values, damaged *Proble
 		return nil, refuse("", "no_client_id", "The app did not say which one it is (client_id). Tell its administrator."), nil
 	case app == nil || app.State == sp.Pending:
 		return nil, refuse("", flow.ReasonUnknownApp, "This app is not connected here. Ask your administrator to add it.").because("a registered client id", id), nil
+	case redirect == "" && damaged != nil:
+		return app, damaged, nil
 	case redirect == "":
 		return app, refuse("", "no_redirect_uri", "The app did not say where to go afterwards (redirect_uri). Tell its administrator."), nil
 	case !app.Definition.OAuth.Redirects(redirect):
@@ -108,7 +111,7 @@ func (h *Handlers) halt(r *http.Request, app *sp.App, id string, problem *Proble
 // read checks the rest of a request, whose problems the client is told (RFC 6749, 4.1.2.1). Parameters that it does not know it
 // ignores.
 func (h *Handlers) read(r *http.Request, app *sp.App, values url.Values, a *asked, request *flow.Request) (*Problem, error) {
-	for _, step := range []func(*sp.App, url.Values, *asked, *flow.Request) *Problem{readMode, readType, readPKCE, h.readPrompt, h.readClaims} {
+	for _, step := range []func(*sp.App, url.Values, *asked, *flow.Request) *Problem{readMode, readPushed, readType, readPKCE, h.readPrompt, h.readClaims} {
 		if problem := step(app, values, a, request); problem != nil {
 			return problem, nil
 		}
@@ -120,7 +123,7 @@ func (h *Handlers) read(r *http.Request, app *sp.App, values url.Values, a *aske
 	if !settings.Grants(sp.GrantCode) {
 		return switchedOff(sp.GrantCode), nil
 	}
-	request.LoginHint, a.Nonce = values.Get("login_hint"), values.Get("nonce")
+	request.LoginHint, a.Nonce, a.Key = values.Get("login_hint"), values.Get("nonce"), values.Get("dpop_jkt")
 	if problem, err := h.readHint(r.Context(), app, values, a); problem != nil || err != nil {
 		return problem, err
 	}
@@ -141,7 +144,7 @@ func readMode(_ *sp.App, values url.Values, a *asked, _ *flow.Request) *Problem 
 	default:
 		return refuse(codeInvalidRequest, "bad_response_mode", "This response_mode is not offered: use query, fragment or form_post.").because("query, fragment or form_post", mode)
 	}
-	return pushed(values)
+	return nil
 }
 
 func readType(app *sp.App, values url.Values, _ *asked, _ *flow.Request) *Problem {

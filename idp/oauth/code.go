@@ -36,6 +36,9 @@ func (h *Handlers) redeem(tx store.Tx, c *call) (*issue, *Problem, error) {
 	if problem := h.checkCode(&code, c); problem != nil {
 		return nil, problem, nil
 	}
+	if problem := boundTo(code.Key, c.key); problem != nil {
+		return nil, problem, nil
+	}
 	if problem, err := h.stillSignedIn(tx, &code.Grant); problem != nil || err != nil {
 		return nil, problem, err
 	}
@@ -125,6 +128,9 @@ func (h *Handlers) open(tx store.Tx, c *call, i *issue) error {
 			return err
 		}
 		refresh := &grants.RefreshToken{Grant: g.ID, Issued: c.now}
+		if c.app.Definition.OAuth.Public() { // others prove themselves at every refresh anyway (RFC 9449, 5)
+			refresh.Key = c.key
+		}
 		i.refresh, refresh.Until = newRefresh(refresh), policy.RefreshUntil(c.now, c.now)
 		g.Refresh, g.Until = refresh.Family, keptUntil(refresh.Until, g.Until)
 		if err := grants.RefreshTokens.Put(tx, refresh); err != nil {

@@ -20,6 +20,7 @@ type metadata struct {
 	EndSession            string   `json:"end_session_endpoint"`
 	Registration          string   `json:"registration_endpoint"`
 	Device                string   `json:"device_authorization_endpoint"`
+	PushedRequests        string   `json:"pushed_authorization_request_endpoint"`
 	Scopes                []string `json:"scopes_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
 	ResponseModes         []string `json:"response_modes_supported"`
@@ -34,6 +35,8 @@ type metadata struct {
 	AssertionAlgorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IntrospectAlgorithms  []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	RevocationAlgorithms  []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	ObjectAlgorithms      []string `json:"request_object_signing_alg_values_supported"`
+	ProofAlgorithms       []string `json:"dpop_signing_alg_values_supported"`
 	DisplayValues         []string `json:"display_values_supported"`
 	ClaimTypes            []string `json:"claim_types_supported"`
 	Claims                []string `json:"claims_supported"`
@@ -87,13 +90,13 @@ func (h *Handlers) metadata() *metadata {
 	orNone := append(slices.Clone(proven), sp.AuthNone)
 	m := &metadata{
 		Issuer: h.BaseURL, Authorization: h.BaseURL + authorizePath, Token: h.BaseURL + tokenPath, UserInfo: h.BaseURL + userinfoPath,
-		JWKS: h.BaseURL + jwksPath, Introspection: h.BaseURL + introspectPath, Revocation: h.BaseURL + revokePath, EndSession: h.BaseURL + logoutPath,
+		JWKS: h.BaseURL + jwksPath, Introspection: h.BaseURL + introspectPath, Revocation: h.BaseURL + revokePath, EndSession: h.BaseURL + logoutPath, PushedRequests: h.BaseURL + parPath,
 		Registration:  h.BaseURL + registerPath,
 		Device:        h.BaseURL + devicePath,
 		ResponseTypes: []string{sp.ResponseCode}, ResponseModes: []string{modeQuery, modeFragment, modeFormPost},
 		Classes: classes(), SubjectTypes: []string{sp.SubjectPublic, sp.SubjectPairwise},
 		TokenAuthMethods: orNone, IntrospectAuthMethods: proven, RevocationAuthMethods: orNone,
-		AssertionAlgorithms: signed, IntrospectAlgorithms: signed, RevocationAlgorithms: signed,
+		AssertionAlgorithms: signed, IntrospectAlgorithms: signed, RevocationAlgorithms: signed, ObjectAlgorithms: signed, ProofAlgorithms: signed, RequestParameter: true,
 		DisplayValues: []string{"page", "popup"}, ClaimTypes: []string{"normal"}, Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "sid"},
 		ChallengeMethods: []string{"S256"}, Prompts: []string{"none", "login", "consent", "select_account"},
 		ClaimsParameter: true, IssParameter: true, BackLogout: true, BackLogoutSession: true, FrontLogout: true, FrontLogoutSession: true,

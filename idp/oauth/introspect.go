@@ -25,6 +25,8 @@ type introspection struct {
 	Class    string `json:"acr,omitempty"`
 	AuthTime int64  `json:"auth_time,omitempty"`
 	Act      *actor `json:"act,omitempty"`
+
+	Confirmation *confirmation `json:"cnf,omitempty"`
 }
 
 // introspect tells a client whether a token is good now: every time by the policy of now, from where the token was asked for, so that
@@ -79,7 +81,8 @@ func (h *Handlers) inspect(tx store.Tx, asker *sp.App, token string) (introspect
 		answer.Expires = f.expires.Unix()
 	}
 	if f.kind == kindAccess {
-		answer.Type, answer.Audience, answer.Act = "Bearer", h.BaseURL, actorOf(f.access.Act)
+		answer.Type, answer.Audience, answer.Act = tokenType(f.access.Key), h.BaseURL, actorOf(f.access.Act)
+		answer.Confirmation = confirms(f.access.Key)
 	}
 	if f.grant.Class != "" {
 		answer.Class, answer.AuthTime = f.grant.Class, f.grant.AuthAt.Unix()

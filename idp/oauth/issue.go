@@ -39,6 +39,7 @@ type issue struct {
 	nonce     string
 	refresh   string // the refresh token
 
+	bound   string // thumbprint of the key that the access token is bound to
 	access  string // the access token, or the jti of one that will be signed
 	issued  time.Time
 	expires time.Time
@@ -57,6 +58,7 @@ func (h *Handlers) give(tx store.Tx, c *call, i *issue) (*Problem, error) {
 			return problem, err
 		}
 	}
+	i.bound = c.key
 	i.access, i.issued, i.expires = sp.RandomSecret(), c.now, c.now.Add(lifetime(i.facts))
 	if !i.until.IsZero() && i.until.Before(i.expires) {
 		i.expires = i.until
@@ -67,7 +69,7 @@ func (h *Handlers) give(tx store.Tx, c *call, i *issue) (*Problem, error) {
 		hash = grants.Hash(i.access)
 	}
 	token := &grants.AccessToken{
-		Hash: hash, Grant: i.grant.ID, Scopes: i.scopes, Address: c.address.String(), Refreshed: i.refreshed, From: i.from, Act: i.act, Issued: c.now, Expires: i.expires,
+		Hash: hash, Grant: i.grant.ID, Scopes: i.scopes, Address: c.address.String(), Refreshed: i.refreshed, From: i.from, Act: i.act, Key: c.key, Issued: c.now, Expires: i.expires,
 	}
 	if i.own {
 		token.Own = i.grant
@@ -109,7 +111,7 @@ type tokens struct {
 // hand signs what has to be signed and answers. Everything is committed by now.
 func (h *Handlers) hand(w http.ResponseWriter, i *issue) error {
 	answer := tokens{
-		AccessToken: i.access, TokenType: "Bearer", ExpiresIn: int(i.expires.Sub(i.issued).Seconds()), RefreshToken: i.refresh,
+		AccessToken: i.access, TokenType: tokenType(i.bound), ExpiresIn: int(i.expires.Sub(i.issued).Seconds()), RefreshToken: i.refresh,
 		Scope: strings.Join(i.scopes, " "),
 	}
 	if i.from != "" {
@@ -135,6 +137,9 @@ func (h *Handlers) accessClaims(i *issue) map[string]any {
 	claims := map[string]any{
 		"iss": h.BaseURL, "aud": h.BaseURL, "sub": h.subject(i.facts.App, i.grant.User), "client_id": i.facts.App.Credentials.ClientID,
 		"iat": i.issued.Unix(), "exp": i.expires.Unix(), "jti": i.access, "scope": strings.Join(i.scopes, " "),
+	}
+	if cnf := confirms(i.bound); cnf != nil {
+		claims["cnf"] = cnf
 	}
 	if actor := actorOf(i.act); actor != nil {
 		claims["act"] = actor

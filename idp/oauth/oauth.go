@@ -68,6 +68,7 @@ const (
 	logoutPath     = "/oauth/logout"
 	confirmPath    = "/oauth/logout/confirm"
 	devicePath     = "/oauth/device"
+	parPath        = "/oauth/par"
 	jwksPath       = "/oauth/jwks"
 	registerPath   = "/oauth/register"
 	oidcPath       = "/.well-known/openid-configuration"
@@ -99,6 +100,7 @@ func (h *Handlers) Routes() []web.Route {
 	for path, methods := range map[string]map[string]web.HandlerFunc{
 		tokenPath:    {http.MethodPost: h.token},
 		revokePath:   {http.MethodPost: h.revoke},
+		parPath:      {http.MethodPost: h.push},
 		userinfoPath: {http.MethodGet: h.userinfo, http.MethodPost: h.userinfo},
 	} {
 		for method, handle := range methods {

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"gatehouse/idp/flow"
 	"gatehouse/idp/web"
+	"gatehouse/sp"
 )
 
 // maxParameter bounds one parameter, in bytes.
@@ -41,9 +43,17 @@ func once(values url.Values) *Problem {
 	return nil
 }
 
-// params are the parameters of an authorization request as they count: from the query or the body. Pushed requests and request
-// objects (RFC 9126, RFC 9101) take their place here: what follows knows only the result.
+// params are the parameters of an authorization request as they count: from the query or the body, or what those refer to. What
+// follows knows only the result, save that the request_uri of a pushed request stays in it.
 func (h *Handlers) params(r *http.Request) (url.Values, *Problem, error) {
+	values, problem, err := sent(r)
+	if problem != nil || err != nil {
+		return values, problem, err
+	}
+	return h.resolved(r.Context(), values)
+}
+
+func sent(r *http.Request) (url.Values, *Problem, error) {
 	if r.Method == http.MethodPost {
 		return form(r)
 	}
@@ -54,13 +64,15 @@ func (h *Handlers) params(r *http.Request) (url.Values, *Problem, error) {
 	return values, once(values), nil
 }
 
-// pushed refuses what params does not resolve yet (OpenID Connect Core 1.0, 3.1.2.6).
-func pushed(values url.Values) *Problem {
+// readPushed refuses a request_uri that names nothing pushed (OpenID Connect Core 1.0, 3.1.2.6), and what was not pushed although
+// the app must (RFC 9126, 6).
+func readPushed(app *sp.App, values url.Values, _ *asked, _ *flow.Request) *Problem {
+	pushed := strings.HasPrefix(values.Get("request_uri"), pushedPrefix)
 	switch {
-	case values.Has("request"):
-		return refuse(codeRequestUnsupported, "request_object", "Gatehouse takes no request objects: send the parameters themselves.")
-	case values.Has("request_uri"):
-		return refuse(codeURIUnsupported, "request_uri", "Gatehouse fetches no request objects: send the parameters themselves.")
+	case values.Has("request_uri") && !pushed:
+		return refuse(codeURIUnsupported, "request_uri", "Gatehouse fetches no request objects: push the request, or send it as request.")
+	case !pushed && app.Definition.OAuth.NeedsPAR():
+		return refuse(codeInvalidRequest, "not_pushed", "This app must push its requests (oauth.require_pushed_authorization_requests).")
 	}
 	return nil
 }

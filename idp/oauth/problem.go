@@ -8,7 +8,7 @@ import (
 	"gatehouse/idp/web"
 )
 
-// Codes that clients are told (RFC 6749, 4.1.2.1 and 5.2; OpenID Connect Core 1.0, 3.1.2.6; RFC 6750, 3.1; RFC 9470).
+// Codes that clients are told (RFC 6749, 4.1.2.1 and 5.2; OpenID Connect Core 1.0, 3.1.2.6; RFC 6750, 3.1; RFC 9101; RFC 9449, 12.2; RFC 9470).
 const (
 	codeInvalidRequest       = "invalid_request"
 	codeInvalidClient        = "invalid_client"
@@ -26,6 +26,8 @@ const (
 	codeUnmetAuthentication  = "unmet_authentication_requirements"
 	codeRequestUnsupported   = "request_not_supported"
 	codeURIUnsupported       = "request_uri_not_supported"
+	codeInvalidObject        = "invalid_request_object"
+	codeInvalidProof         = "invalid_dpop_proof"
 	codeServerError          = "server_error"
 )
 

@@ -49,7 +49,7 @@ func (h *Handlers) Issue(_ context.Context, pass *flow.Pass) (flow.Answer, error
 	}
 	secret := codePrefix + sp.RandomSecret()
 	code := &grants.Code{
-		Hash: grants.Hash(secret), Grant: h.grantOf(pass, a), Redirect: a.Redirect, Challenge: a.Challenge, Nonce: a.Nonce,
+		Hash: grants.Hash(secret), Grant: h.grantOf(pass, a), Redirect: a.Redirect, Challenge: a.Challenge, Nonce: a.Nonce, Key: a.Key,
 		Expires: pass.Now.Add(grants.CodeLifetime),
 	}
 	pass.Reached.SessionIndex, pass.Reached.Protocol, pass.Reached.NameID = code.Grant.SID, Protocol, h.subject(pass.App, pass.User.ID)

@@ -59,6 +59,9 @@ func (h *Handlers) refresh(tx store.Tx, c *call) (*issue, *Problem, error) {
 		problem := badGrant("refresh_token_reused", "The refresh token was used before, so it and all that came of it is revoked. Sign in again.")
 		return nil, problem, grants.Kill(tx, g, "reused")
 	}
+	if problem := boundTo(token.Key, c.key); problem != nil {
+		return nil, problem, nil
+	}
 	facts, problem, err := h.reconsider(tx, g, c, &sp.Refresh{Issued: token.Issued, Used: token.Used})
 	if problem != nil || err != nil {
 		return nil, problem, err

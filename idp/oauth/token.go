@@ -45,6 +45,7 @@ type call struct {
 	app     *sp.App
 	form    url.Values
 	address netip.Addr
+	key     string // thumbprint of the key that the request proves to have
 	now     time.Time
 	facts   map[string]string // for the audit entry
 
@@ -67,7 +68,11 @@ func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
 	if problem == nil && err == nil {
 		way, problem, err = h.method(r.Context(), from.app, values.Get("grant_type"))
 	}
-	asking := call{app: from.app, form: values, address: web.Of(r).Address, now: h.Now()}
+	var has possession
+	if problem == nil && err == nil {
+		has, problem = h.mustPossess(r, &from)
+	}
+	asking := call{app: from.app, form: values, address: web.Of(r).Address, key: has.key, now: h.Now()}
 	if problem == nil && err == nil && way.before != nil {
 		problem, err = way.before(r.Context(), &asking)
 	}

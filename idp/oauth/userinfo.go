@@ -13,9 +13,36 @@ import (
 // bearerChallenge is what a bearer of no good token is told (RFC 6750, 3).
 const bearerChallenge = `Bearer realm="Gatehouse"`
 
-// bearer is the access token of a request: in the header, or in the body of a form, never in the query (RFC 6750, 2).
-func bearer(r *http.Request) (string, *Problem, error) {
+// presented is an access token that a request shows, and the key that it proves to have.
+type presented struct {
+	token string
+	has   possession
+}
+
+// presented reads the access token of a request: in the header, or in the body of a form, never in the query (RFC 6750, 2). One that
+// is bound to a key comes in the header alone, with a proof (RFC 9449, 7.1).
+func (h *Handlers) presented(r *http.Request) (presented, *Problem, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "DPoP") {
+		token, problem, err := bearer(r, scheme, token)
+		return presented{token: token}, problem, err
+	}
+	has, problem := h.possessed(r, token)
+	if problem == nil && (has.key == "" || token == "") {
+		problem = badProof("dpop_missing", "A token that is shown as DPoP needs one DPoP proof.")
+	}
+	if problem != nil {
+		problem.Status, problem.Challenge = http.StatusUnauthorized, dpopChallenge(problem)
+	}
+	return presented{token, has}, problem, nil
+}
+
+// dpopChallenge tells how a bound token is shown (RFC 9449, 7.1).
+func dpopChallenge(p *Problem) string {
+	return `DPoP realm="Gatehouse", error="` + p.Code + `", error_description="` + describe(p.Text, "") + `", algs="` + strings.Join(clientAlgorithmNames(), " ") + `"`
+}
+
+func bearer(r *http.Request, scheme, token string) (string, *Problem, error) {
 	inHeader := strings.EqualFold(scheme, "Bearer") && token != ""
 	inBody := ""
 	if r.Method == http.MethodPost && r.Header.Get("Content-Type") != "" {
@@ -47,16 +74,25 @@ func badToken() *Problem {
 
 // userinfo tells an app about the person whose access token it shows (OpenID Connect Core 1.0, 5.3).
 func (h *Handlers) userinfo(w http.ResponseWriter, r *http.Request) error {
-	token, problem, err := bearer(r)
+	shows, problem, err := h.presented(r)
 	if err != nil {
 		return err
 	}
 	var answer *told
 	if problem == nil {
 		err = h.Store.View(r.Context(), func(tx store.Tx) (err error) {
-			answer, problem, err = h.about(tx, token)
+			answer, problem, err = h.about(tx, shows)
 			return err
 		})
+	}
+	if problem == nil && err == nil && shows.has.key != "" {
+		err = h.Store.Update(r.Context(), func(tx store.Tx) (err error) {
+			problem, err = spend(tx, []single{shows.has.once})
+			return err
+		})
+		if problem != nil {
+			problem.Status, problem.Challenge = http.StatusUnauthorized, dpopChallenge(problem)
+		}
 	}
 	if err != nil {
 		return err
@@ -97,10 +133,15 @@ func (h *Handlers) seal(tx store.Tx, app *sp.App, answer *told) (*Problem, error
 	return problem, err
 }
 
-func (h *Handlers) about(tx store.Tx, token string) (*told, *Problem, error) {
-	f, err := h.find(tx, token)
+func (h *Handlers) about(tx store.Tx, shows presented) (*told, *Problem, error) {
+	f, err := h.find(tx, shows.token)
 	if err != nil || f == nil || f.kind != kindAccess {
 		return nil, badToken(), err
+	}
+	if f.access.Key != shows.has.key {
+		p := refuse(codeInvalidToken, "bound_token", "The access token is bound to a key: show it as DPoP, with a proof of that key; one that is not bound as Bearer.")
+		p.Status, p.Challenge = http.StatusUnauthorized, dpopChallenge(p)
+		return nil, p, nil
 	}
 	facts, err := h.judge(tx, f)
 	if err != nil || facts == nil {
