@@ -46,7 +46,7 @@ func (a *Admin) oauthFacts(r *http.Request, app *api.App) ([]templates.Fact, err
 	if app.OAuth == nil {
 		return nil, nil
 	}
-	facts := []templates.Fact{{Label: "Client id", Text: app.OAuth.ClientID, Kind: "code"}}
+	var facts []templates.Fact
 	for _, secret := range app.OAuth.Secrets {
 		facts = append(facts, templates.Fact{Label: "Client secret made", Time: secret.Created})
 	}
