@@ -40,6 +40,7 @@ type AppsPage struct {
 	Apps    []AppRow
 	Pager   Pager
 	NewHref string // empty: no right to add
+	Parent  string // only the clients that registered under this app, or "open"
 
 	Attempts []AttemptRow // on the apps that are not connected
 }
@@ -124,6 +125,20 @@ type AppPage struct {
 	IdPLinks []Link // downloads
 	Launch   string // address of the IdP-initiated start; empty: switched off
 	Export   string // address of the app's package; empty: none
+
+	OAuth   []Fact   // what it is as an OAuth client
+	Clients *Clients // that register under it; nil: none can
+}
+
+// Clients are those that register under an app. Action posts nothing and makes the token; empty: no right. Token is shown this once.
+type Clients struct {
+	Action   string
+	Made     time.Time // of the token that is good; zero: there is none
+	Token    string
+	Endpoint string
+	Rows     []AppRow
+	AllHref  string
+	Count    int // 1000 stands for the bound
 }
 
 // App writes the overview of one app.

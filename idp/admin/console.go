@@ -44,6 +44,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 		post("/apps/{app}/unblock", AppsWrite, a.appMove(a.Actions.UnblockApp, "unblocked")),
 		post("/apps/{app}/approve", AppsWrite, a.appMove(a.Actions.ApproveApp, "approved")),
 		post("/apps/{app}/remove", AppsWrite, a.appRemove),
+		post("/apps/{app}/registration-token", AppsWrite, a.appRegistrationToken),
 
 		get("/users", UsersRead, a.userList),
 		get("/users/new", UsersWrite, a.userNew),

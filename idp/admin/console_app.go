@@ -18,7 +18,10 @@ func (a *Admin) appHead(app *api.App) templates.AppHead {
 }
 
 // appPage is the overview of one app: what it is, what to look at, and what to enter at the other side.
-func (a *Admin) appPage(w http.ResponseWriter, r *http.Request) error {
+func (a *Admin) appPage(w http.ResponseWriter, r *http.Request) error { return a.appOverview(w, r, "") }
+
+// appOverview is that page; token is an initial access token that was just made, if any.
+func (a *Admin) appOverview(w http.ResponseWriter, r *http.Request, token string) error {
 	app, err := a.Actions.App(r.Context(), r.PathValue("app"))
 	if err != nil {
 		return worded(err)
@@ -46,6 +49,13 @@ func (a *Admin) appPage(w http.ResponseWriter, r *http.Request) error {
 		page.IdP, page.IdPLinks = a.idpFacts(entityID, "/saml/metadata/"+app.ID)
 		page.IdPLinks[1].Href += "?app=" + app.ID // its own signing key's
 		page.Launch, page.Export = a.launchOf(&app), page.App.Base+"/export"
+	}
+	if page.Clients, err = a.clientsOf(r, &app, token); err != nil {
+		return err
+	}
+	page.OAuth, err = a.oauthFacts(r, &app)
+	if err != nil {
+		return err
 	}
 	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.App(b, page) })
 }

@@ -25,11 +25,12 @@ const pageRows = 100
 func (a *Admin) appList(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	state, text := query.Get("state"), strings.TrimSpace(query.Get("q"))
-	apps, err := a.allApps(r.Context(), state, text)
+	parent := query.Get("parent")
+	apps, err := a.allApps(r.Context(), AppFilter{State: state, Parent: parent}, text)
 	if err != nil {
-		return err
+		return worded(err)
 	}
-	page := templates.AppsPage{Shell: a.shell(r, "Apps", templates.SectionApps), Query: text, State: state, States: states()}
+	page := templates.AppsPage{Shell: a.shell(r, "Apps", templates.SectionApps), Query: text, State: state, States: states(), Parent: parent}
 	from, err := strconv.Atoi(query.Get("from"))
 	if err != nil || from < 0 || from >= len(apps) {
 		from = 0
@@ -41,14 +42,16 @@ func (a *Admin) appList(w http.ResponseWriter, r *http.Request) error {
 	if len(apps) > pageRows {
 		page.Pager = templates.Pager{From: from + 1, To: to, Total: len(apps)}
 	}
-	at := func(row int) string { return link("/admin/apps", "q", text, "state", state, "from", strconv.Itoa(row)) }
+	at := func(row int) string {
+		return link("/admin/apps", "q", text, "state", state, "parent", parent, "from", strconv.Itoa(row))
+	}
 	if from > 0 {
 		page.Pager.PrevHref = at(max(0, from-pageRows))
 	}
 	if to < len(apps) {
 		page.Pager.NextHref = at(to)
 	}
-	if may(r, AuditRead) && text == "" && state == "" {
+	if may(r, AuditRead) && text == "" && state == "" && parent == "" {
 		if page.Attempts, err = a.attemptRows(r.Context()); err != nil {
 			return err
 		}
@@ -75,9 +78,9 @@ func (a *Admin) attemptRows(ctx context.Context) ([]templates.AttemptRow, error)
 }
 
 // allApps are the apps in a state that contain a text, by name.
-func (a *Admin) allApps(ctx context.Context, state, text string) ([]api.App, error) {
+func (a *Admin) allApps(ctx context.Context, filter AppFilter, text string) ([]api.App, error) {
 	var all []api.App
-	for filter := (AppFilter{State: state}); ; {
+	for {
 		list, err := a.Actions.Apps(ctx, filter)
 		if err != nil {
 			return nil, err

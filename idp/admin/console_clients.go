@@ -1,0 +1,65 @@
+package admin
+
+import (
+	"net/http"
+
+	"gatehouse/idp/api"
+	"gatehouse/idp/web"
+	"gatehouse/sp"
+	"gatehouse/templates"
+)
+
+// clientRows is how many of the clients under an app its page shows.
+const clientRows = 20
+
+// appRegistrationToken makes the initial access token, and answers with the page that shows it this once.
+func (a *Admin) appRegistrationToken(w http.ResponseWriter, r *http.Request) error {
+	made, err := a.Actions.RegistrationToken(r.Context(), byOf(r), r.PathValue("app"))
+	if err != nil {
+		return err
+	}
+	web.NoStore(w.Header())
+	return a.appOverview(w, r, made.Token)
+}
+
+// clientsOf are the clients under an app; nil where none can be.
+func (a *Admin) clientsOf(r *http.Request, app *api.App, token string) (*templates.Clients, error) {
+	if app.OAuth == nil || app.OAuth.Parent != "" || app.State == string(sp.Removed) {
+		return nil, nil
+	}
+	shown := &templates.Clients{
+		Made: app.OAuth.RegistrationToken, Token: token, Endpoint: a.Actions.BaseURL + "/oauth/register", Count: app.OAuth.Children,
+		AllHref: link("/admin/apps", "parent", app.ID),
+	}
+	if may(r, AppsWrite) {
+		shown.Action = appBase(app.ID) + "/registration-token"
+	}
+	list, err := a.Actions.Apps(r.Context(), AppFilter{Parent: app.ID, Limit: clientRows})
+	for i := range list.Items {
+		shown.Rows = append(shown.Rows, appRow(&list.Items[i]))
+	}
+	return shown, err
+}
+
+// oauthFacts are what an app is as an OAuth client.
+func (a *Admin) oauthFacts(r *http.Request, app *api.App) ([]templates.Fact, error) {
+	if app.OAuth == nil {
+		return nil, nil
+	}
+	var facts []templates.Fact
+	for _, secret := range app.OAuth.Secrets {
+		facts = append(facts, templates.Fact{Label: "Client secret made", Time: secret.Created})
+	}
+	switch app.OAuth.Parent {
+	case "":
+	case sp.OpenParent:
+		facts = append(facts, templates.Fact{Label: "Registered", Text: "By itself, under no app", Hint: "Nobody answers for it: look closely before you approve it."})
+	default:
+		parent, err := a.Actions.App(r.Context(), app.OAuth.Parent)
+		if err != nil {
+			return nil, err
+		}
+		facts = append(facts, templates.Fact{Label: "Registered under", Text: parent.Name, Href: appBase(parent.ID)})
+	}
+	return facts, nil
+}
