@@ -94,7 +94,7 @@ func TestWrongUsageIsOneSentence(t *testing.T) {
 		{"session end --data d", "say which sessions to end"},
 		{"request approve --data d x --for 7d --until 2027-01-31", "give --for or --until, not both"},
 		{"request approve --data d x --until soon", "is not a time"},
-		{"grant revoke --data d --user ana", "say whose access to which app ends"},
+		{"grant revoke --data d --user ana", "say which grant ends by its ID"},
 		{"audit list --data d --since yesterday", "is not a time or a period"},
 		{"explain a b --data d --at noon", "is not a time"},
 		{"serve", "serve needs --data DIR"},
