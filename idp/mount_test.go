@@ -46,13 +46,14 @@ var open = []string{
 	"GET /assets/{file}", "GET /logo/{hash}", "GET /forgot", "POST /forgot", "GET /link", "POST /link",
 	"GET /oauth/authorize", "POST /oauth/authorize", "POST /oauth/token", "POST /oauth/introspect", "POST /oauth/revoke", "POST /oauth/par", "OPTIONS /oauth/par", "GET /oauth/userinfo", "POST /oauth/userinfo",
 	"OPTIONS /oauth/token", "OPTIONS /oauth/revoke", "OPTIONS /oauth/userinfo", "GET /oauth/logout", "POST /oauth/logout", "POST /oauth/logout/confirm", "GET /oauth/jwks", "GET /.well-known/openid-configuration", "GET /.well-known/oauth-authorization-server",
+	"GET /device", "POST /device", "GET /device/{end}", "POST /oauth/device",
 	"POST /oauth/register", "GET /oauth/register/{client}", "PUT /oauth/register/{client}", "DELETE /oauth/register/{client}",
 }
 
 // crossSite are the routes that take unsafe methods from other sites.
 var crossSite = []string{"POST /saml/sso", "POST /saml/acs", "POST /saml/slo", "POST /saml/nid", "POST /saml/soap", "POST /saml/artifact", "POST /saml/ecp",
 	"POST /oauth/authorize", "POST /oauth/token", "POST /oauth/introspect", "POST /oauth/revoke", "POST /oauth/par", "OPTIONS /oauth/par", "POST /oauth/logout", "POST /oauth/userinfo", "OPTIONS /oauth/token", "OPTIONS /oauth/revoke", "OPTIONS /oauth/userinfo",
-	"POST /oauth/register", "PUT /oauth/register/{client}", "DELETE /oauth/register/{client}",
+	"POST /oauth/device", "POST /oauth/register", "PUT /oauth/register/{client}", "DELETE /oauth/register/{client}",
 }
 
 func TestEveryRouteHasAPermission(t *testing.T) {

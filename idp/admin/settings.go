@@ -200,6 +200,7 @@ var settingWords = map[string]struct {
 	"smtp.from":                 {"Sender", "The e-mail address that mail comes from.", "none", sp.KindText},
 	"smtp.notices":              {"Notices", "Tell people by e-mail about new browsers, a changed password and a used link.", "", sp.KindBool},
 	"oauth.disabled_grants":     {"Switched-off grant types", "Ways to get OAuth tokens that no app may use here, whatever it is set to. Several with commas.", "none", sp.KindText},
+	"oauth.open_registration":   {"Open registration", "Clients may register themselves without an initial access token; each waits until an administrator approves it.", "", sp.KindBool},
 	"oauth.legacy_methods":      {"Legacy grant types", "password: apps that list it in oauth.grant_types may ask people for their password and sign in with it. Only for old software that can do nothing else.", "", sp.KindText},
 	"audit.retention":           {"Audit entries", "How long they are kept.", "", sp.KindDuration},
 	"trace.retention":           {"Traces", "How long the details of single sign-ons are kept.", "", sp.KindDuration},
