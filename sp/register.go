@@ -106,6 +106,9 @@ func (a *App) Register(r *Registration) error {
 			return &SettingError{"logo_url", "the address " + err.Error()}
 		}
 	}
+	if slices.Contains(r.GrantTypes, GrantPassword) {
+		return &SettingError{"oauth.grant_types", "password is for apps that an administrator adds"}
+	}
 	before := a.Definition.OAuth
 	next.Definition = Definition{
 		Description: a.Definition.Description, Platform: a.Definition.Platform, CustomAttributes: a.Definition.CustomAttributes,
@@ -154,7 +157,8 @@ func (a *App) Registered() *Registration {
 		GrantTypes: o.Grants(), ResponseTypes: o.ResponseTypes, Scope: strings.Join(a.AllowedScopes(), " "), AuthMethod: o.Method(),
 		ApplicationType: first(o.ApplicationType, TypeWeb), JWKS: o.JWKS, JWKSURI: o.JWKSURI, PostLogoutRedirectURIs: o.PostLogoutRedirectURIs,
 		BackChannelLogoutURI: o.BackChannelLogoutURI, FrontChannelLogoutURI: o.FrontChannelLogoutURI, SubjectType: o.Subject(),
-		InitiateLoginURI: o.InitiateLoginURI, IDTokenAlgorithm: o.SigningAlgorithm(),
+		InitiateLoginURI: o.InitiateLoginURI, IDTokenAlgorithm: o.SigningAlgorithm(), UserInfoAlgorithm: o.UserInfoAlgorithm,
+		RequirePAR: o.NeedsPAR(), RequireDPoP: o.NeedsDPoP(),
 	}
 	if a.Definition.Contact != "" {
 		r.Contacts = strings.Split(a.Definition.Contact, ", ")
