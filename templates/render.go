@@ -80,32 +80,43 @@ var declared = map[string]page{
 // compiled parses all templates once, at the first page or at Check.
 var compiled = sync.OnceValues(compile)
 
-func compile() (map[string]*template.Template, error) {
-	base, err := template.New("").Funcs(functions).ParseFS(files, "layouts/*.html", "parts/*.html")
+// compile makes one set of all templates, so that what pages share is kept once. What a page defines for its layout, "content" and
+// "search", and the layout around it are named after the page in the set.
+func compile() (*template.Template, error) {
+	all, err := template.New("").Funcs(functions).ParseFS(files, "layouts/*.html", "parts/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse the shared templates: %w", err)
 	}
-	pages := make(map[string]*template.Template, len(declared))
-	for name := range declared {
-		t, err := base.Clone()
-		if err == nil {
-			t, err = t.ParseFS(files, "pages/"+name+".html")
+	for name, p := range declared {
+		named := strings.NewReplacer(
+			`{{define "`+p.layout+`"}}`, `{{define "`+p.in(name)+`"}}`,
+			`{{define "content"}}`, `{{define "content/`+name+`"}}`,
+			`{{template "content" .}}`, `{{template "content/`+name+`" .}}`,
+			`{{define "search"}}`, `{{define "search/`+name+`"}}`,
+			`{{block "search" .}}`, `{{block "search/`+name+`" .}}`)
+		for _, path := range []string{"layouts/" + p.layout + ".html", "pages/" + name + ".html"} {
+			text, err := files.ReadFile(path)
+			if err == nil {
+				_, err = all.Parse(named.Replace(string(text)))
+			}
+			if err != nil {
+				return nil, fmt.Errorf("parse page %s: %w", name, err)
+			}
 		}
-		if err != nil {
-			return nil, fmt.Errorf("parse page %s: %w", name, err)
-		}
-		pages[name] = t
 	}
-	return pages, nil
+	return all, nil
 }
+
+// in is the name of the layout around a page.
+func (p page) in(name string) string { return p.layout + "/" + name }
 
 // render writes one page. The page is complete or, on an error of the template, cut short: callers buffer.
 func render(w io.Writer, name string, data any) error {
-	pages, err := compiled()
+	all, err := compiled()
 	if err != nil {
 		return err
 	}
-	if err := pages[name].ExecuteTemplate(w, declared[name].layout, data); err != nil {
+	if err := all.ExecuteTemplate(w, declared[name].in(name), data); err != nil {
 		return fmt.Errorf("write page %s: %w", name, err)
 	}
 	return nil
