@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -249,7 +250,11 @@ func TestFactorsAreBoundAndGoWithThePerson(t *testing.T) {
 		}
 	}
 	var taken *store.ConflictError
-	if err := add(5, "Key"); !errors.As(err, &taken) {
+	twice, err := strconv.Atoi(string(all[2].PublicKey.ID)) // the order is that of random ids
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := add(twice, "Key"); !errors.As(err, &taken) {
 		t.Errorf("a credential twice: %v", err)
 	}
 	k.update(func(tx store.Tx) error { _, err := k.dir.RemoveUser(tx, k.ana.ID); return err })
