@@ -215,7 +215,10 @@ func TestACodeCountsOnce(t *testing.T) {
 	w := newWorld(t)
 	w.AddPerson(t, "otto", "Employees")
 	phone, codes := w.withApp(t, "otto")
-	for name, code := range map[string]string{"a recovery code": codes[3], "an app's code": phone.code(t, 0)} {
+	for name, show := range map[string]func() string{
+		"a recovery code": func() string { return codes[3] }, "an app's code": func() string { return phone.code(t, 0) },
+	} {
+		code := show()
 		var browsers []*Client
 		for range 8 {
 			c := w.browser(t)
