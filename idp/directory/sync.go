@@ -104,6 +104,30 @@ func (r *roster) leave(reason string) {
 	}
 }
 
+// count counts what became of one person of the source, or would; an error that is not about the entry is returned.
+func (r *roster) count(p *Person, drawn *draft, err error) error {
+	switch reason, refused := refusal(p, err); {
+	case refused:
+		r.leave(reason)
+	case err != nil:
+		return err
+	case drawn.isNew():
+		r.report.Created++
+	case drawn.changed():
+		r.report.Changed++
+	}
+	return nil
+}
+
+// add takes in what a batch counted, once it is sure.
+func (r *roster) add(batch *roster) {
+	r.report.Created += batch.report.Created
+	r.report.Changed += batch.report.Changed
+	for _, reason := range batch.report.Reasons {
+		r.leave(reason)
+	}
+}
+
 // take sorts what was found. Of two entries with one id, name or address, nobody could say whose it is.
 func (r *roster) take(people []*Person) {
 	slices.SortFunc(people, func(a, b *Person) int { return compareFold(a.ID, b.ID) })
@@ -193,11 +217,7 @@ func (d *Directory) apply(ctx context.Context, r *roster, dry bool) error {
 		if err != nil {
 			return err
 		}
-		r.report.Created += did.report.Created
-		r.report.Changed += did.report.Changed
-		for _, reason := range did.report.Reasons {
-			r.leave(reason)
-		}
+		r.add(&did)
 	}
 	return ctx.Err()
 }
@@ -227,15 +247,8 @@ func (d *Directory) loseAll(tx store.Tx, r *roster, batch []User, did *roster) e
 func (d *Directory) adoptAll(tx store.Tx, r *roster, batch []*Person, did *roster) error {
 	for _, p := range batch {
 		_, drawn, err := d.adopt(tx, r.source, p, r.moved(p))
-		switch reason, refused := refusal(p, err); {
-		case refused:
-			did.leave(reason)
-		case err != nil:
+		if err := did.count(p, drawn, err); err != nil {
 			return err
-		case drawn.isNew():
-			did.report.Created++
-		case drawn.changed():
-			did.report.Changed++
 		}
 	}
 	return nil
@@ -289,15 +302,8 @@ func (d *Directory) rehearse(ctx context.Context, r *roster) error {
 			did = roster{}
 			for _, p := range batch {
 				drawn, err := d.draw(tx, r.source, p, r.moved(p))
-				switch reason, refused := refusal(p, err); {
-				case refused:
-					did.leave(reason)
-				case err != nil:
+				if err := did.count(p, drawn, err); err != nil {
 					return err
-				case drawn.isNew():
-					did.report.Created++
-				case drawn.changed():
-					did.report.Changed++
 				}
 			}
 			return nil
@@ -305,11 +311,7 @@ func (d *Directory) rehearse(ctx context.Context, r *roster) error {
 		if err != nil {
 			return err
 		}
-		r.report.Created += did.report.Created
-		r.report.Changed += did.report.Changed
-		for _, reason := range did.report.Reasons {
-			r.leave(reason)
-		}
+		r.add(&did)
 	}
 	return nil
 }
