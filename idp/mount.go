@@ -55,7 +55,7 @@ func (s *Server) mount(routes []web.Route) http.Handler {
 
 // unmounted answers what no route takes: as JSON below the API and SCIM, else with a page.
 func (s *Server) unmounted(answer web.HandlerFunc) http.Handler {
-	page := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Handle: answer})
+	page := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Handle: s.recognized(answer)})
 	json := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, API: true, Handle: answer})
 	protocol := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Problem: scim.Problem, Handle: answer})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -63,7 +63,7 @@ func (s *Server) unmounted(answer web.HandlerFunc) http.Handler {
 			protocol.ServeHTTP(w, r)
 			return
 		}
-		if isAPI(r) {
+		if underAPI(r) {
 			json.ServeHTTP(w, r)
 			return
 		}
@@ -81,11 +81,41 @@ func pathValues(next http.Handler) http.Handler {
 	})
 }
 
-func notFound(http.ResponseWriter, *http.Request) error {
-	return web.NotFound("There is no page at this address. Go to your apps, or check the address.")
+// recognized notes who asks below the console, so that administrators are led back there.
+func (s *Server) recognized(next web.HandlerFunc) web.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if inConsole(r) {
+			facts, err := s.engine.Visitor(r)
+			if err != nil {
+				return err
+			}
+			if facts.User != nil && facts.Session != nil {
+				web.Of(r).Actor = web.Actor{ID: facts.User.ID, Roles: facts.User.Roles}
+			}
+		}
+		return next(w, r)
+	}
 }
 
-func notAllowed(http.ResponseWriter, *http.Request) error {
+// home is where an error page leads: an administrator in the console stays there.
+func home(r *http.Request) templates.Link {
+	if inConsole(r) && admin.IsAdmin(web.Of(r).Actor.Roles) {
+		return templates.Link{Label: "Go to the console", Href: "/admin/"}
+	}
+	return templates.Link{Label: "Go to your apps", Href: "/"}
+}
+
+func notFound(_ http.ResponseWriter, r *http.Request) error {
+	if underAPI(r) {
+		return web.NotFound("There is nothing at this address of the API: it begins with " + api.Root + "/. Check the address.")
+	}
+	return web.NotFound("There is no page at this address. Check it, or go on from below.")
+}
+
+func notAllowed(_ http.ResponseWriter, r *http.Request) error {
+	if underAPI(r) {
+		return &web.Error{Status: http.StatusMethodNotAllowed, Reason: "method_not_allowed", Text: "This address of the API does not take the method " + r.Method + ": use another."}
+	}
 	return &web.Error{Status: http.StatusMethodNotAllowed, Reason: "method_not_allowed", Text: "This address cannot be used in that way. Go back and use the page's own buttons."}
 }
 
@@ -210,3 +240,10 @@ func returnPath(r *http.Request) string {
 func isSCIM(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, scim.Root+"/") }
 
 func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, api.Root+"/") }
+
+// underAPI tells whether a request is meant for the API, of whatever version.
+func underAPI(r *http.Request) bool {
+	return r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/")
+}
+
+func inConsole(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/admin/") }

@@ -123,7 +123,7 @@ func (s *Server) wire(ctx context.Context) error {
 	s.sessions = &session.Keeper{Now: c.Now}
 	s.kit = &web.Kit{
 		Log: c.Log, Now: c.Now, Proxies: c.Proxies, Cookies: web.Cookies{Secure: web.IsHTTPS(c.BaseURL)},
-		Brand: s.brand, Guard: s.guard,
+		Brand: s.brand, Guard: s.guard, Home: home,
 		Busy: func(err error) bool { return errors.Is(err, store.ErrBusy) || errors.Is(err, directory.ErrBusy) },
 	}
 	s.engine = &flow.Engine{

@@ -184,13 +184,21 @@ func (c *call) forced(change api.Change) By {
 	return by
 }
 
-// limit is 0, which actions read as their own bound, for an absent or senseless value.
+// limit is 0, which actions read as their own bound, where none was asked for.
 func (c *call) limit() int {
-	n, err := strconv.Atoi(c.query("limit"))
-	if err != nil {
-		return 0
-	}
+	n, _ := strconv.Atoi(c.query("limit")) // checkLimit has refused what is no number
 	return n
+}
+
+// checkLimit refuses a limit that is no number of items; one above an action's own bound means that bound.
+func (c *call) checkLimit() error {
+	if !c.r.URL.Query().Has("limit") {
+		return nil
+	}
+	if n, err := strconv.Atoi(c.query("limit")); err != nil || n < 1 {
+		return badValue("limit", "%.60q is no number of items: give limit a number from 1 to %d, or leave it out.", c.query("limit"), maxPage)
+	}
+	return nil
 }
 
 func (c *call) time(name string) (time.Time, error) {
@@ -243,7 +251,11 @@ func with[T any](action func(*call, T) (any, error)) func(*call) (any, error) {
 
 // handle is the row as a handler: ask, answer.
 func (w row) handle(out http.ResponseWriter, r *http.Request) error {
-	answer, err := w.Action(&call{r})
+	ask := &call{r}
+	if err := ask.checkLimit(); err != nil {
+		return err
+	}
+	answer, err := w.Action(ask)
 	if err != nil {
 		return worded(err)
 	}

@@ -46,7 +46,7 @@ type Route struct {
 	Handle  HandlerFunc
 }
 
-// Kit wraps handlers. All fields must be set before the first request.
+// Kit wraps handlers. All fields but Home must be set before the first request.
 type Kit struct {
 	Log     *slog.Logger
 	Now     func() time.Time
@@ -55,6 +55,8 @@ type Kit struct {
 	Brand   func(context.Context) templates.Brand
 	// Busy tells the errors that mean: not now, try again.
 	Busy func(error) bool
+	// Home is where an error page leads a person on; nil: to their apps.
+	Home func(r *http.Request) templates.Link
 	// Record writes the audit entry of a request that was refused without one, and returns its code; empty: it was folded.
 	Record func(r *http.Request, refused *Error) string
 	// Guard admits a request to a route that is not Public, or returns an error, or has answered already (ErrAnswered).
@@ -131,12 +133,19 @@ func (k *Kit) answerError(w *statusWriter, r *http.Request, route Route, err err
 		Code:    code,
 		Tone:    "danger",
 		Support: true,
-		Links:   append(slices.Clone(public.Links), templates.Link{Label: "Go to your apps", Href: "/"}),
+		Links:   append(slices.Clone(public.Links), k.home(r)),
 	}
 	if writeErr := Page(w, r, public.Status, CSP{}, func(b *Buffer) error { return templates.Message(b, page) }); writeErr != nil {
 		return errors.Join(err, writeErr)
 	}
 	return err
+}
+
+func (k *Kit) home(r *http.Request) templates.Link {
+	if k.Home != nil {
+		return k.Home(r)
+	}
+	return templates.Link{Label: "Go to your apps", Href: "/"}
 }
 
 // public finds the part of an error that people may see.
