@@ -29,8 +29,9 @@ type Setting struct {
 	Label   string
 	Help    string
 	Kind    Kind
-	Options []string // of a choice, the usual default first
-	Default string   // in words
+	Options []string          // of a choice, the usual default first; of a list, the items that there are
+	Words   map[string]string // what each option does, for people
+	Default string            // in words
 
 	get      func(*App) string // the stored value, empty when unset
 	set      func(*App, string) error
@@ -40,7 +41,7 @@ type Setting struct {
 // Undo is the value that makes any setting unset again.
 const Undo = "default"
 
-var settings = slices.Concat(definitionSettings(), samlSettings(), samlNameSettings(), samlAnswerSettings(), oauthSettings(), oauthTokenSettings(), policySettings())
+var settings = inWords(slices.Concat(definitionSettings(), samlSettings(), samlNameSettings(), samlAnswerSettings(), oauthSettings(), oauthTokenSettings(), policySettings()))
 
 // Settings lists every key in the order of the design page.
 func Settings() []Setting { return slices.Clone(settings) }

@@ -23,9 +23,9 @@ func oauthSettings() []Setting {
 			[]string{ResponseCode}, func(a *App) *[]string { return &client(a).ResponseTypes }),
 		scopeList("oauth.scopes", "What the app may ask for. The policy may allow less.", strings.Join(StandardScopes(), ","),
 			func(a *App) *[]string { return &client(a).Scopes }),
-		choice("oauth.token_endpoint_auth_method", "Client authentication", "How the app proves itself. none: it cannot keep a secret.",
+		choice("oauth.token_endpoint_auth_method", "Client authentication", "How the app proves itself to Gatehouse.",
 			[]string{AuthSecretBasic, AuthSecretPost, AuthPrivateKeyJWT, AuthNone}, func(a *App) *string { return &client(a).AuthMethod }),
-		choice("oauth.application_type", "Application type", "native: on a phone or a desk; its loopback redirect may have any port.",
+		choice("oauth.application_type", "Application type", "What is installed may come back to any port of its own machine.",
 			[]string{TypeWeb, TypeNative}, func(a *App) *string { return &client(a).ApplicationType }),
 		keySet(),
 		address("oauth.jwks_uri", "Keys address", "Where the app publishes its keys.", func(a *App) *string { return &client(a).JWKSURI }),
@@ -35,7 +35,7 @@ func oauthSettings() []Setting {
 			func(a *App) *string { return &client(a).BackChannelLogoutURI }),
 		address("oauth.frontchannel_logout_uri", "Front-channel logout", "What signs a person out of the app in a frame.",
 			func(a *App) *string { return &client(a).FrontChannelLogoutURI }),
-		choice("oauth.subject_type", "Subject", "pairwise: other apps know the person by other identifiers.",
+		choice("oauth.subject_type", "Subject", "By what identifier the app knows a person.",
 			[]string{SubjectPublic, SubjectPairwise}, func(a *App) *string { return &client(a).SubjectType }),
 		address("oauth.initiate_login_uri", "Login start", "Where the tile leads, so that the app begins the sign-in.",
 			func(a *App) *string { return &client(a).InitiateLoginURI }),
@@ -46,7 +46,7 @@ func oauthTokenSettings() []Setting {
 	return []Setting{
 		choice("oauth.id_token_signed_response_alg", "Signature algorithm", "Of ID tokens, and of access tokens that are JWTs. ES256 needs an active ECDSA key.",
 			[]string{AlgorithmRS256, AlgorithmES256}, func(a *App) *string { return &client(a).IDTokenAlgorithm }),
-		choice("oauth.userinfo_signed_response_alg", "Userinfo signature", "none: userinfo comes as plain JSON; else as a signed JWT.",
+		choice("oauth.userinfo_signed_response_alg", "Userinfo signature", "In which form the app gets what it asks about a person.",
 			[]string{AlgorithmNone, AlgorithmRS256, AlgorithmES256}, func(a *App) *string { return &client(a).UserInfoAlgorithm }),
 		flag("oauth.require_pkce", "Require PKCE", "A code works only for whoever asked for it. Always for apps without a secret.", "true",
 			func(a *App) **bool { return &client(a).RequirePKCE }),
@@ -56,13 +56,13 @@ func oauthTokenSettings() []Setting {
 			func(a *App) **bool { return &client(a).RequireDPoP }),
 		text("oauth.run_as", "Run as", "The person as whom the app acts by its own credentials alone (client_credentials).",
 			func(a *App) *string { return &a.Policy.RunAs }),
-		choice("oauth.access_token_format", "Access tokens", "jwt: a gateway can verify them by itself, but cannot see that they were revoked.",
+		choice("oauth.access_token_format", "Access tokens", "A gateway that verifies a JWT by itself cannot see that it was revoked.",
 			[]string{TokenOpaque, TokenJWT}, func(a *App) *string { return &client(a).AccessTokenFormat }),
 		span("oauth.access_token_lifetime", "Access token lifetime", "How long an access token is good.", "10m",
 			time.Minute, 24*time.Hour, func(a *App) *time.Duration { return &client(a).AccessTokenLifetime }),
-		choice("oauth.introspect", "Introspection", "Whose tokens the app may ask about: its own, those of clients that it registered too, or all.",
+		choice("oauth.introspect", "Introspection", "Whose tokens the app may ask about.",
 			[]string{IntrospectOwn, IntrospectChild, IntrospectAll}, func(a *App) *string { return &a.Policy.Introspect }),
-		choice("oauth.registration_approval", "Clients under it", "required: a client that the app registers waits for an administrator.",
+		choice("oauth.registration_approval", "Clients under it", "What becomes of a client that the app registers.",
 			[]string{"none", "required"}, func(a *App) *string { return &a.Policy.RegistrationApproval }),
 	}
 }
@@ -93,7 +93,7 @@ func several(key, label, help string, usual, options []string, field func(*App) 
 		}
 		return nil
 	})
-	s.Default = strings.Join(usual, ",")
+	s.Default, s.Options = strings.Join(usual, ","), options
 	return s
 }
 

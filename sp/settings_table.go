@@ -72,26 +72,26 @@ func samlSettings() []Setting {
 		choice("saml.sign", "Sign", "What carries our signature. Some apps demand the one, some the other.",
 			[]string{SignBoth, SignAssertion, SignResponse}, func(a *App) *string { return &local(a).Sign }).
 			or(func(a *App) string { return a.Definition.SAML.sign() }),
-		choice("saml.signature_algorithm", "Signature algorithm", "rsa-sha1 is broken: only for an app that knows no other.",
+		choice("saml.signature_algorithm", "Signature algorithm", "SHA-1 is broken: only for an app that knows no other.",
 			[]string{"rsa-sha256", "rsa-sha384", "rsa-sha512", "rsa-pss-sha256", "ecdsa-sha256", "ecdsa-sha384", "ecdsa-sha512", AlgorithmSHA1},
 			func(a *App) *string { return &local(a).SignatureAlgorithm }),
 		signingKey(),
 		flag("saml.require_signed_requests", "Require signed requests", "Refuse a sign-on request without a good signature.",
 			"as the metadata says", func(a *App) **bool { return &local(a).RequireSignedRequests }).
 			or(func(a *App) string { return strconv.FormatBool(a.Definition.SAML.RequireSigned()) }),
-		choice("saml.encrypt", "Encrypt", "auto encrypts when the metadata has a key for it.",
+		choice("saml.encrypt", "Encrypt", "Whether the app alone can read an answer.",
 			[]string{EncryptAuto, EncryptAlways, EncryptNever}, func(a *App) *string { return &local(a).Encrypt }).
 			or(func(a *App) string { return a.Definition.SAML.EncryptMode() }),
 		choice("saml.encrypt_attributes", "Encrypt attributes", "Encrypt each attribute by itself too, for an app that hands answers on.",
 			[]string{"off", "on"}, func(a *App) *string { return &local(a).EncryptAttributes }),
 		choice("saml.encrypt_logout", "Encrypt names at sign-out", "Encrypt the name in our logout requests to the app's key. Many apps that read encrypted answers do not read this.",
 			[]string{"off", "on"}, func(a *App) *string { return &local(a).EncryptLogout }),
-		choice("saml.encryption_algorithm", "Encryption algorithm", "The cbc ones are legacy. Unset: what the metadata declares.",
+		choice("saml.encryption_algorithm", "Encryption algorithm", "Unset: what the metadata declares.",
 			[]string{"aes256-gcm", "aes128-gcm", "aes256-cbc", "aes128-cbc"},
 			func(a *App) *string { return &local(a).EncryptionAlgorithm }),
 		choice("saml.key_transport", "Key transport", "How the content key is wrapped. Unset: what the metadata declares.",
 			[]string{"rsa-oaep-mgf1p", "rsa-oaep"}, func(a *App) *string { return &local(a).KeyTransport }),
-		choice("saml.nameid_format", "NameID format", "Unset: as the request or the metadata asks. none leaves it out unless the request asks for a format.",
+		choice("saml.nameid_format", "NameID format", "Unset: as the request or the metadata asks.",
 			[]string{"emailAddress", "transient", "unspecified", "persistent", NameIDNone},
 			func(a *App) *string { return &local(a).NameIDFormat }).
 			or(func(a *App) string { return shortNameIDFormat(a.Definition.SAML.NameIDFormat()) }),
@@ -118,7 +118,7 @@ func samlNameSettings() []Setting {
 
 func samlAnswerSettings() []Setting {
 	return []Setting{
-		choice("saml.slo", "Single logout", "auto: when the metadata has an endpoint.", []string{"auto", "off"},
+		choice("saml.slo", "Single logout", "Whether the app is told when a person signs out.", []string{"auto", "off"},
 			func(a *App) *string { return &local(a).SLO }),
 		choice("saml.ecp", "ECP", "Sign-on of clients that are not browsers.", []string{"off", "on"},
 			func(a *App) *string { return &local(a).ECP }),

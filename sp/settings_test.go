@@ -115,8 +115,16 @@ func TestEverySetting(t *testing.T) {
 			t.Errorf("%s has no test", s.Key)
 			continue
 		}
-		if s.Label == "" || s.Help == "" || s.Kind == "" || s.Default == "" || (s.Kind == KindChoice) != (len(s.Options) > 0) {
+		if s.Label == "" || s.Help == "" || s.Kind == "" || s.Default == "" || s.Kind == KindChoice && len(s.Options) == 0 {
 			t.Errorf("%s is described incompletely: %+v", s.Key, s)
+		}
+		for _, option := range s.Options {
+			if s.Words[option] == "" {
+				t.Errorf("%s=%s has no words (settings_words.go)", s.Key, option)
+			}
+		}
+		if len(s.Words) != len(s.Options) {
+			t.Errorf("%s has words for what is no option: %v", s.Key, s.Words)
 		}
 		delete(cases, s.Key)
 		t.Run(s.Key, func(t *testing.T) { trySetting(t, s.Key, tt) })

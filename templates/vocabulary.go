@@ -65,7 +65,8 @@ type Pager struct {
 }
 
 // SettingRow is one key of a generic settings form; the form posts the value under Key, and an empty value means the
-// default. Kind is "text", "select", "bool", "list" (one per line), "json", "duration" or "color".
+// default. Kind is "text", "select", "bool", "list" (one per line), "choices" (several values, of which an
+// empty one says nothing), "json", "duration" or "color".
 type SettingRow struct {
 	Key     string
 	Label   string
@@ -75,6 +76,7 @@ type SettingRow struct {
 	Value   string // empty: the default holds
 	Default string // in words
 	Options []Option
+	Choices []Choice
 	Error   string
 	Warning string // about the present value
 }

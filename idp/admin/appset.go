@@ -152,6 +152,10 @@ func fieldOf(key string, err error) error {
 // appSettings lists an app's settings with names in the place of ids.
 func appSettings(tx store.Tx, app *sp.App) ([]api.Setting, error) {
 	var list []api.Setting
+	scopes, meaning, err := sp.ScopeOptions(tx)
+	if err != nil {
+		return nil, err
+	}
 	for _, s := range sp.Settings() {
 		if !app.Uses(s.Key) {
 			continue
@@ -165,9 +169,12 @@ func appSettings(tx store.Tx, app *sp.App) ([]api.Setting, error) {
 				return nil, err
 			}
 		}
+		if s.Key == "oauth.scopes" || s.Key == "policy.scopes" {
+			s.Options, s.Words = scopes, meaning
+		}
 		list = append(list, api.Setting{
 			Key: s.Key, Value: value, IsDefault: isDefault, Label: s.Label, Help: s.Help, Kind: string(s.Kind),
-			Options: s.Options, Default: s.Default,
+			Options: s.Options, Words: s.Words, Default: s.Default,
 		})
 	}
 	return list, nil

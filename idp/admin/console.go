@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/web"
+	"gatehouse/sp"
 	"gatehouse/templates"
 )
 
@@ -156,7 +158,22 @@ func (a *Admin) onForm(r *http.Request, err error) *web.Error {
 	if public.Code == "" {
 		a.kit.Record(r, public)
 	}
-	return public
+	labelled := *public
+	labelled.Text = inLabels(public.Text)
+	return &labelled
+}
+
+// inLabels calls settings in a sentence as forms do, in the place of their keys.
+func inLabels(text string) string {
+	all := sp.Settings()
+	slices.SortFunc(all, func(a, b sp.Setting) int { return len(b.Key) - len(a.Key) })
+	var pairs []string
+	for _, s := range all {
+		if strings.Contains(s.Key, ".") {
+			pairs = append(pairs, s.Key, "“"+s.Label+"”")
+		}
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
 }
 
 // statusOf is the status of a form's page: 422 when it is shown again because of errors.

@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 
 	"gatehouse/idp/api"
@@ -130,66 +132,144 @@ func settingsOf(app *api.App, policy bool) []api.Setting {
 	return list
 }
 
-// settingRows are the lines of a settings form. Posted values, if any, are shown in the place of the stored ones.
+// settingRows are the lines of a settings form, those of a group together. Posted values, if any, are shown in the place of the
+// stored ones.
 func settingRows(list []api.Setting, posted map[string]string, errs templates.Errors) []templates.SettingRow {
 	var rows []templates.SettingRow
-	for _, s := range list {
-		row := templates.SettingRow{
-			Key: s.Key, Label: s.Label, Help: s.Help, Group: groupOf(s.Key), Kind: rowKind(s.Kind), Value: rowValue(&s),
-			Default: s.Default, Error: errs.For(s.Key),
-		}
-		if s.IsDefault && s.Value != "" {
-			row.Default = s.Value // what holds for this app, which may follow from its metadata
-		}
-		if word, ok := map[string]string{"true": "Yes", "false": "No"}[row.Default]; ok && s.Kind == string(sp.KindBool) {
-			row.Default = word
-		}
-		if value, ok := posted[s.Key]; ok {
-			row.Value = value
-		}
-		for _, option := range s.Options {
-			row.Options = append(row.Options, templates.Option{Value: option})
+	var order []string
+	for i := range list {
+		row := settingRow(&list[i], posted)
+		row.Error = errs.For(row.Key)
+		if !slices.Contains(order, row.Group) {
+			order = append(order, row.Group)
 		}
 		rows = append(rows, row)
 	}
+	slices.SortStableFunc(rows, func(a, b templates.SettingRow) int {
+		return slices.Index(order, a.Group) - slices.Index(order, b.Group)
+	})
 	return rows
 }
 
-// rowValue is a value as the form shows it: nothing for a default, a list as lines.
-func rowValue(s *api.Setting) string {
-	if s.IsDefault {
-		return ""
+func settingRow(s *api.Setting, posted map[string]string) templates.SettingRow {
+	row := templates.SettingRow{
+		Key: s.Key, Label: s.Label, Help: s.Help, Group: groupOf(s.Key), Kind: rowKind(s), Value: rowValue(s), Default: s.Default,
 	}
-	if s.Kind == string(sp.KindList) {
+	if s.IsDefault && s.Value != "" {
+		row.Default = s.Value // what holds for this app, which may follow from its metadata
+	}
+	row.Default = inWords(s, row.Default)
+	if value, ok := posted[s.Key]; ok {
+		row.Value = value
+	}
+	if row.Kind == "choices" {
+		row.Choices = settingChoices(s, lines(row.Value))
+		if fromOptions(s, splitList(s.Default)) {
+			row.Default = "the usual ones"
+		}
+		return row
+	}
+	for _, option := range s.Options {
+		row.Options = append(row.Options, templates.Option{Value: option, Label: s.Words[option]})
+	}
+	return row
+}
+
+// inWords says a value, or each item of a list, as forms do.
+func inWords(s *api.Setting, value string) string {
+	if word, ok := map[string]string{"true": "Yes", "false": "No"}[value]; ok && s.Kind == string(sp.KindBool) {
+		return word
+	}
+	if word, ok := s.Words[value]; ok {
+		return word
+	}
+	return strings.ReplaceAll(value, ",", ", ")
+}
+
+// settingChoices are the items that a list can have, and those that it has whatever they are.
+func settingChoices(s *api.Setting, chosen []string) []templates.Choice {
+	all := slices.Clone(s.Options)
+	for _, one := range chosen {
+		if !slices.Contains(all, one) {
+			all = append(all, one)
+		}
+	}
+	list := make([]templates.Choice, len(all))
+	for i, one := range all {
+		list[i] = templates.Choice{ID: one, Name: cmp.Or(s.Words[one], one), Checked: slices.Contains(chosen, one)}
+	}
+	return list
+}
+
+// itemsOf are the items of a list out of a few: those of its default where that is one.
+func itemsOf(s *api.Setting) []string {
+	items := splitList(s.Value)
+	if s.IsDefault && !fromOptions(s, items) {
+		return nil
+	}
+	return items
+}
+
+func fromOptions(s *api.Setting, items []string) bool {
+	return !slices.ContainsFunc(items, func(one string) bool { return !slices.Contains(s.Options, one) })
+}
+
+// rowValue is a value as the form shows it: nothing for a default that can be left empty, a list as lines.
+func rowValue(s *api.Setting) string {
+	switch {
+	case rowKind(s) == "choices":
+		return strings.Join(itemsOf(s), "\n")
+	case s.IsDefault:
+		return ""
+	case s.Kind == string(sp.KindList):
 		return strings.Join(splitList(s.Value), "\n")
 	}
 	return s.Value
 }
 
-func rowKind(kind string) string {
-	switch sp.Kind(kind) {
+func rowKind(s *api.Setting) string {
+	switch kind := sp.Kind(s.Kind); kind {
 	case sp.KindChoice:
 		return "select"
-	case sp.KindBool, sp.KindDuration, sp.KindList, sp.KindJSON:
-		return kind
+	case sp.KindList:
+		if len(s.Options) > 0 {
+			return "choices"
+		}
+		return s.Kind
+	case sp.KindBool, sp.KindDuration, sp.KindJSON:
+		return s.Kind
 	}
 	return "text"
 }
 
-// policyGroups are the headings on the page of an app's policy.
-var policyGroups = map[string]string{
+// keyGroups are the headings of keys on the pages of an app's policy and settings.
+var keyGroups = map[string]string{
 	"policy.approvers": "On request", "policy.consent": "Consent", "policy.ip_ranges": "Where from", "policy.ip_relaxation": "Where from",
 	"policy.min_level": "How strongly signed in", "policy.on_low_level": "How strongly signed in", "policy.max_auth_age": "How strongly signed in",
 	"policy.session_timeout": "For how long", "policy.refresh_token": "For how long", "policy.not_before": "When", "policy.not_after": "When",
 	"policy.scopes": "What it gets at most", "policy.attributes": "What it gets at most",
+
+	"oauth.grant_types": askedFor, "oauth.response_types": askedFor, "oauth.scopes": askedFor, "oauth.introspect": askedFor, "oauth.run_as": askedFor, "oauth.registration_approval": askedFor,
+	"oauth.token_endpoint_auth_method": proof, "oauth.jwks": proof, "oauth.jwks_uri": proof, "oauth.require_pkce": proof,
+	"oauth.require_pushed_authorization_requests": proof, "oauth.dpop_bound_access_tokens": proof,
+	"oauth.id_token_signed_response_alg": tokens, "oauth.userinfo_signed_response_alg": tokens, "oauth.access_token_format": tokens, "oauth.access_token_lifetime": tokens,
+	"oauth.subject_type": tokens, "oauth.post_logout_redirect_uris": signOut, "oauth.backchannel_logout_uri": signOut, "oauth.frontchannel_logout_uri": signOut,
 }
+
+// The groups of OAuth settings; those that have none stand under the protocol's name.
+const (
+	askedFor = "OAuth: what it may ask for"
+	proof    = "OAuth: how it proves itself"
+	tokens   = "OAuth: tokens"
+	signOut  = "OAuth: signing out"
+)
 
 var groupNames = map[string]string{
 	"saml": "SAML", "oauth": "OAuth and OpenID Connect", "policy": "Policy", "session": "Sessions", "throttle": "Sign-in limits", "signin": "Sign-in", "smtp": "E-mail", "audit": "Audit", "trace": "Audit",
 }
 
 func groupOf(key string) string {
-	if name := policyGroups[key]; name != "" {
+	if name := keyGroups[key]; name != "" {
 		return name
 	}
 	prefix, _, found := strings.Cut(key, ".")
@@ -205,17 +285,18 @@ func groupOf(key string) string {
 // readSettings reads a settings form: all that was posted, and what differs from what is stored.
 func readSettings(r *http.Request, list []api.Setting) (posted, changed map[string]string) {
 	posted, changed = map[string]string{}, map[string]string{}
-	for _, s := range list {
+	for i := range list {
+		s := &list[i]
 		if !r.PostForm.Has(s.Key) {
 			continue
 		}
-		value := strings.TrimSpace(strings.ReplaceAll(r.PostForm.Get(s.Key), "\r\n", "\n"))
+		value := strings.TrimSpace(strings.ReplaceAll(strings.Join(r.PostForm[s.Key], "\n"), "\r\n", "\n"))
 		posted[s.Key] = value
-		if value == rowValue(&s) {
+		if value == rowValue(s) || rowKind(s) == "choices" && sameItems(lines(value), itemsOf(s)) {
 			continue
 		}
 		switch {
-		case value == "":
+		case value == "" || rowKind(s) == "choices" && sameItems(lines(value), splitList(s.Default)):
 			changed[s.Key] = sp.Undo
 		case s.Kind == string(sp.KindList):
 			changed[s.Key] = joinList(lines(value))
@@ -224,6 +305,11 @@ func readSettings(r *http.Request, list []api.Setting) (posted, changed map[stri
 		}
 	}
 	return posted, changed
+}
+
+// sameItems tells whether two lists hold the same, in whatever order.
+func sameItems(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
 // noticeOf says above the form what no row says.

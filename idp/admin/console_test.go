@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -226,6 +227,66 @@ func TestSettingsForm(t *testing.T) {
 	if status, _ := post(t, server, "/admin/apps/"+flow.Console+"/access", "permitted_users", "preauthorized", "confirm", "empty"); status != 422 {
 		t.Errorf("the author shut the console: %d", status)
 	}
+}
+
+// TestChoicesInWords: a form shows what a value does, lists of a few as boxes, and stores a default as none.
+func TestChoicesInWords(t *testing.T) {
+	w := newWorld(t)
+	w.actor = w.person("ada", RoleOwner).Actor
+	_, err := w.AddScope(t.Context(), socket, api.NewScope{Name: "orders.read", Description: "See your orders"})
+	must(t, err)
+	added, err := w.AddApp(t.Context(), socket, api.NewApp{OAuth: `{"client_name":"Orders","redirect_uris":["https://orders.example/cb"]}`})
+	must(t, err)
+	server := w.server()
+	path := "/admin/apps/" + added.App.ID
+	for page, wanted := range map[string][]string{
+		"/access":   {">Two factors, or a passkey</option>", ">Default: Always count</option>"},
+		"/settings": {"Orders", `value="orders.read"><span>orders.read: See your orders`, `value="openid" checked`, ">A key of its own (private_key_jwt)</option>", `value="password"><span>Take people`},
+	} {
+		_, body := send(t, server, "GET", path+page, "", "")
+		for _, want := range wanted {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s has no %q:\n%s", page, want, body)
+			}
+		}
+	}
+	scopes := func() api.Setting {
+		app, err := w.App(t.Context(), added.App.ID)
+		must(t, err)
+		return app.Settings[slices.IndexFunc(app.Settings, func(s api.Setting) bool { return s.Key == "oauth.scopes" })]
+	}
+	all := append([]string{"oauth.scopes", ""}, pairs("oauth.scopes", scopes().Value)...)
+	for _, step := range []struct {
+		posted []string
+		want   string
+		unset  bool
+	}{
+		{all, scopes().Value, true},
+		{[]string{"oauth.scopes", "", "oauth.scopes", "orders.read", "oauth.scopes", "openid"}, "orders.read,openid", false},
+		{all, scopes().Value, true},
+		{[]string{"oauth.scopes", "", "oauth.scopes", "email"}, "email", false},
+		{[]string{"oauth.scopes", ""}, scopes().Value, true},
+	} {
+		if status, body := post(t, server, path+"/settings", step.posted...); status != 303 {
+			t.Fatalf("%v: %d %s", step.posted, status, body)
+		}
+		if s := scopes(); s.Value != step.want || s.IsDefault != step.unset {
+			t.Errorf("%v gives %q, default %t", step.posted, s.Value, s.IsDefault)
+		}
+	}
+	status, body := post(t, server, path+"/settings", "oauth.scopes", "", "oauth.scopes", "nonsense", "oauth.access_token_lifetime", "1h")
+	if status != 422 || !strings.Contains(body, `value="nonsense" checked`) || !strings.Contains(body, `value="1h"`) {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+// pairs are the fields of a form that name the items of a list one by one.
+func pairs(key, list string) []string {
+	var all []string
+	for _, one := range splitList(list) {
+		all = append(all, key, one)
+	}
+	return all
 }
 
 func TestReplaceIsReviewedFirst(t *testing.T) {

@@ -46,6 +46,8 @@ type Setting struct {
 	Kind      string   `json:"kind,omitempty"`
 	Options   []string `json:"options,omitempty"`
 	Default   string   `json:"default,omitempty"` // in words
+
+	Words map[string]string `json:"words,omitempty"` // what each option does
 }
 
 // Change sets keys; the value `default` undoes one. Force makes a change that shuts its author out, or after which an app's
