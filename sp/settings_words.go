@@ -1,6 +1,10 @@
 package sp
 
-import "gatehouse/store"
+import (
+	"slices"
+
+	"gatehouse/store"
+)
 
 // optionWords say in plain words what each value of a choice does, for forms. A key's words stand for lists of words too.
 var optionWords = map[string]map[string]string{
@@ -59,14 +63,14 @@ var onOff = map[string]string{"on": "Yes", "off": "No"}
 // scopeWords say what the scopes of Gatehouse's own give an app.
 var scopeWords = map[string]string{
 	ScopeOpenID: "sign people in (OpenID Connect)", ScopeProfile: "their names", ScopeEmail: "their e-mail address", ScopeAddress: "their postal address", ScopePhone: "their telephone number",
-	ScopeGroups: "the groups they are in", ScopeOffline: "go on while they are away (refresh tokens)", ScopeRefresh: "another name of offline_access",
+	ScopeGroups: "the groups they are in", ScopeOffline: "go on while they are away (refresh tokens)",
 	ScopeFull: "all that they may do", "directory.read": "read people and groups here", "directory.write": "change people and groups here (SCIM)",
 	"apps.read": "read apps here", "apps.write": "change apps here", "audit.read": "read the audit here",
 }
 
 // ScopeOptions are the scopes that an app can get, those that administrators defined last, each with what it gives.
 func ScopeOptions(tx store.Tx) ([]string, map[string]string, error) {
-	options, words := OwnScopes(), map[string]string{}
+	options, words := slices.DeleteFunc(OwnScopes(), func(one string) bool { return one == ScopeRefresh }), map[string]string{}
 	for _, one := range options {
 		words[one] = one + ": " + scopeWords[one]
 	}

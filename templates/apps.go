@@ -89,11 +89,13 @@ type MetadataProblem struct {
 	Next   string // what to do, may be empty
 }
 
-// AppNewPage adds an app. Beside MetadataForm it posts `name`, `permitted_users` ("all" or "preauthorized") and `profiles`
-// (repeated ids).
+// AppNewPage adds an app. Beside MetadataForm, or with a Client the fields of that, it posts `name`, `permitted_users` ("all" or
+// "preauthorized") and `profiles` (repeated ids). Errors are those of MetadataForm.
 type AppNewPage struct {
 	Shell
 	MetadataForm
+	Kinds     []KindLink
+	Client    *ClientForm // nil: a SAML app
 	Name      string
 	Permitted string // empty: preauthorized
 	Profiles  []Choice
@@ -104,14 +106,16 @@ type AppNewPage struct {
 // AppNew writes the page that adds an app.
 func AppNew(w io.Writer, p AppNewPage) error { return render(w, "app_new", p) }
 
-// AppHead is the head of all pages of one app. The tabs are Base, Base/access, Base/settings, Base/metadata,
-// Base/sessions, Base/activity and Base/danger.
+// AppHead is the head of all pages of one app. The tabs are Base, Base/access, Base/people, Base/settings, Base/requests,
+// Base/sessions, Base/activity and Base/danger, with SAML Base/metadata, and with OAuth Base/credentials and Base/tokens.
 type AppHead struct {
 	ID      string
 	Name    string
 	State   string
 	LogoURL string
 	Base    string // "/admin/apps/ID"
+	SAML    bool
+	OAuth   bool
 }
 
 // AppPage is the overview of one app.
@@ -125,6 +129,7 @@ type AppPage struct {
 	IdPLinks []Link // downloads
 	Launch   string // address of the IdP-initiated start; empty: switched off
 	Export   string // address of the app's package; empty: none
+	Add      string // address of the page that gives it a client ID; empty: no right, or it has one
 
 	OAuth   []Fact   // what it is as an OAuth client
 	Clients *Clients // that register under it; nil: none can

@@ -30,7 +30,7 @@ func shell(title, section string) Shell {
 func outside(title string) Shell { return Shell{Title: title, Nonce: "bm9uY2U", Org: acme} }
 
 func samples() []sample {
-	return slices.Concat(cardSamples(), portalSamples(), consoleSamples(), requestSamples(), accountSamples(), sourceSamples(), upstreamSamples(), directorySamples(), tokenSamples(), scopeSamples())
+	return slices.Concat(cardSamples(), portalSamples(), consoleSamples(), requestSamples(), accountSamples(), sourceSamples(), upstreamSamples(), directorySamples(), tokenSamples(), scopeSamples(), clientSamples())
 }
 
 func cardSamples() []sample {

@@ -71,6 +71,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 		post("/settings", SettingsWrite, a.settingsSave),
 		post("/settings/test-mail", SettingsWrite, a.testMail),
 	}
+	routes = append(routes, a.credentialPages()...)
 	routes = append(routes, a.requestPages()...)
 	routes = append(routes, a.keyPages()...)
 	routes = append(routes, a.sourcePages()...)
@@ -119,6 +120,8 @@ var done = map[string]string{
 	"retired":   "Retired. Its private part is destroyed.",
 	"granted":   "Approved. The person can open the app now.",
 	"denied":    "Denied. The person sees the answer.",
+
+	"secret_ended": "Removed. The older secret is good no longer.",
 }
 
 // shell is the frame of a console page.

@@ -14,7 +14,7 @@ import (
 )
 
 func (a *Admin) appHead(app *api.App) templates.AppHead {
-	return templates.AppHead{ID: app.ID, Name: app.Name, State: app.State, LogoURL: flow.LogoPath(app.ID, app.LogoURL), Base: appBase(app.ID)}
+	return templates.AppHead{ID: app.ID, Name: app.Name, State: app.State, LogoURL: flow.LogoPath(app.ID, app.LogoURL), Base: appBase(app.ID), SAML: app.SAML != nil, OAuth: app.OAuth != nil}
 }
 
 // appPage is the overview of one app: what it is, what to look at, and what to enter at the other side.
@@ -49,6 +49,9 @@ func (a *Admin) appOverview(w http.ResponseWriter, r *http.Request, token string
 		page.IdP, page.IdPLinks = a.idpFacts(entityID, "/saml/metadata/"+app.ID)
 		page.IdPLinks[1].Href += "?app=" + app.ID // its own signing key's
 		page.Launch, page.Export = a.launchOf(&app), page.App.Base+"/export"
+	}
+	if app.SAML != nil && app.OAuth == nil && app.State != string(sp.Removed) && may(r, AppsRegister) {
+		page.Add = page.App.Base + "/client"
 	}
 	if page.Clients, err = a.clientsOf(r, &app, token); err != nil {
 		return err
@@ -90,7 +93,7 @@ func appFacts(app *api.App) []templates.Fact {
 		facts = append(facts, samlFacts(app.SAML)...)
 	}
 	if app.ClientID != "" {
-		facts = append(facts, templates.Fact{Label: "Client ID", Text: app.ClientID, Kind: "code", Hint: "The name of the app in OAuth and OpenID Connect. A secret is shown once: gatehouse app rotate-secret makes another."})
+		facts = append(facts, templates.Fact{Label: "Client ID", Text: app.ClientID, Kind: "code", Hint: "The name of the app in OAuth and OpenID Connect. Secrets and addresses are under Credentials."})
 	}
 	if app.Builtin {
 		facts = append(facts, templates.Fact{Label: "Kind", Text: "Part of Gatehouse", Hint: "It cannot be blocked or removed; its policy says who may use it."})

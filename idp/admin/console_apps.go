@@ -148,7 +148,15 @@ func who(app *api.App) string {
 func appBase(id string) string { return "/admin/apps/" + id }
 
 func (a *Admin) appNew(w http.ResponseWriter, r *http.Request) error {
-	return a.appNewPage(w, r, templates.AppNewPage{}, nil)
+	page := templates.AppNewPage{}
+	if kind := kindOf(r.URL.Query().Get("kind")); kind != "" {
+		form, err := a.clientForm(r, kind)
+		if err != nil {
+			return err
+		}
+		page.Client = &form
+	}
+	return a.appNewPage(w, r, page, nil)
 }
 
 func (a *Admin) appNewPage(w http.ResponseWriter, r *http.Request, page templates.AppNewPage, chosen []string) error {
@@ -161,6 +169,11 @@ func (a *Admin) appNewPage(w http.ResponseWriter, r *http.Request, page template
 	}
 	page.Shell, page.Action, page.Cancel = a.shell(r, "Add an app", templates.SectionApps), "/admin/apps/new", "/admin/apps"
 	page.Profiles = choices(all.Items, isIn(chosen))
+	kind := ""
+	if page.Client != nil {
+		kind = page.Client.Kind
+	}
+	page.Kinds = kindLinks(page.Action, kind, true)
 	status := statusOf(page.Errors)
 	if page.Problem != nil {
 		status = http.StatusUnprocessableEntity
@@ -168,10 +181,13 @@ func (a *Admin) appNewPage(w http.ResponseWriter, r *http.Request, page template
 	return web.Page(w, r, status, web.CSP{}, func(b *web.Buffer) error { return templates.AppNew(b, page) })
 }
 
-// appAdd adds an app from the form: metadata by file, paste or address, and who may use it.
+// appAdd adds an app from the form: an OAuth client, or metadata by file, paste or address, and who may use it.
 func (a *Admin) appAdd(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
+	}
+	if kindOf(r.PostForm.Get("kind")) != "" {
+		return a.clientAdd(w, r)
 	}
 	form, ask, err := readMetadataForm(r)
 	if err != nil {

@@ -47,9 +47,6 @@ func (a *Admin) oauthFacts(r *http.Request, app *api.App) ([]templates.Fact, err
 		return nil, nil
 	}
 	var facts []templates.Fact
-	for _, secret := range app.OAuth.Secrets {
-		facts = append(facts, templates.Fact{Label: "Client secret made", Time: secret.Created})
-	}
 	switch app.OAuth.Parent {
 	case "":
 	case sp.OpenParent:

@@ -21,6 +21,8 @@ func (a *Admin) appSettings(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *Admin) appSettingsPage(w http.ResponseWriter, r *http.Request, app *api.App, posted map[string]string, errs templates.Errors) error {
+	visible := visibleTo(byOf(r), *app)
+	app = &visible
 	page := templates.AppSettingsPage{Shell: a.shell(r, app.Name, templates.SectionApps), App: a.appHead(app), Action: appBase(app.ID) + "/settings"}
 	page.Rows = settingRows(settingsOf(app, false), posted, errs)
 	page.Notice = noticeOf(page.Notice, errs, page.Rows)

@@ -50,6 +50,8 @@ func TestEveryPageRenders(t *testing.T) {
 	ada := w.person("ada", RoleOwner)
 	id := w.app("benefits")
 	w.signIn(ada.ID, id)
+	_, err := w.AddApp(t.Context(), socket, api.NewApp{OAuth: `{"redirect_uris":["https://benefits.example/cb"]}`, To: id})
+	must(t, err)
 	key, err := w.StageKey(t.Context(), socket, api.NewKey{})
 	must(t, err)
 	_, err = w.SetApp(t.Context(), socket, id, map[string]string{"description": "<script>alert(1)</script>"})

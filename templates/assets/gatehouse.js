@@ -20,6 +20,12 @@ function showLocalTimes() {
   }
 }
 
+// An answer to a post that was shown in place of its page gets that page's address, so that a reload sends nothing again.
+function settleAddress() {
+  const here = document.querySelector("[data-here]");
+  if (here) history.replaceState(null, "", here.dataset.here);
+}
+
 function enableCopy() {
   if (!navigator.clipboard) return;
   for (const button of all("[data-copy]")) {
@@ -215,6 +221,7 @@ function enablePasskeys() {
 showLocalTimes();
 enablePasskeys();
 enableCopy();
+settleAddress();
 enableReveal();
 leaveApps();
 enableSearch();
