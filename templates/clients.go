@@ -67,6 +67,34 @@ type AppCredentialsPage struct {
 	EndAction    string // posts nothing and ends the older secret
 }
 
+// AppTokensPage lists the people who gave an app something that still gives tokens; a GET of `user` looks one up, which is User.
+// RevokeAction posts `user`, RevokeAllAction nothing; an empty action hides its button.
+type AppTokensPage struct {
+	Shell
+	App             AppHead
+	User            string
+	Rows            []HoldingRow
+	Pager           Pager
+	RevokeAction    string
+	RevokeAllAction string
+	Errors          Errors
+}
+
+// AppTokens writes who gave an app something that still gives tokens.
+func AppTokens(w io.Writer, p AppTokensPage) error { return render(w, "app_tokens", p) }
+
+// HoldingRow is what one person gave one app: ID and Name are those of the other side.
+type HoldingRow struct {
+	ID      string
+	Name    string
+	Href    string // empty: no right to look there
+	Count   int
+	Scopes  []string
+	Offline bool // the app can go on while the person is away
+	Since   time.Time
+	Used    time.Time
+}
+
 // SecretRow is one client secret that is good. Used is the zero time for one that never was.
 type SecretRow struct {
 	ID      string

@@ -71,8 +71,11 @@ type UserPage struct {
 	Facts         []Fact
 	Sessions      []SessionRow
 	Events        []EventRow
-	Reach         []ReachRow // the apps that permit the person
-	ReachMore     bool       // there are more
+	Reach         []ReachRow   // the apps that permit the person
+	ReachMore     bool         // there are more
+	Holdings      []HoldingRow // the apps that hold tokens of the person
+	HoldingsMore  bool
+	RevokeAction  string // posts `app`
 	Factors       []FactorRow
 	FactorsAction string // removes them all
 	DisableAction string

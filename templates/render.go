@@ -55,6 +55,7 @@ var declared = map[string]page{
 	"app_metadata":    {"console", AppMetadataPage{}},
 	"app_activity":    {"console", AppActivityPage{}},
 	"app_danger":      {"console", AppDangerPage{}},
+	"app_tokens":      {"console", AppTokensPage{}},
 	"app_client":      {"console", AppClientPage{}},
 	"app_credentials": {"console", AppCredentialsPage{}},
 	"users":           {"console", UsersPage{}},

@@ -21,7 +21,17 @@ func clientSamples() []sample {
 		}}
 	}
 	secrets := []SecretRow{{ID: "sec_2", Created: moment}, {ID: "sec_1", Created: moment, Used: moment}}
+	held := []HoldingRow{{ID: "usr_1", Name: "ana", Href: "/u", Count: 2, Scopes: []string{"openid", "email"}, Offline: true, Since: moment, Used: moment}, {ID: "usr_2", Name: longName, Count: 1, Since: moment}}
 	return []sample{
+		{"app_tokens", func(w io.Writer) error {
+			return AppTokens(w, AppTokensPage{Shell: shell("Your Benefits", SectionApps), App: head, Rows: held, Pager: Pager{FirstHref: "?", NextHref: "?b"}, RevokeAction: "/r", RevokeAllAction: "/a"})
+		}},
+		{"app_tokens_none", func(w io.Writer) error {
+			return AppTokens(w, AppTokensPage{Shell: shell("Your Benefits", SectionApps), App: head, User: "<b>", Errors: Errors{{"user", "There is no user <b>."}}})
+		}},
+		{"user_tokens", func(w io.Writer) error {
+			return User(w, UserPage{Shell: shell("Ana", SectionUsers), UserForm: UserForm{Name: "ana"}, Holdings: held, HoldingsMore: true, RevokeAction: "/r"})
+		}},
 		add(ClientWeb, Errors{{"redirect_uris", "“Redirect URIs” “x” must begin with https://."}, {"name", "Name it."}, {"scopes", "No."}}),
 		add(ClientPublic, nil), add(ClientService, Errors{{"run_as", "There is no user x."}}), add(ClientGateway, nil),
 		{"app_client", func(w io.Writer) error {

@@ -102,7 +102,7 @@ func (c *cli) requestDeny() *cobra.Command {
 }
 
 func (c *cli) grantCommand() *cobra.Command {
-	return group("grant", "access to apps on request, and what apps hold tokens for", c.grantList(), c.grantTokens(), c.grantRevoke())
+	return group("grant", "access to apps on request, and what apps hold tokens for", c.grantList(), c.grantTokens(), c.grantHolders(), c.grantRevoke(), c.grantRevokeTokens())
 }
 
 func (c *cli) grantList() *cobra.Command {

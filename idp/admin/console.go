@@ -72,6 +72,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 		post("/settings/test-mail", SettingsWrite, a.testMail),
 	}
 	routes = append(routes, a.credentialPages()...)
+	routes = append(routes, a.holdingPages()...)
 	routes = append(routes, a.requestPages()...)
 	routes = append(routes, a.keyPages()...)
 	routes = append(routes, a.sourcePages()...)
@@ -121,7 +122,8 @@ var done = map[string]string{
 	"granted":   "Approved. The person can open the app now.",
 	"denied":    "Denied. The person sees the answer.",
 
-	"secret_ended": "Removed. The older secret is good no longer.",
+	"secret_ended":   "Removed. The older secret is good no longer.",
+	"tokens_revoked": "Revoked. The tokens are good no longer, and the app is told where it can be.",
 }
 
 // shell is the frame of a console page.

@@ -30,14 +30,20 @@ func (a *Admin) credentialPages() []web.Route {
 }
 
 func (a *Admin) appCredentials(w http.ResponseWriter, r *http.Request) error {
-	app, err := a.Actions.App(r.Context(), r.PathValue("app"))
+	app, err := a.clientAt(r)
 	if err != nil {
-		return worded(err)
-	}
-	if app.OAuth == nil {
-		return refused(http.StatusNotFound, "no_client", "app", "%s has no client ID: add OpenID Connect or OAuth to it on its overview.", app.Name)
+		return err
 	}
 	return a.credentialsPage(w, r, &app, templates.AppCredentialsPage{})
+}
+
+// clientAt is the OAuth client that a page is about.
+func (a *Admin) clientAt(r *http.Request) (api.App, error) {
+	app, err := a.Actions.App(r.Context(), r.PathValue("app"))
+	if err == nil && app.OAuth == nil {
+		err = refused(http.StatusNotFound, "no_client", "app", "%s has no client ID: add OpenID Connect or OAuth to it on its overview.", app.Name)
+	}
+	return app, worded(err)
 }
 
 // credentialsPage shows an app's credentials; page says what was made just now, if anything was.

@@ -82,6 +82,9 @@ func (a *Admin) showInvited(w http.ResponseWriter, r *http.Request, user *api.Us
 	if err := a.userPast(r, user, &page); err != nil {
 		return err
 	}
+	if err := a.userHoldings(r, user, &page); err != nil {
+		return err
+	}
 	if err := a.userReach(r, user, &page); err != nil {
 		return err
 	}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/audit"
+	"gatehouse/idp/directory"
+	"gatehouse/idp/flow"
 	"gatehouse/idp/grants"
 	"gatehouse/store"
 )
@@ -17,6 +20,12 @@ func (a *Admin) oauthGrantRows() []row {
 		{Method: http.MethodGet, Path: "/oauth/grants", Permission: SessionsRead, Action: func(c *call) (any, error) {
 			return do.OAuthGrants(c.ctx(), api.RequestQuery{App: c.query("app"), User: c.query("user"), After: c.query("after"), Limit: c.limit()})
 		}},
+		{Method: http.MethodGet, Path: "/oauth/holdings", Permission: SessionsRead, Action: func(c *call) (any, error) {
+			return do.Holdings(c.ctx(), api.RequestQuery{App: c.query("app"), User: c.query("user"), After: c.query("after"), Limit: c.limit()})
+		}},
+		{Method: http.MethodPost, Path: "/oauth/grants/revoke", Permission: SessionsEnd, Action: with(func(c *call, ask api.RevokeTokens) (any, error) {
+			return do.RevokeTokens(c.ctx(), c.by(), ask)
+		})},
 		{Method: http.MethodPost, Path: "/oauth/grants/{grant}/revoke", Permission: SessionsEnd, Action: func(c *call) (any, error) {
 			return do.RevokeOAuthGrant(c.ctx(), c.by(), c.path("grant"))
 		}},
@@ -28,17 +37,14 @@ func (a *Admin) oauthGrantRows() []row {
 func (a *Actions) OAuthGrants(ctx context.Context, q api.RequestQuery) (api.List[api.OAuthGrant], error) {
 	var list api.List[api.OAuthGrant]
 	err := a.view(ctx, func(tx store.Tx) error {
-		page, matches, err := chosen(tx, q)
+		page, err := grantPage(tx, q)
 		if err != nil {
 			return err
 		}
-		if page.Index == "user" {
-			page.Index, page.Prefix, page.Value = "pair", page.Value+"/", ""
-		}
+		page.Limit = maxLookedAt
 		list, err = collect(tx, grants.AllGrants, page, pageSize(q.Limit), func(g *grants.Grant) (api.OAuthGrant, bool, error) {
-			over := !g.Until.IsZero() && !g.Until.After(a.Now())
-			live, err := g.Live(tx)
-			if err != nil || !live || over || !matches(g.User, g.App) {
+			open, err := g.Open(tx, a.Now())
+			if err != nil || !open {
 				return api.OAuthGrant{}, false, err
 			}
 			wire, err := wireOAuthGrant(tx, g)
@@ -47,6 +53,68 @@ func (a *Actions) OAuthGrants(ctx context.Context, q api.RequestQuery) (api.List
 		return err
 	})
 	return list, err
+}
+
+// maxLookedAt bounds how many grants one answer looks at: many may have been ended at once and not be deleted yet.
+const maxLookedAt = 5000
+
+// grantPage is the part of the grants that a query is about.
+func grantPage(tx store.Tx, q api.RequestQuery) (store.Page, error) {
+	app, err := auditApp(tx, q.App)
+	if err != nil {
+		return store.Page{}, fieldOf("app", err)
+	}
+	user, err := auditUser(tx, q.User)
+	if err != nil {
+		return store.Page{}, fieldOf("user", err)
+	}
+	page := store.Page{}
+	switch {
+	case user != "" && app != "":
+		page = grants.PageOfBoth(user, app)
+	case user != "":
+		page = grants.PageOfPerson(user)
+	case app != "":
+		page = grants.PageOfApp(app)
+	}
+	page.After = q.After
+	return page, nil
+}
+
+// Holdings lists what people gave, one line for each person and app: those of an app by person, those of a person by app.
+func (a *Actions) Holdings(ctx context.Context, q api.RequestQuery) (api.List[api.Holding], error) {
+	list := api.List[api.Holding]{Items: []api.Holding{}}
+	if q.App == "" && q.User == "" {
+		return list, badValue("app", "Say of which app or of which person: give app, user or both.")
+	}
+	err := a.view(ctx, func(tx store.Tx) error {
+		page, err := grantPage(tx, q)
+		if err != nil {
+			return err
+		}
+		held, next, err := grants.Holdings(tx, page, pageSize(q.Limit), a.Now())
+		if err != nil {
+			return err
+		}
+		list.Next = next
+		for i := range held {
+			wire, err := wireHolding(tx, &held[i])
+			if err != nil {
+				return err
+			}
+			list.Items = append(list.Items, wire)
+		}
+		return nil
+	})
+	return list, err
+}
+
+func wireHolding(tx store.Tx, h *grants.Holding) (api.Holding, error) {
+	wire := api.Holding{Count: h.Count, Scopes: h.Scopes, Refresh: h.Refresh, Since: h.Since, Used: h.Used}
+	var errs [2]error
+	wire.User, errs[0] = userRef(tx, h.User)
+	wire.App, errs[1] = appRef(tx, h.App)
+	return wire, errors.Join(errs[:]...)
 }
 
 func wireOAuthGrant(tx store.Tx, g *grants.Grant) (api.OAuthGrant, error) {
@@ -70,6 +138,9 @@ func (a *Actions) RevokeOAuthGrant(ctx context.Context, by By, id string) (api.O
 		if err != nil {
 			return audit.Event{}, err
 		}
+		if err := mayRevoke(tx, by, g.User); err != nil {
+			return audit.Event{}, err
+		}
 		if wire, err = wireOAuthGrant(tx, &g); err != nil {
 			return audit.Event{}, err
 		}
@@ -77,4 +148,66 @@ func (a *Actions) RevokeOAuthGrant(ctx context.Context, by By, id string) (api.O
 		return event, grants.Kill(tx, &g, "revoked")
 	})
 	return wire, err
+}
+
+// mayRevoke lets those who look after apps end what any person gave, and those who look after people what the people gave whom they
+// may handle.
+func mayRevoke(tx store.Tx, by By, user string) error {
+	if by.all() || by.allows(AppsWrite) {
+		return nil
+	}
+	if user == "" || !by.allows(UsersPassword) {
+		return refused(http.StatusForbidden, "needs_app_admin", "", "Your role may not end these tokens: ask an app administrator.")
+	}
+	found, _, err := directory.Users.Get(tx, user)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return mayHandle(by, &found)
+}
+
+// RevokeTokens ends all that one person gave an app, or with no person all that anybody did, and the app's tokens of its own too. The
+// app leaves the sessions concerned, and is told where it can be.
+func (a *Actions) RevokeTokens(ctx context.Context, by By, ask api.RevokeTokens) (api.RevokedTokens, error) {
+	var revoked api.RevokedTokens
+	if ask.App == "" {
+		return revoked, badValue("app", "Say of which app: to end everything that a person gave, end all sessions of that person.")
+	}
+	err := a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
+		app, err := findApp(tx, ask.App)
+		if err != nil {
+			return audit.Event{}, fieldOf("app", err)
+		}
+		scope, event := flow.Scope{App: app.ID}, audit.Event{Kind: "grant.revoke", App: app.ID, Facts: map[string]string{}}
+		revoked = api.RevokedTokens{App: api.Ref{ID: app.ID, Name: app.Definition.Name}}
+		if ask.User != "" {
+			if scope.User, err = auditUser(tx, ask.User); err != nil {
+				return event, fieldOf("user", err)
+			}
+			if revoked.User, err = userRef(tx, scope.User); err != nil {
+				return event, err
+			}
+			held, _, err := grants.Holdings(tx, grants.PageOfBoth(scope.User, app.ID), 1, a.Now())
+			if err != nil {
+				return event, err
+			}
+			for _, one := range held {
+				revoked.Grants += one.Count
+			}
+			event.User, event.Facts["grants"] = scope.User, strconv.Itoa(revoked.Grants)
+		} else {
+			event.Facts["grants"] = "all"
+		}
+		if err := mayRevoke(tx, by, scope.User); err != nil {
+			return event, err
+		}
+		left, err := flow.Withdraw(tx, scope)
+		revoked.Sessions = len(left)
+		event.Facts["sessions"] = strconv.Itoa(revoked.Sessions)
+		return event, err
+	})
+	return revoked, err
 }

@@ -83,20 +83,27 @@ func chosen(tx store.Tx, q api.RequestQuery) (store.Page, func(user, app string)
 	return page, func(u, a string) bool { return (user == "" || u == user) && (app == "" || a == app) }, nil
 }
 
-// collect makes a page of the wire form of those records that take finds fit, with the cursor of the next page.
+// collect makes a page of the wire form of those records that take finds fit, with the cursor of the next page. It looks at page.Limit
+// records at most (0: all), so that a page may hold less and not be the last.
 func collect[T, W any](tx store.Tx, table *store.Table[T], page store.Page, limit int, take func(*T) (W, bool, error)) (api.List[W], error) {
 	list := api.List[W]{Items: []W{}}
-	last := ""
+	last, looked := "", 0
 	err := table.Each(tx, page, func(cursor string, record *T) error {
-		wire, fits, err := take(record)
-		switch {
-		case err != nil || !fits:
-			return err
-		case len(list.Items) == limit:
+		if looked++; page.Limit > 0 && looked > page.Limit {
 			list.Next = last
 			return store.ErrStop
 		}
-		list.Items, last = append(list.Items, wire), cursor
+		wire, fits, err := take(record)
+		switch {
+		case err != nil:
+			return err
+		case fits && len(list.Items) == limit:
+			list.Next = last
+			return store.ErrStop
+		case fits:
+			list.Items = append(list.Items, wire)
+		}
+		last = cursor
 		return nil
 	})
 	if errors.Is(err, store.ErrCursor) {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -53,13 +54,17 @@ type RequestQuery struct {
 	Limit            int
 }
 
-// Requests lists requests for access.
-func (c *Client) Requests(ctx context.Context, q RequestQuery) (List[AccessRequest], error) {
+func (q RequestQuery) values() url.Values {
 	values := query("state", q.State, "app", q.App, "user", q.User, "after", q.After)
 	if q.Limit > 0 {
 		values.Set("limit", strconv.Itoa(q.Limit))
 	}
-	return call[List[AccessRequest]](ctx, c, http.MethodGet, "/requests", values, nil)
+	return values
+}
+
+// Requests lists requests for access.
+func (c *Client) Requests(ctx context.Context, q RequestQuery) (List[AccessRequest], error) {
+	return call[List[AccessRequest]](ctx, c, http.MethodGet, "/requests", q.values(), nil)
 }
 
 // ApproveRequest grants what was asked for.
@@ -74,11 +79,7 @@ func (c *Client) DenyRequest(ctx context.Context, id string, answer Answer) (Acc
 
 // Grants lists the access on request that people have now; q.State is not read.
 func (c *Client) Grants(ctx context.Context, q RequestQuery) (List[Grant], error) {
-	values := query("app", q.App, "user", q.User, "after", q.After)
-	if q.Limit > 0 {
-		values.Set("limit", strconv.Itoa(q.Limit))
-	}
-	return call[List[Grant]](ctx, c, http.MethodGet, "/grants", values, nil)
+	return call[List[Grant]](ctx, c, http.MethodGet, "/grants", q.values(), nil)
 }
 
 // RevokeGrant ends access on request before its time, and the app's place in the person's sessions.

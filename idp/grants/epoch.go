@@ -111,10 +111,10 @@ func Clear(tx store.Tx, limit int) (int, error) {
 
 func (e *Era) page() store.Page {
 	if app, ok := strings.CutPrefix(e.Of, "app/"); ok {
-		return store.Page{Index: "app", Value: app}
+		return PageOfApp(app)
 	}
 	if user, ok := strings.CutPrefix(e.Of, "user/"); ok {
-		return store.Page{Index: "pair", Prefix: user + "/"}
+		return PageOfPerson(user)
 	}
 	return store.Page{}
 }

@@ -48,14 +48,20 @@ const (
 	usedEvery  = time.Hour
 )
 
-// AllGrants is the table of grants. The values of the index "pair" are Pair(user, app); "session" holds those that end with one.
+// AllGrants is the table of grants. The values of the index "pair" are Pair(user, app), those of "holder", which has no dead ones,
+// Pair(app, user); "session" holds those that end with one.
 var AllGrants = &store.Table[Grant]{
 	Name:    "grant",
 	Version: 1,
 	Key:     func(g *Grant) string { return g.ID },
 	Lists: map[string]func(*Grant) []string{
-		"pair":    func(g *Grant) []string { return filled(Pair(g.User, g.App)) },
-		"app":     func(g *Grant) []string { return filled(g.App) },
+		"pair": func(g *Grant) []string { return filled(Pair(g.User, g.App)) },
+		"holder": func(g *Grant) []string {
+			if g.Dead != "" {
+				return nil
+			}
+			return filled(Pair(g.App, g.User))
+		},
 		"session": func(g *Grant) []string { return filled(g.Session) },
 	},
 	Expires: func(g *Grant) time.Time {

@@ -60,16 +60,13 @@ func (h *Handlers) accountApps(tx store.Tx, user string, sessions []session.Sess
 
 // eachGrant visits what a person gave to apps, or to one of them, that still gives tokens (OAuth 2.0).
 func (h *Handlers) eachGrant(tx store.Tx, user, app string, visit func(*grants.Grant)) error {
-	now, page := h.Kit.Now(), store.Page{Index: "pair", Prefix: user + "/"}
+	page := grants.PageOfPerson(user)
 	if app != "" {
-		page = store.Page{Index: "pair", Value: grants.Pair(user, app)}
+		page = grants.PageOfBoth(user, app)
 	}
 	return grants.AllGrants.Each(tx, page, func(_ string, g *grants.Grant) error {
-		if !g.Until.IsZero() && !g.Until.After(now) {
-			return nil
-		}
-		live, err := g.Live(tx)
-		if live {
+		open, err := g.Open(tx, h.Kit.Now())
+		if open {
 			visit(g)
 		}
 		return err
