@@ -90,6 +90,17 @@ func (o *OAuth) Grants() []string {
 // Allows tells whether the client may use a grant type.
 func (o *OAuth) Allows(grantType string) bool { return slices.Contains(o.Grants(), grantType) }
 
+// Unattended is the first of some grant types that gets tokens for people whom Gatehouse does not ask, and that the client may not use
+// by now; empty: there is none. Whoever gives a client one of these answers for everybody whom its policy permits.
+func (o *OAuth) Unattended(grantTypes []string) string {
+	for _, one := range grantTypes {
+		if (one == GrantJWTBearer || one == GrantPassword) && !o.Allows(one) {
+			return one
+		}
+	}
+	return ""
+}
+
 // Responds tells whether the client may ask for a response type.
 func (o *OAuth) Responds(responseType string) bool {
 	if o.ResponseTypes == nil {

@@ -106,10 +106,10 @@ func (a *App) Register(r *Registration) error {
 			return &SettingError{"logo_url", "the address " + err.Error()}
 		}
 	}
-	if slices.Contains(r.GrantTypes, GrantPassword) {
-		return &SettingError{"oauth.grant_types", "password is for apps that an administrator adds"}
-	}
 	before := a.Definition.OAuth
+	if kept := before.Unattended(r.GrantTypes); kept != "" {
+		return &SettingError{"oauth.grant_types", kept + " is for apps that an administrator gives it to"}
+	}
 	next.Definition = Definition{
 		Description: a.Definition.Description, Platform: a.Definition.Platform, CustomAttributes: a.Definition.CustomAttributes,
 		OAuth: &OAuth{RequirePKCE: before.RequirePKCE, AccessTokenFormat: before.AccessTokenFormat, AccessTokenLifetime: before.AccessTokenLifetime},

@@ -76,6 +76,32 @@ func mayChangeApp(by By, before, after *sp.App) error {
 		return nil
 	case before.ID == "" || before.State != after.State || !reflect.DeepEqual(before.Policy, after.Policy):
 		return needsAppAdmin()
+	case before.State != sp.Pending:
+		return mayGrow(before, after)
+	}
+	return nil
+}
+
+// mayGrow keeps developers from giving an app that was approved what lets it act for people who are not asked, or act on Gatehouse
+// itself: by then nobody would look at it any more.
+func mayGrow(before, after *sp.App) error {
+	had, has := before.Definition.OAuth, after.Definition.OAuth
+	if has == nil {
+		return nil
+	}
+	var scopes []string
+	if had == nil {
+		had = &sp.OAuth{}
+	} else {
+		scopes = before.AllowedScopes()
+	}
+	if kind := had.Unattended(has.GrantTypes); kind != "" {
+		return refused(http.StatusForbidden, "needs_app_admin", "oauth.grant_types", "%s gets tokens for people who are not asked, so an app administrator has to allow it: ask one.", kind)
+	}
+	for _, scope := range after.AllowedScopes() {
+		if sp.Powerful(scope) && !slices.Contains(scopes, scope) {
+			return refused(http.StatusForbidden, "needs_app_admin", "oauth.scopes", "%s lets an app act on Gatehouse itself, so an app administrator has to allow it: ask one.", scope)
+		}
 	}
 	return nil
 }

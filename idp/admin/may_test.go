@@ -65,6 +65,33 @@ func TestDevelopersRegister(t *testing.T) {
 	}
 }
 
+// TestDevelopersGrow: of an app that was approved, a developer makes none that acts for people who are not asked, or on Gatehouse.
+func TestDevelopersGrow(t *testing.T) {
+	w := newWorld(t)
+	dev, appAdmin := w.person("dev", RoleDeveloper), w.person("abe", RoleAppAdmin)
+	added, err := w.AddApp(t.Context(), dev, api.NewApp{OAuth: `{"client_name":"mine","redirect_uris":["https://mine.example/cb"]}`})
+	must(t, err)
+	id, jwt := added.App.ID, map[string]string{"oauth.grant_types": "authorization_code," + sp.GrantJWTBearer}
+	_, err = w.ApproveApp(t.Context(), appAdmin, id)
+	must(t, err)
+	_, err = w.SetApp(t.Context(), dev, id, jwt)
+	refusal(t, err, 403, "needs_app_admin", "oauth.grant_types")
+	_, err = w.SetApp(t.Context(), dev, id, map[string]string{"oauth.scopes": "openid,directory.write"})
+	refusal(t, err, 403, "needs_app_admin", "oauth.scopes")
+	_, err = w.SetApp(t.Context(), dev, id, map[string]string{"oauth.scopes": "openid,email", "oauth.grant_types": "authorization_code," + sp.GrantDevice})
+	must(t, err)
+	_, err = w.SetApp(t.Context(), appAdmin, id, jwt)
+	must(t, err)
+	_, err = w.SetApp(t.Context(), dev, id, map[string]string{"description": "Mine."})
+	must(t, err)
+	saml, err := w.AddApp(t.Context(), dev, api.NewApp{Metadata: metadataOf("https://a.example/md", "https://a.example/acs"), Name: "a"})
+	must(t, err)
+	_, err = w.ApproveApp(t.Context(), appAdmin, saml.App.ID)
+	must(t, err)
+	_, err = w.AddApp(t.Context(), dev, api.NewApp{To: saml.App.ID, OAuth: `{"grant_types":["` + sp.GrantJWTBearer + `"]}`})
+	refusal(t, err, 403, "needs_app_admin", "oauth.grant_types")
+}
+
 // TestWhoEndsSessions: those who look after people end a person's, those who look after apps an app's, nobody but an owner all.
 func TestWhoEndsSessions(t *testing.T) {
 	w := newWorld(t)
