@@ -23,6 +23,9 @@ func endGrants(tx store.Tx, scope Scope, concerned []session.Session) error {
 		}
 		return nil
 	case scope.User != "" && scope.App != "":
+		if err := grants.KillOnTheWay(tx, scope.User, scope.App, "withdrawn"); err != nil {
+			return err
+		}
 		return killAll(tx, store.Page{Index: "pair", Value: grants.Pair(scope.User, scope.App)}, "", "withdrawn")
 	case scope.User != "":
 		return grants.EndEra(tx, grants.OfUser(scope.User))

@@ -45,12 +45,20 @@ var Devices = &store.Table[Device]{
 	Version: 1,
 	Key:     func(d *Device) string { return d.Hash },
 	Unique:  map[string]func(*Device) string{"code": func(d *Device) string { return d.Code }},
-	Lists: map[string]func(*Device) []string{"network": func(d *Device) []string {
-		if d.Grant != nil || d.Denied != "" {
-			return nil
-		}
-		return filled(d.Network)
-	}},
+	Lists: map[string]func(*Device) []string{
+		"network": func(d *Device) []string {
+			if d.Grant != nil || d.Denied != "" {
+				return nil
+			}
+			return filled(d.Network)
+		},
+		"pair": func(d *Device) []string {
+			if d.Grant == nil || !d.Redeemed.IsZero() {
+				return nil
+			}
+			return onTheWay(d.Grant)
+		},
+	},
 	Expires: func(d *Device) time.Time {
 		if d.Redeemed.IsZero() {
 			return d.Expires.Add(DeviceLifetime)

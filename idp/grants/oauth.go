@@ -122,6 +122,30 @@ type Code struct {
 	Redeemed  time.Time `json:"redeemed,omitzero"`
 }
 
+// onTheWay are the values of the index "pair" of what a person gave and nobody has fetched yet.
+func onTheWay(g *Grant) []string {
+	if g.Dead != "" {
+		return nil
+	}
+	return filled(Pair(g.User, g.App))
+}
+
+// KillOnTheWay ends what a person gave to an app by codes that are not redeemed yet.
+func KillOnTheWay(tx store.Tx, user, app, reason string) error {
+	page := store.Page{Index: "pair", Value: Pair(user, app)}
+	err := Codes.Each(tx, page, func(_ string, c *Code) error {
+		c.Grant.Dead = reason
+		return Codes.Put(tx, c)
+	})
+	if err != nil {
+		return err
+	}
+	return Devices.Each(tx, page, func(_ string, d *Device) error {
+		d.Grant.Dead = reason
+		return Devices.Put(tx, d)
+	})
+}
+
 // CodeLifetime is how long a code can be redeemed; replayFor how long it is known after that.
 const (
 	CodeLifetime = time.Minute
@@ -133,6 +157,12 @@ var Codes = &store.Table[Code]{
 	Name:    "code",
 	Version: 1,
 	Key:     func(c *Code) string { return c.Hash },
+	Lists: map[string]func(*Code) []string{"pair": func(c *Code) []string {
+		if !c.Redeemed.IsZero() {
+			return nil
+		}
+		return onTheWay(&c.Grant)
+	}},
 	Expires: func(c *Code) time.Time { return c.Expires.Add(replayFor) },
 }
 
