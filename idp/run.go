@@ -46,6 +46,7 @@ func (s *Server) Run(ctx context.Context) error {
 	jobs.Go(func() { s.every(ctx, rollUpEvery, s.rollUp) })
 	jobs.Go(func() { s.every(ctx, time.Second, s.outbox.SendDue) })
 	jobs.Go(func() { s.every(ctx, time.Hour, s.daily(s.admin.Actions.AnnounceExpiring)) })
+	jobs.Go(func() { s.every(ctx, time.Hour, s.oauth.ForgetWaiting) })
 	jobs.Go(func() { s.every(ctx, time.Minute, s.metadata.RefreshDue) })
 	jobs.Go(func() { s.every(ctx, time.Minute, s.admin.Actions.SyncDue) })
 	var err error

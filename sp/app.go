@@ -38,6 +38,10 @@ type App struct {
 	Credentials Credentials `json:"credentials,omitzero"`
 	Parent      string      `json:"parent,omitempty"`       // app id of the gateway that registered it, or OpenParent
 	BlockedWith string      `json:"blocked_with,omitempty"` // app id of the gateway whose block shut it too
+	Approved    time.Time   `json:"approved,omitzero"`      // when an administrator let it in that had waited
+	Network     string      `json:"network,omitempty"`      // from where a client registered under OpenParent
+
+	Document *Registration `json:"document,omitempty"` // of a client whose id is an address: what it said there last
 }
 
 // Definition is the developer's part of an app.
@@ -239,6 +243,7 @@ func appsTable() *store.Table[App] {
 			"origin":      (*App).origin,
 			"web_origin":  (*App).webOrigins,
 			"parent":      (*App).parents,
+			"waiting":     (*App).waiting,
 		},
 	}
 }

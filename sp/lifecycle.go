@@ -45,7 +45,13 @@ func New(name string, def Definition, permitted, by string, now time.Time) App {
 }
 
 // Approve makes a pending app active.
-func (a *App) Approve(now time.Time) error { return a.move("approve", Pending, Active, now) }
+func (a *App) Approve(now time.Time) error {
+	err := a.move("approve", Pending, Active, now)
+	if err == nil {
+		a.Approved = now
+	}
+	return err
+}
 
 // Block shuts an active app. Ending its sessions and grants is the caller's, in the same transaction.
 func (a *App) Block(now time.Time) error { return a.move("block", Active, Blocked, now) }

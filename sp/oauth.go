@@ -177,3 +177,12 @@ func (a *App) parents() []string {
 	}
 	return []string{a.Parent}
 }
+
+// waiting are the index values of a client that registered under none and that no administrator ever let in: all of those together,
+// and those of its network.
+func (a *App) waiting() []string {
+	if a.State != Pending || a.Parent != OpenParent || !a.Approved.IsZero() {
+		return nil
+	}
+	return []string{OpenParent, a.Network}
+}

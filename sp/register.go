@@ -14,6 +14,12 @@ const OpenParent = "open"
 // MaxChildren bounds the clients under one parent that are not removed, and those under none.
 const MaxChildren = 1000
 
+// Bounds of the clients that registered under none and that no administrator let in: so many from one network, and for so long.
+const (
+	MaxWaiting = 100
+	WaitsFor   = 7 * 24 * time.Hour
+)
+
 // Prefixes of the tokens of registration, by which people and scanners know what they found. What follows is the client id, whose
 // app holds the hash, and the secret part.
 const (

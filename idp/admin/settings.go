@@ -205,6 +205,8 @@ var settingWords = map[string]struct {
 	"audit.retention":           {"Audit entries", "How long they are kept.", "", sp.KindDuration},
 	"trace.retention":           {"Traces", "How long the details of single sign-ons are kept.", "", sp.KindDuration},
 
+	"oauth.client_id_metadata_documents": {"Client-ID metadata documents", "Clients may name themselves by the https address of a document about them; each waits until an administrator approves it.", "", sp.KindBool},
+
 	"saml.entity_categories":        {"Entity categories", "Entity categories that this identity provider belongs to, such as http://refeds.org/category/hide-from-discovery: told in the metadata. Several with commas.", "none", sp.KindText},
 	"saml.supported_categories":     {"Supported categories", "Entity categories of apps to which attributes are released: told in the metadata. Several with commas.", "none", sp.KindText},
 	"saml.assurance_certifications": {"Assurance", "Assurance profiles that the organisation is certified for, such as https://refeds.org/sirtfi: told in the metadata. Several with commas.", "none", sp.KindText},

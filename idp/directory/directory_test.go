@@ -308,7 +308,7 @@ func TestSettings(t *testing.T) {
 	if err := settings.Set("session.idle", "default"); err != nil || settings.IdleLimit() != 8*time.Hour {
 		t.Errorf("default: %v, %v", settings.IdleLimit(), err)
 	}
-	if all := settings.List(); len(all) != 33 || all[18] != (directory.Setting{Key: "session.idle", Value: "8h", Default: "8h", IsDefault: true}) {
+	if all := settings.List(); len(all) != 34 || all[18] != (directory.Setting{Key: "session.idle", Value: "8h", Default: "8h", IsDefault: true}) {
 		t.Errorf("%+v", all)
 	}
 }

@@ -42,6 +42,7 @@ type Settings struct {
 	LegacyMethod       string            `json:"legacy_method,omitempty"`     // LegacyPassword; empty: none
 	GrantsOff          []string          `json:"grants_off,omitempty"`        // OAuth grant types that nobody may use
 	OpenRegistration   bool              `json:"open_registration,omitempty"` // clients register without an initial access token, and wait
+	ClientDocuments    bool              `json:"client_documents,omitempty"`  // client ids may be addresses of metadata; those clients wait too
 }
 
 // SettingsKey is the key of the one record in SettingsTable.
@@ -169,6 +170,7 @@ func baseKeys() []key[Settings] {
 		duration("signin.mfa_grace", "0s", 0, 366*day, func(s *Settings) *time.Duration { return &s.MFAGrace }),
 		grantsOff("oauth.disabled_grants"),
 		flag("oauth.open_registration", func(s *Settings) *bool { return &s.OpenRegistration }),
+		flag("oauth.client_id_metadata_documents", func(s *Settings) *bool { return &s.ClientDocuments }),
 		choice("oauth.legacy_methods", []string{"none", LegacyPassword}, func(s *Settings) *string { return &s.LegacyMethod }),
 		duration("audit.retention", "400d", day, 36500*day, func(s *Settings) *time.Duration { return &s.AuditFor }),
 		duration("trace.retention", "14d", time.Hour, 366*day, func(s *Settings) *time.Duration { return &s.TraceFor }),

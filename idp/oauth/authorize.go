@@ -76,9 +76,9 @@ func (h *Handlers) recipient(r *http.Request, values url.Values, damaged *Proble
 		return nil, damaged, nil
 	}
 	id := values.Get("client_id")
-	app, err := h.clientOf(r.Context(), id)
-	if err != nil {
-		return nil, nil, err
+	app, problem, err := h.clientIn(r, id)
+	if problem != nil || err != nil {
+		return app, problem, err
 	}
 	redirect := values.Get("redirect_uri")
 	switch {

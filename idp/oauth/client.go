@@ -90,9 +90,9 @@ func (h *Handlers) identify(r *http.Request, values url.Values) (identified, *Pr
 	if problem != nil {
 		return identified{}, problem, nil
 	}
-	app, err := h.clientOf(r.Context(), s.id)
-	if err != nil {
-		return identified{}, nil, err
+	app, problem, err := h.clientIn(r, s.id)
+	if problem != nil || err != nil {
+		return identified{app: app}, problem, err
 	}
 	if app == nil {
 		return identified{}, badClient("unknown_client").because("a registered client id", s.id), nil

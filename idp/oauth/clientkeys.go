@@ -42,16 +42,17 @@ const (
 	maxKeyBytes  = 64 << 10
 	maxKeys      = 50    // of one client
 	maxTries     = 5     // keys tried for one signature
-	maxAddresses = 1_000 // key sets kept
+	maxAddresses = 1_000 // of each kind that are kept
 	minRSABits   = 2048
 )
 
-// clientKeys are the keys that clients publish, as they were fetched last. The zero value is ready; do not copy.
-type clientKeys struct {
+// keptAt is what was fetched last from addresses that clients named. The zero value is ready; do not copy.
+type keptAt[T any] struct {
 	mu   sync.Mutex
-	kept map[string]*keptKeys // by address
+	kept map[string]*T // by address
 }
 
+// keptKeys are the keys that a client publishes at an address.
 type keptKeys struct {
 	mu      sync.Mutex // held while fetching: one fetch of one address at a time
 	keys    []jose.JSONWebKey
@@ -60,14 +61,14 @@ type keptKeys struct {
 	err     error // of the last try
 }
 
-func (c *clientKeys) at(address string) *keptKeys {
+func (c *keptAt[T]) at(address string) *T {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if kept := c.kept[address]; kept != nil {
 		return kept
 	}
 	if c.kept == nil {
-		c.kept = map[string]*keptKeys{}
+		c.kept = map[string]*T{}
 	}
 	for one := range c.kept {
 		if len(c.kept) < maxAddresses {
@@ -75,7 +76,7 @@ func (c *clientKeys) at(address string) *keptKeys {
 		}
 		delete(c.kept, one)
 	}
-	kept := &keptKeys{}
+	kept := new(T)
 	c.kept[address] = kept
 	return kept
 }

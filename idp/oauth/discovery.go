@@ -50,6 +50,7 @@ type metadata struct {
 	BackLogoutSession     bool     `json:"backchannel_logout_session_supported"`
 	FrontLogout           bool     `json:"frontchannel_logout_supported"`
 	FrontLogoutSession    bool     `json:"frontchannel_logout_session_supported"`
+	ClientDocuments       bool     `json:"client_id_metadata_document_supported"`
 }
 
 // discovery answers both well-known addresses with the same document: what it says holds for either protocol.
@@ -59,6 +60,7 @@ func (h *Handlers) discovery(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	m := h.metadata()
+	m.ClientDocuments = settings.ClientDocuments
 	m.GrantTypes = slices.DeleteFunc(m.GrantTypes, func(name string) bool { return !settings.Grants(name) })
 	err = h.Store.View(r.Context(), func(tx store.Tx) error {
 		m.IDTokenAlgorithms, m.Scopes = []string{sp.AlgorithmRS256}, sp.StandardScopes()

@@ -135,9 +135,8 @@ func (h *Handlers) updateClient(tx store.Tx, m *managing) (*registered, *Problem
 	if err != nil {
 		return nil, nil, err
 	}
-	if again && m.app.State == sp.Active && !reflect.DeepEqual(before, m.app.Definition) {
-		m.app.State = sp.Pending
-		if _, err := flow.Withdraw(tx, flow.Scope{App: m.app.ID}); err != nil {
+	if again && !reflect.DeepEqual(before, m.app.Definition) {
+		if err := waitAgain(tx, &m.app); err != nil {
 			return nil, nil, err
 		}
 	}

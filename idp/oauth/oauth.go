@@ -50,7 +50,8 @@ type Handlers struct {
 	wrong     throttle
 	newcomers throttle
 	guesses   throttle // of user codes
-	published clientKeys
+	published keptAt[keptKeys]
+	documents keptAt[keptDocument]
 	groups    store.Cache[directory.Group]
 	sets      store.Cache[directory.PermissionSet]
 	signers   signerCache

@@ -138,15 +138,9 @@ func (h *Handlers) admit(tx store.Tx, r *http.Request, parent *sp.App, metadata 
 	if problem != nil || err != nil {
 		return nil, problem, err
 	}
-	app := sp.NewChild(parent, now)
-	count, err := sp.Apps.Count(tx, store.Page{Index: "parent", Value: app.Parent}, sp.MaxChildren)
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case count >= sp.MaxChildren:
-		p := tooMany()
-		p.Reason, p.Text, p.RetryAfter = "too_many_clients", "There are 1,000 clients here already. Remove those that are not used any more.", "3600"
-		return nil, p, nil
+	app := h.newcomer(r, parent)
+	if problem, err = room(tx, &app); problem != nil || err != nil {
+		return nil, problem, err
 	}
 	if problem, err = h.describeClient(tx, &app, metadata); problem != nil || err != nil {
 		return nil, problem, err
@@ -159,6 +153,40 @@ func (h *Handlers) admit(tx store.Tx, r *http.Request, parent *sp.App, metadata 
 		return nil, nil, err
 	}
 	return answer, nil, h.noteClient(tx, r, "client.register", &app, app.CreatedBy)
+}
+
+// newcomer is a client before its metadata is applied.
+func (h *Handlers) newcomer(r *http.Request, parent *sp.App) sp.App {
+	app := sp.NewChild(parent, h.Now())
+	if parent == nil {
+		app.Network = audit.Network(web.Of(r).AddressText())
+	}
+	return app
+}
+
+// room refuses a client where there are too many: under its parent, and of those that wait without one, from its network.
+func room(tx store.Tx, app *sp.App) (*Problem, error) {
+	count, err := sp.Apps.Count(tx, store.Page{Index: "parent", Value: app.Parent}, sp.MaxChildren)
+	if err != nil {
+		return nil, err
+	}
+	if count >= sp.MaxChildren {
+		return noRoom("too_many_clients", "There are 1,000 clients here already. Remove those that are not used any more."), nil
+	}
+	if app.Network == "" {
+		return nil, nil
+	}
+	count, err = sp.Apps.Count(tx, store.Page{Index: "waiting", Value: app.Network}, sp.MaxWaiting)
+	if err != nil || count < sp.MaxWaiting {
+		return nil, err
+	}
+	return noRoom("too_many_waiting", "100 clients from this network wait for an administrator already."), nil
+}
+
+func noRoom(reason, text string) *Problem {
+	p := tooMany()
+	p.Reason, p.Text, p.RetryAfter = reason, text, "3600"
+	return p
 }
 
 // stillParent is the parent as it is inside the transaction.

@@ -18,6 +18,7 @@ type Ask struct {
 	Accept       string        // media types; empty: metadata
 	Most         int64         // bytes, unpacked
 	Within       time.Duration // 0: 5 seconds, as for Fetch
+	Direct       bool          // over https alone, and no redirect is followed
 }
 
 // Got is the answer to an Ask.
@@ -25,6 +26,7 @@ type Got struct {
 	NotModified  bool // nothing was written: the copy is still good
 	ETag         string
 	LastModified string
+	Type         string // the media type, as the server wrote it
 	Bytes        int64
 }
 
@@ -44,6 +46,9 @@ func (c *Client) Get(ctx context.Context, ask Ask, w io.Writer) (Got, error) {
 		return Got{}, err
 	}
 	u := request.URL
+	if ask.Direct && u.Scheme != "https" {
+		return Got{}, worded(u, errPlain)
+	}
 	if request.Header.Set("Accept", acceptMetadata); ask.Accept != "" {
 		request.Header.Set("Accept", ask.Accept)
 	}
@@ -55,12 +60,15 @@ func (c *Client) Get(ctx context.Context, ask Ask, w io.Writer) (Got, error) {
 	}
 	patient := *c.http
 	patient.Timeout = 0 // the context ends it
+	if ask.Direct {
+		patient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
 	response, err := patient.Do(request)
 	if err != nil {
 		return Got{}, worded(u, err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	got := Got{ETag: tag(response.Header.Get("ETag")), LastModified: tag(response.Header.Get("Last-Modified"))}
+	got := Got{ETag: tag(response.Header.Get("ETag")), LastModified: tag(response.Header.Get("Last-Modified")), Type: tag(response.Header.Get("Content-Type"))}
 	if response.StatusCode == http.StatusNotModified && ask.ETag+ask.LastModified != "" {
 		got.NotModified = true
 		return got, nil
@@ -73,7 +81,7 @@ func (c *Client) Get(ctx context.Context, ask Ask, w io.Writer) (Got, error) {
 	case err != nil:
 		return got, tooSlow(u, ask.Within, err)
 	case got.Bytes > ask.Most:
-		return got, &Error{Text: fmt.Sprintf("%s sent more than %d MiB, which is more than is taken.", u.Host, ask.Most>>20)}
+		return got, &Error{Text: fmt.Sprintf("%s sent more than %s, which is more than is taken.", u.Host, amount(ask.Most))}
 	}
 	return got, nil
 }
@@ -104,6 +112,13 @@ func tag(s string) string {
 		return ""
 	}
 	return s
+}
+
+func amount(bytes int64) string {
+	if bytes < 1<<20 {
+		return fmt.Sprintf("%d KiB", bytes>>10)
+	}
+	return fmt.Sprintf("%d MiB", bytes>>20)
 }
 
 func tooSlow(u *url.URL, within time.Duration, err error) *Error {
