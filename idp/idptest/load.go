@@ -2,9 +2,12 @@ package idptest
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -52,13 +55,32 @@ func (r *Result) add(other *Result) {
 
 // Run keeps connections busy until the time is over, or until every one of them failed.
 func (l *Load) Run(connections int, d time.Duration) *Result {
+	return Drive(connections, d, func(client *http.Client, _ int) (time.Duration, error) {
+		id := "_" + rand.Text()
+		target := l.SP.RedirectURL(l.Server.URL+"/saml/sso", Ask{ID: id})
+		began := time.Now()
+		err := l.ask(client, target)
+		took := time.Since(began)
+		if err == nil && l.Answered != nil {
+			l.Answered(id)
+		}
+		return took, err
+	})
+}
+
+// ErrSpent ends a connection that has nothing more to send.
+var ErrSpent = errors.New("nothing is left to send")
+
+// Drive keeps connections busy until the time is over, or until every one of them failed or is spent. ask sends one request of a
+// connection and tells how long its answer took.
+func Drive(connections int, d time.Duration, ask func(client *http.Client, connection int) (time.Duration, error)) *Result {
 	var mu sync.Mutex
 	var all Result
 	var wg sync.WaitGroup
 	began := time.Now()
-	for range connections {
+	for connection := range connections {
 		wg.Go(func() {
-			one := l.connection(began.Add(d))
+			one := drive(began.Add(d), func(client *http.Client) (time.Duration, error) { return ask(client, connection) })
 			mu.Lock()
 			defer mu.Unlock()
 			all.Answers += len(one.Latencies)
@@ -72,7 +94,7 @@ func (l *Load) Run(connections int, d time.Duration) *Result {
 	return &all
 }
 
-func (l *Load) connection(until time.Time) (r Result) {
+func drive(until time.Time, ask func(*http.Client) (time.Duration, error)) (r Result) {
 	client := &http.Client{
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 1},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -80,17 +102,15 @@ func (l *Load) connection(until time.Time) (r Result) {
 	}
 	defer client.CloseIdleConnections()
 	for time.Now().Before(until) {
-		id := "_" + rand.Text()
-		target := l.SP.RedirectURL(l.Server.URL+"/saml/sso", Ask{ID: id})
-		began := time.Now()
-		if err := l.ask(client, target); err != nil {
+		took, err := ask(client)
+		switch {
+		case errors.Is(err, ErrSpent):
+			return r
+		case err != nil:
 			r.Errors = append(r.Errors, err)
 			return r
 		}
-		r.Latencies = append(r.Latencies, time.Since(began))
-		if l.Answered != nil {
-			l.Answered(id)
-		}
+		r.Latencies = append(r.Latencies, took)
 	}
 	return r
 }
@@ -153,12 +173,27 @@ func RawRSA(t testing.TB, n int) time.Duration {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return rawSignature(t, key, n)
+}
+
+// RawECDSA is that of one raw ECDSA signature on P-256.
+func RawECDSA(t testing.TB, n int) time.Duration {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rawSignature(t, key, n)
+}
+
+func rawSignature(t testing.TB, key crypto.Signer, n int) time.Duration {
+	t.Helper()
 	digest := sha256.Sum256([]byte("gatehouse"))
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	before := threadCPU(t)
 	for range n {
-		if _, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:]); err != nil {
+		if _, err := key.Sign(rand.Reader, digest[:], crypto.SHA256); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -166,9 +201,16 @@ func RawRSA(t testing.TB, n int) time.Duration {
 }
 
 func threadCPU(t testing.TB) time.Duration {
+	t.Helper()
 	const thisThread = 1 // RUSAGE_THREAD, see getrusage(2)
+	return usedCPU(t, thisThread)
+}
+
+// usedCPU is the processor time of this process or thread, as getrusage(2) counts it.
+func usedCPU(t testing.TB, who int) time.Duration {
+	t.Helper()
 	var usage syscall.Rusage
-	if err := syscall.Getrusage(thisThread, &usage); err != nil {
+	if err := syscall.Getrusage(who, &usage); err != nil {
 		t.Fatal(err)
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
