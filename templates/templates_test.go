@@ -18,6 +18,11 @@ func TestCheck(t *testing.T) {
 	if err := Check(); err != nil {
 		t.Fatal(err)
 	}
+	for name, page := range declared {
+		if err := render(io.Discard, name, page.zero); err != nil {
+			t.Errorf("drawn from its zero value: %v", err)
+		}
+	}
 	stray := fstest.MapFS{"pages/signin.html": {}, "pages/stray.html": {}}
 	if problems := undeclared(stray); len(problems) != 1 || !strings.Contains(problems[0].Error(), "stray") {
 		t.Errorf("undeclared found %v, want the stray file alone", problems)
