@@ -12,7 +12,8 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// The benchmarks run the real binary in a process of its own and print one line a figure. `make bench` runs them.
+// The benchmarks run the real binary in a process of its own and print one line a figure. `make bench` runs them; with GATEHOUSE_PROFILE=DIR
+// sign-ons and tokens leave profiles there.
 
 const benchTime = 6 * time.Second
 
@@ -21,17 +22,21 @@ const benchTime = 6 * time.Second
 func BenchmarkServerSignOn(b *testing.B) {
 	for _, sign := range []string{"assertion", "both"} {
 		b.Run("sign="+sign, func(b *testing.B) {
-			p, load := signOnBench(b, sign)
+			private := Profiled(b)
+			p, load := signOnBench(b, sign, private)
 			for _, connections := range []int{1, 8, 64} {
-				b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) { measureSignOn(b, p, load, connections) })
+				b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
+					defer Profile(b, private, b.Name(), 6)()
+					measureSignOn(b, p, load, connections)
+				})
 			}
 			b.Logf("memory (RssAnon) after the load: %.1f MiB", float64(p.Memory(b))/(1<<20))
 		})
 	}
 }
 
-func signOnBench(b *testing.B, sign string) (*Process, *Load) {
-	p := StartBinary(b, b.TempDir())
+func signOnBench(b *testing.B, sign, private string) (*Process, *Load) {
+	p := StartBinary(b, b.TempDir(), "--private-listen", private)
 	b.Logf("start to the ready line with a new store and key: %v; idle memory (RssAnon): %.1f MiB", p.Start, float64(p.Memory(b))/(1<<20))
 	p.AddPerson(b, "ana", "Employees")
 	sp := NewSP(b, "bench")

@@ -5,6 +5,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,6 +58,46 @@ type Process struct {
 func StartBinary(t testing.TB, dir string, flags ...string) *Process {
 	t.Helper()
 	return startCommand(t, dir, append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--private-listen", "off"}, flags...)...)
+}
+
+// Profiled is a free address for a server's --private-listen where GATEHOUSE_PROFILE names a folder, for Profile; else "off".
+func Profiled(t testing.TB) string {
+	t.Helper()
+	if os.Getenv("GATEHOUSE_PROFILE") == "" {
+		return "off"
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer free.Close()
+	return free.Addr().String()
+}
+
+// Profile writes what the processor of a server does during the next seconds into that folder, as a file for `go tool pprof`, and
+// returns a function that waits for the end. Without a folder it does nothing.
+func Profile(t testing.TB, private, name string, seconds int) (wait func()) {
+	t.Helper()
+	if private == "off" {
+		return func() {}
+	}
+	done := make(chan error, 1)
+	go func() {
+		response, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", private, seconds))
+		if err == nil {
+			defer response.Body.Close()
+			var all []byte
+			if all, err = io.ReadAll(response.Body); err == nil {
+				err = os.WriteFile(filepath.Join(os.Getenv("GATEHOUSE_PROFILE"), strings.ReplaceAll(name, "/", "_")+".pprof"), all, 0o600)
+			}
+		}
+		done <- err
+	}()
+	return func() {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // StartDemo runs `gatehouse demo` on a folder and a free port, and waits for its ready line.

@@ -42,6 +42,7 @@ func BenchmarkServerTokens(b *testing.B) {
 // tokenBench is a server whose store holds live refresh tokens of one client, and who asks it.
 type tokenBench struct {
 	*Process
+	private string // where it gives profiles, or "off"
 	live    int
 	cookie  *http.Cookie
 	clients map[string]*RP // by how their tokens are signed
@@ -86,7 +87,8 @@ func newTokenBench(b *testing.B, live int) *tokenBench {
 		b.Fatal(err)
 	}
 	t.fill(b)
-	t.Process = StartBinary(b, dir)
+	t.private = Profiled(b)
+	t.Process = StartBinary(b, dir, "--private-listen", t.private)
 	t.rest(b)
 	b.Logf("start to the ready line: %v; memory (RssAnon) at rest: %.1f MiB", t.Start, float64(t.Memory(b))/(1<<20))
 	ana := t.SignedIn(b, "ana")
@@ -301,6 +303,7 @@ func (t *tokenBench) send(client *http.Client, work tokenWork, connection int) (
 // measure loads the server in slices, with the limit measured in between.
 func (t *tokenBench) measure(b *testing.B, work tokenWork, connections int) {
 	const slices = 3
+	defer Profile(b, t.private, b.Name(), 2)()
 	for b.Loop() {
 		var limit, cpu time.Duration
 		var result Result
