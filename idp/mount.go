@@ -45,12 +45,24 @@ func (s *Server) handler() http.Handler {
 
 func (s *Server) mount(routes []web.Route) http.Handler {
 	router := mux.NewRouter().SkipClean(true) // a redirect of its own would pass by the kit
+	type address struct{ method, path string }
+	fixed := map[address]http.Handler{} // found at once, where the router tries one pattern after another
 	for _, route := range routes {
-		router.Handle(route.Path, pathValues(s.kit.Wrap(route))).Methods(route.Method)
+		handler := s.kit.Wrap(route)
+		router.Handle(route.Path, pathValues(handler)).Methods(route.Method)
+		if !strings.Contains(route.Path, "{") {
+			fixed[address{route.Method, route.Path}] = handler
+		}
 	}
 	router.NotFoundHandler = s.unmounted(notFound)
 	router.MethodNotAllowedHandler = s.unmounted(notAllowed)
-	return router
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if handler := fixed[address{r.Method, r.URL.Path}]; handler != nil {
+			handler.ServeHTTP(w, r)
+			return
+		}
+		router.ServeHTTP(w, r)
+	})
 }
 
 // unmounted answers what no route takes: as JSON below the API and SCIM, else with a page.
