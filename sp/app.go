@@ -53,6 +53,8 @@ type Definition struct {
 	MobileStartURL string `json:"mobile_start_url,omitempty"`
 	Platform       string `json:"platform,omitempty"`
 	Contact        string `json:"contact,omitempty"`
+	PrivacyURL     string `json:"privacy_url,omitempty"`
+	TermsURL       string `json:"terms_url,omitempty"`
 
 	CustomAttributes []CustomAttribute `json:"custom_attributes,omitempty"`
 	SAML             *SAML             `json:"saml,omitempty"`

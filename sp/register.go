@@ -159,7 +159,8 @@ func renamed(scope string) string {
 func (a *App) Registered() *Registration {
 	o := a.Definition.OAuth
 	r := &Registration{
-		ClientName: a.Definition.Name, ClientURI: a.Definition.StartURL, LogoURI: a.Definition.LogoURL, RedirectURIs: o.RedirectURIs,
+		ClientName: a.Definition.Name, ClientURI: a.Definition.StartURL, LogoURI: a.Definition.LogoURL,
+		PolicyURI: a.Definition.PrivacyURL, TermsURI: a.Definition.TermsURL, RedirectURIs: o.RedirectURIs,
 		GrantTypes: o.Grants(), ResponseTypes: o.ResponseTypes, Scope: strings.Join(a.AllowedScopes(), " "), AuthMethod: o.Method(),
 		ApplicationType: first(o.ApplicationType, TypeWeb), JWKS: o.JWKS, JWKSURI: o.JWKSURI, PostLogoutRedirectURIs: o.PostLogoutRedirectURIs,
 		BackChannelLogoutURI: o.BackChannelLogoutURI, FrontChannelLogoutURI: o.FrontChannelLogoutURI, SubjectType: o.Subject(),

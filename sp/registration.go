@@ -12,6 +12,8 @@ type Registration struct {
 	ClientName             string          `json:"client_name,omitempty"`
 	ClientURI              string          `json:"client_uri,omitempty"`
 	LogoURI                string          `json:"logo_uri,omitempty"`
+	PolicyURI              string          `json:"policy_uri,omitempty"`
+	TermsURI               string          `json:"tos_uri,omitempty"`
 	Contacts               []string        `json:"contacts,omitempty"`
 	RedirectURIs           []string        `json:"redirect_uris,omitempty"`
 	GrantTypes             []string        `json:"grant_types,omitempty"`
@@ -45,7 +47,7 @@ func ReadRegistration(text []byte) (*Registration, error) {
 func (r *Registration) Settings() map[string]string {
 	values := map[string]string{}
 	for key, value := range map[string]string{
-		"name": r.ClientName, "start_url": r.ClientURI, "logo_url": r.LogoURI, "contact": strings.Join(r.Contacts, ", "),
+		"name": r.ClientName, "start_url": r.ClientURI, "logo_url": r.LogoURI, "privacy_url": r.PolicyURI, "terms_url": r.TermsURI, "contact": strings.Join(r.Contacts, ", "),
 		"oauth.redirect_uris": formatList(r.RedirectURIs), "oauth.grant_types": formatList(r.GrantTypes), "oauth.response_types": formatList(r.ResponseTypes),
 		"oauth.scopes": formatList(strings.Fields(r.Scope)), "oauth.token_endpoint_auth_method": r.AuthMethod, "oauth.application_type": r.ApplicationType,
 		"oauth.jwks": string(r.JWKS), "oauth.jwks_uri": r.JWKSURI, "oauth.post_logout_redirect_uris": formatList(r.PostLogoutRedirectURIs),

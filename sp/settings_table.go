@@ -27,6 +27,10 @@ func definitionSettings() []Setting {
 			func(a *App) *string { return &a.Definition.Platform }),
 		text("contact", "Contact", "Whom to ask about the app.",
 			func(a *App) *string { return &a.Definition.Contact }),
+		address("privacy_url", "Privacy statement", "A link for people who are about to enter. Unset: what SAML metadata says.",
+			func(a *App) *string { return &a.Definition.PrivacyURL }),
+		address("terms_url", "Terms of service", "A link for people who are about to enter.",
+			func(a *App) *string { return &a.Definition.TermsURL }),
 		customAttributes(),
 	}
 }

@@ -56,7 +56,7 @@ func settingCases() map[string]settingCase {
 	return map[string]settingCase{
 		"name":        {"app.example.org", map[string]string{" Travel ": "Travel", "Büro & Co": "Büro & Co"}, []string{"a\nb", strings.Repeat("x", 101)}},
 		"description": texts, "platform": texts, "contact": texts, "saml.default_relay_state": texts, "saml.affiliation": texts, "saml.may_map_to": idLists,
-		"logo_url": addresses, "start_url": addresses, "mobile_start_url": addresses,
+		"logo_url": addresses, "privacy_url": addresses, "terms_url": addresses, "start_url": addresses, "mobile_start_url": addresses,
 		"saml.defaults":                choices("saas", "saml2int", "custom"),
 		"saml.sign":                    choices("both", "assertion", "response"),
 		"saml.signature_algorithm":     choices("rsa-sha256", "rsa-sha384", "rsa-sha512", "rsa-pss-sha256", "ecdsa-sha256", "ecdsa-sha384", "ecdsa-sha512", "rsa-sha1"),

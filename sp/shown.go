@@ -20,13 +20,15 @@ type Shown struct {
 	Lang           string // of Name; empty: as the page, or not known
 	InformationURL string // about the app, may be empty
 	PrivacyURL     string // its privacy statement, may be empty
+	TermsURL       string // its terms of service, may be empty
 }
 
 // Shown picks what the metadata says in the first of the person's languages, which are those of an Accept-Language header; else
 // English, else the first. A name that an administrator gave stays as it is.
 func (a *App) Shown(accept string) Shown {
-	shown := Shown{Name: a.Definition.Name}
+	shown := Shown{Name: a.Definition.Name, PrivacyURL: a.Definition.PrivacyURL, TermsURL: a.Definition.TermsURL}
 	if a.Definition.SAML == nil {
+		shown.InformationURL = a.Definition.StartURL
 		return shown
 	}
 	m := &a.Definition.SAML.Metadata
@@ -35,12 +37,15 @@ func (a *App) Shown(accept string) Shown {
 			shown.Name, shown.Lang = clip(name.Text, maxName), name.Lang
 		}
 	}
-	shown.InformationURL, shown.PrivacyURL = m.InformationURL, m.PrivacyURL
+	shown.InformationURL = m.InformationURL
 	if page, ok := inLanguage(m.InformationURLs, accept); ok {
 		shown.InformationURL = page.Text
 	}
-	if page, ok := inLanguage(m.PrivacyURLs, accept); ok {
-		shown.PrivacyURL = page.Text
+	if shown.PrivacyURL == "" {
+		shown.PrivacyURL = m.PrivacyURL
+		if page, ok := inLanguage(m.PrivacyURLs, accept); ok {
+			shown.PrivacyURL = page.Text
+		}
 	}
 	return shown
 }

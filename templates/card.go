@@ -33,6 +33,8 @@ type AppAbout struct {
 	LogoURL     string
 	Information string // address of a page about it, may be empty
 	Privacy     string // of its privacy statement, may be empty
+	Terms       string // of its terms of service, may be empty
+	Host        string // by which the app goes, where nobody here named it; empty: it has a name of ours
 }
 
 // SignInUpstream is another identity provider to choose; its button posts `flow` and `next` to Action.
@@ -52,6 +54,7 @@ type ConsentPage struct {
 	About       AppAbout
 	Description string    // of the app, may be empty
 	Person      string    // who is signed in
+	May         bool      // Asks say what the app may do, not what it is told
 	Asks        []string  // what the app will be told
 	Agreed      time.Time // when the person agreed to less than this; zero: never
 	Device      *ConsentDevice

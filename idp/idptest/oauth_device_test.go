@@ -73,7 +73,7 @@ func (w *world) deviceConfirmed(t *testing.T, tv *RP) {
 		t.Fatalf("the link rests at %s with %q", form.URL, form.Field("user_code"))
 	}
 	page := w.ana(t).Type(strings.ToLower(strings.ReplaceAll(code, "-", " ")))
-	for _, shown := range []string{"television", code, "10.", "Your e-mail address", "Use all of this while you are away", "ana"} {
+	for _, shown := range []string{"television", code, "10.", "See your e-mail address", "Do all of this while you are away", "ana"} {
 		if page.URL.Path != "/consent" || !strings.Contains(page.Body, shown) {
 			t.Errorf("the page at %s does not show %q:\n%s", page.URL, shown, page.Body)
 		}

@@ -186,7 +186,7 @@ func (w *world) oauthConsent(t *testing.T) {
 	c := w.signedIn(t, "bob")
 	w.told(t, rp, rp.Visit(c, rp.Ask("prompt", "none")), "consent_required", "no_passive")
 	page := rp.Visit(c, rp.Ask("scope", "openid email"))
-	if page.URL.Path != "/consent" || !strings.Contains(page.Body, "Your e-mail address") || strings.Contains(page.Body, "Your phone number") {
+	if page.URL.Path != "/consent" || !strings.Contains(page.Body, "See your e-mail address") || strings.Contains(page.Body, "See your phone number") {
 		t.Fatalf("%s:\n%s", page.URL, page.Body)
 	}
 	if csp := page.Header.Get("Content-Security-Policy"); strings.Contains(csp, "form-action") {

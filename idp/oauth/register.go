@@ -244,6 +244,10 @@ func metadataName(key string) string {
 		return "client_uri"
 	case "logo_url":
 		return "logo_uri"
+	case "privacy_url":
+		return "policy_uri"
+	case "terms_url":
+		return "tos_uri"
 	case "contact":
 		return "contacts"
 	case "oauth.scopes":

@@ -13,13 +13,13 @@ import (
 
 // scopeTexts says in the person's words what an app learns or may do by the scopes of our own.
 var scopeTexts = map[string]string{
-	sp.ScopeOpenID:  "Who you are: an identifier for your account",
-	sp.ScopeProfile: "Your name and your profile",
-	sp.ScopeEmail:   "Your e-mail address",
-	sp.ScopeAddress: "Your postal address",
-	sp.ScopePhone:   "Your phone number",
-	sp.ScopeGroups:  "The groups you are in",
-	sp.ScopeOffline: "Use all of this while you are away",
+	sp.ScopeOpenID:  "Know you by an identifier of your account",
+	sp.ScopeProfile: "See your name and your profile",
+	sp.ScopeEmail:   "See your e-mail address",
+	sp.ScopeAddress: "See your postal address",
+	sp.ScopePhone:   "See your phone number",
+	sp.ScopeGroups:  "See the groups you are in",
+	sp.ScopeOffline: "Do all of this while you are away",
 	sp.ScopeFull:    "Do everything that you may do",
 }
 

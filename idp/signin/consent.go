@@ -31,6 +31,7 @@ func (h *Handlers) askConsent(w http.ResponseWriter, r *http.Request) error {
 	page := templates.ConsentPage{
 		Shell: h.Kit.Shell(r, "Open "+definition.Name), Action: "/consent", Flow: token, Session: facts.Session.Handle,
 		Description: definition.Description, Person: facts.User.Name, Asks: facts.Asks,
+		May: facts.Request.Redirects || facts.Request.Device != nil, // OAuth asks what an app may do, SAML what it is told
 	}
 	page.App, page.About = about(r, facts.App)
 	if device := facts.Request.Device; device != nil {
@@ -47,6 +48,7 @@ func about(r *http.Request, app *sp.App) (string, templates.AppAbout) {
 	shown := flow.Shown(r, app)
 	return shown.Name, templates.AppAbout{
 		Lang: shown.Lang, LogoURL: flow.LogoPath(app.ID, app.Definition.LogoURL), Information: shown.InformationURL, Privacy: shown.PrivacyURL,
+		Terms: shown.TermsURL, Host: app.Credentials.DocumentHost(),
 	}
 }
 
