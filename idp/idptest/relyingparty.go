@@ -63,11 +63,17 @@ type OpenIDClientPerson struct {
 	Renewed       bool           `json:"renewed"`
 }
 
+// openIDClient is the folder of npm's openid-client with our programs around it.
+func openIDClient(t testing.TB) string {
+	t.Helper()
+	return npmPackage(t, "openid-client", "server.js", "grants.js")
+}
+
 // StartOpenIDClient starts a relying party made with npm's openid-client for the length of the test; metadata are further members of
 // its registration.
 func (s *Server) StartOpenIDClient(t testing.TB, metadata map[string]any) *RelyingParty {
 	t.Helper()
-	modules := npmPackage(t, "openid-client", "server.js")
+	modules := openIDClient(t)
 	whole := map[string]any{"scope": "openid profile email offline_access"}
 	maps.Copy(whole, metadata)
 	peer, port := s.relyingParty(t, "openid-client", "/cb", whole)
