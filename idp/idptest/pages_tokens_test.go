@@ -47,7 +47,7 @@ func TestTokenPages(t *testing.T) {
 		t.Errorf("the app's tokens are of %q", rows)
 	}
 	g.Type("#f-user", "ana")
-	g.Click(".add-row button")
+	g.Click(".filters button")
 	g.WaitFor(`#f-user[value="ana"]`)
 	if rows := g.Texts("table.list tbody tr"); len(rows) != 1 || !strings.HasPrefix(rows[0], "ana") {
 		t.Errorf("ana's are %q", rows)
