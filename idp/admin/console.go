@@ -178,7 +178,8 @@ func inLabels(text string) string {
 			pairs = append(pairs, s.Key, "“"+s.Label+"”")
 		}
 	}
-	return strings.NewReplacer(pairs...).Replace(text)
+	text = strings.NewReplacer(pairs...).Replace(text)
+	return strings.Replace(text, "” \"", "”: \"", 1) // a label, and the value in question
 }
 
 // statusOf is the status of a form's page: 422 when it is shown again because of errors.

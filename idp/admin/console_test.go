@@ -13,6 +13,7 @@ import (
 	"gatehouse/idp/api"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/sp"
 	"gatehouse/store"
 )
 
@@ -219,6 +220,15 @@ func TestSettingsForm(t *testing.T) {
 	}
 	if status, body := post(t, server, path, "saml.sign", "", "saml.assertion_lifetime", "a while"); status != 422 || !strings.Contains(body, `value="a while"`) {
 		t.Errorf("%d %s", status, body)
+	}
+	if status, body := post(t, server, "/admin/settings", "oauth.disabled_grants", "", "oauth.disabled_grants", "client_credentials", "oauth.disabled_grants", sp.GrantDevice, "signin.methods", "", "signin.methods", "password", "signin.mfa_enrolment", "admin"); status != 303 {
+		t.Errorf("%d %s", status, body)
+	}
+	_, body := send(t, server, "GET", "/admin/settings", "", "")
+	for _, want := range []string{`value="client_credentials" checked`, `value="` + sp.GrantDevice + `" checked`, `value="refresh_token"><span>Renew`, `value="password" checked><span>A password`, `value="passkey"><span>`, `value="admin" selected>By an administrator`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the settings have no %s", want)
+		}
 	}
 	if app, err = w.App(t.Context(), id); err != nil || len(w.entries("app.set")) != 2 {
 		t.Errorf("a refused form changed something: %v", err)

@@ -193,15 +193,15 @@ var settingWords = map[string]struct {
 	"session.max":               {"Longest session", "After this long people sign in again in any case.", "", sp.KindDuration},
 	"throttle.account":          {"Failures per account", "Wrong passwords in a row before an account has to wait.", "", sp.KindText},
 	"throttle.address":          {"Failures per network", "Failed sign-ins a minute before a network has to wait. Good ones never count.", "", sp.KindText},
-	"signin.methods":            {"Methods", "What people may sign in with.", "", sp.KindText},
-	"signin.mfa_enrolment":      {"Setting up a second factor", "self: people do it when an app asks for it, or on their account page. admin: an administrator gives them the first one.", "", sp.KindText},
+	"signin.methods":            {"Methods", "What people may sign in with.", "", sp.KindList},
+	"signin.mfa_enrolment":      {"Setting up a second factor", "How people get their first one.", "", sp.KindChoice},
 	"signin.mfa_grace":          {"Grace for a second factor", "For how long people may put off setting one up, counted from the first time they do. Only apps whose policy.on_low_level is grace wait.", "", sp.KindDuration},
 	"smtp.url":                  {"Mail server", "Such as smtp://user:password@mail.example.org. The password is stored sealed and never shown. Needed for forgotten passwords, invitations and notices by e-mail.", "none", sp.KindText},
 	"smtp.from":                 {"Sender", "The e-mail address that mail comes from.", "none", sp.KindText},
 	"smtp.notices":              {"Notices", "Tell people by e-mail about new browsers, a changed password and a used link.", "", sp.KindBool},
-	"oauth.disabled_grants":     {"Switched-off grant types", "Ways to get OAuth tokens that no app may use here, whatever it is set to. Several with commas.", "none", sp.KindText},
+	"oauth.disabled_grants":     {"Switched-off grant types", "Ways to get OAuth tokens that no app may use here, whatever it is set to.", "none", sp.KindList},
 	"oauth.open_registration":   {"Open registration", "Clients may register themselves without an initial access token; each waits until an administrator approves it.", "", sp.KindBool},
-	"oauth.legacy_methods":      {"Legacy grant types", "password: apps that list it in oauth.grant_types may ask people for their password and sign in with it. Only for old software that can do nothing else.", "", sp.KindText},
+	"oauth.legacy_methods":      {"Legacy grant types", "Only for old software that can do nothing else, in apps that list it in oauth.grant_types.", "", sp.KindChoice},
 	"audit.retention":           {"Audit entries", "How long they are kept.", "", sp.KindDuration},
 	"trace.retention":           {"Traces", "How long the details of single sign-ons are kept.", "", sp.KindDuration},
 
@@ -226,7 +226,7 @@ func wireSettings(s *directory.Settings) []api.Setting {
 		if setting.Default == "" {
 			setting.Default = words.standard
 		}
-		list = append(list, setting)
+		list = append(list, withOptions(setting))
 	}
 	return list
 }

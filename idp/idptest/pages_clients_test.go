@@ -139,7 +139,6 @@ func TestClientPages(t *testing.T) {
 		t.Fatalf("%+v, %v", gateway.OAuth, err)
 	}
 	g.visit("client-settings", s.URL+"/admin/apps/"+gateway.ID+"/settings")
-	g.visit("client-access", s.URL+"/admin/apps/"+gateway.ID+"/access")
 	g.visit("client-overview", s.URL+"/admin/apps/"+gateway.ID)
 	if tabs := strings.Join(g.Texts(".tabs a"), " "); strings.Contains(tabs, "Metadata") || !strings.Contains(tabs, "Credentials") {
 		t.Errorf("the tabs of an OAuth app are %s", tabs)
