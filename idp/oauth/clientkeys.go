@@ -181,6 +181,9 @@ func (h *Handlers) signedBy(ctx context.Context, app *sp.App, token string, clai
 	if problem != nil {
 		return problem
 	}
+	if app.State != sp.Active && app.Definition.OAuth.JWKSURI != "" { // anybody may have registered it
+		return refuse("", "app_not_active", "The app waits for approval or is blocked, so its keys (jwks_uri) are not fetched.")
+	}
 	header := parsed.Signatures[0].Protected
 	keys, err := h.keysOf(ctx, app, header.KeyID)
 	if err != nil { // the cause is for the administrator alone: it tells what our network looks like
