@@ -119,26 +119,32 @@ func (h *Handlers) check(r *http.Request, c *identified, s shown) (*Problem, err
 	case s.method == sp.AuthNone, s.method == sp.AuthPrivateKeyJWT && client.Method() != s.method, s.method != sp.AuthPrivateKeyJWT && !client.HasSecret():
 		return badClient("wrong_auth_method").because(client.Method(), s.method), nil
 	}
-	from := s.id + " " + audit.Network(web.Of(r).AddressText())
-	if h.wrong.full(from, h.Now()) {
-		p := badClient("too_many_wrong_secrets")
-		p.Status, p.Challenge, p.RetryAfter = http.StatusTooManyRequests, "", "60"
-		return p, nil
-	}
 	if s.method == sp.AuthPrivateKeyJWT {
 		once, problem := h.checkAssertion(r, c.app, s.assertion)
-		if problem != nil {
-			h.wrong.count(from, h.Now())
-		}
 		c.once = append(c.once, once)
-		return problem, nil
+		return h.slowed(r, s.id, problem), nil
 	}
 	secret := c.app.Credentials.FindSecret(s.secret)
 	if secret == nil {
-		h.wrong.count(from, h.Now())
-		return badClient("wrong_secret"), nil
+		return h.slowed(r, s.id, badClient("wrong_secret")), nil
 	}
 	return nil, h.noteUse(r.Context(), secret.ID)
+}
+
+// slowed counts a wrong proof, and tells whoever shows too many of them to wait. A right one is always taken: many may share an
+// address, and a neighbour must not shut a client out.
+func (h *Handlers) slowed(r *http.Request, id string, wrong *Problem) *Problem {
+	from := id + " " + audit.Network(web.Of(r).AddressText())
+	switch {
+	case wrong == nil:
+		return nil
+	case h.wrong.full(from, h.Now()):
+		p := badClient("too_many_wrong_secrets")
+		p.Status, p.Challenge, p.RetryAfter = http.StatusTooManyRequests, "", "60"
+		return p
+	}
+	h.wrong.count(from, h.Now())
+	return wrong
 }
 
 // noteUse writes at most once an hour when a secret was shown last.
