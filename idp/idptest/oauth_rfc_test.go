@@ -213,11 +213,11 @@ func (w *world) revocation(t *testing.T, rp *RP) {
 }
 
 func (w *world) introspection(t *testing.T, rp *RP) {
-	token := rp.Tokens(w.ana(t)).Text("access_token")
+	token := rp.Tokens(w.ana(t), "scope", "openid profile").Text("access_token")
 	public := w.Client(t, "nosecret", map[string]any{"token_endpoint_auth_method": "none"}, nil)
 	w.refusedBy(t, public.Introspect(token), http.StatusUnauthorized, "invalid_client", "public_client")
 	reply := rp.Introspect(token)
-	if reply.JSON["active"] != true || reply.Text("client_id") != rp.ID || reply.Text("username") != "ana" || reply.Text("scope") != "openid" || reply.Text("token_type") != "Bearer" || reply.JSON["exp"] == nil || reply.JSON["iat"] == nil {
+	if reply.JSON["active"] != true || reply.Text("client_id") != rp.ID || reply.Text("username") != "ana" || reply.Text("scope") != "openid profile" || reply.Text("token_type") != "Bearer" || reply.JSON["exp"] == nil || reply.JSON["iat"] == nil {
 		t.Errorf("%s", reply.Raw)
 	}
 	other := w.Client(t, "curious", nil, nil)

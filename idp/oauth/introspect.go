@@ -2,8 +2,10 @@ package oauth
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
+	"gatehouse/idp/flow"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -74,11 +76,14 @@ func (h *Handlers) inspect(tx store.Tx, asker *sp.App, token string) (introspect
 		return introspection{}, err
 	}
 	answer := introspection{
-		Active: true, Scope: strings.Join(f.scopes, " "), ClientID: facts.App.Credentials.ClientID, Username: facts.User.Name,
+		Active: true, Scope: strings.Join(f.scopes, " "), ClientID: facts.App.Credentials.ClientID,
 		Issued: f.issued.Unix(), Before: f.issued.Unix(), Subject: h.subject(facts.App, facts.User.ID), Issuer: h.BaseURL,
 	}
 	if !f.expires.IsZero() {
 		answer.Expires = f.expires.Unix()
+	}
+	if named(asker, facts, f) {
+		answer.Username = facts.User.Name
 	}
 	if f.kind == kindAccess {
 		answer.Type, answer.Audience, answer.Act = tokenType(f.access.Key), h.BaseURL, actorOf(f.access.Act)
@@ -88,6 +93,18 @@ func (h *Handlers) inspect(tx store.Tx, asker *sp.App, token string) (introspect
 		answer.Class, answer.AuthTime = f.grant.Class, f.grant.AuthAt.Unix()
 	}
 	return answer, nil
+}
+
+// named tells whether the answer says what the person is called: as far as the app's policy lets anybody know. The app itself learns
+// it as from userinfo, by the scope profile, or of a person whom the administrator chose for it.
+func named(asker *sp.App, facts *flow.Facts, f *found) bool {
+	switch {
+	case !facts.App.Policy.AllowsSource("username"):
+		return false
+	case asker.ID != facts.App.ID, asker.Policy.Introspect == sp.IntrospectAll:
+		return true
+	}
+	return f.grant.Type == sp.GrantClientCredentials || f.grant.Type == sp.GrantJWTBearer || slices.Contains(f.scopes, sp.ScopeProfile)
 }
 
 // mayInspect tells whether one app may know of another's tokens: its own, those of the clients that it registered, or all.
