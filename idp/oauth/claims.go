@@ -128,6 +128,21 @@ func claimTexts(a *asked) []string {
 	return texts
 }
 
+// attributeTexts names what the app is told of its own making, which comes with who the person is. It names
+// the source, so that consent is asked for again when the app's developer fills it from another one.
+func attributeTexts(app *sp.App, a *asked) []string {
+	if !openID(a.Scopes) {
+		return nil
+	}
+	var texts []string
+	for _, custom := range app.Definition.CustomAttributes {
+		if !slices.Contains(reserved, custom.Name) && app.Policy.AllowsSource(custom.Source) {
+			texts = append(texts, "What your organisation keeps of you as "+custom.Name+" ("+custom.Source+")")
+		}
+	}
+	return texts
+}
+
 // teller fills claims about a person for an app.
 type teller struct {
 	h      *Handlers
@@ -161,11 +176,12 @@ func (h *Handlers) tell(tx store.Tx, facts *flow.Facts) (*teller, error) {
 	return t, nil
 }
 
-// add tells the claims of scopes and those that are named.
+// add tells the claims of scopes and those that are named, as far as the app may have their scope by now.
 func (t *teller) add(scopes, names []string) error {
+	allowed := t.facts.App.AllowedScopes()
 	for i := range standardClaims {
 		one := &standardClaims[i]
-		if !slices.Contains(scopes, one.scope) && !slices.Contains(names, one.name) {
+		if !slices.Contains(allowed, one.scope) || !slices.Contains(scopes, one.scope) && !slices.Contains(names, one.name) {
 			continue
 		}
 		value, err := t.value(one)

@@ -63,7 +63,7 @@ func (h *Handlers) readScopes(ctx context.Context, app *sp.App, values url.Value
 		}
 		return nil
 	})
-	a.Texts = append(a.Texts, claimTexts(a)...)
+	a.Texts = append(append(a.Texts, claimTexts(a)...), attributeTexts(app, a)...)
 	return nil, err
 }
 
