@@ -35,7 +35,7 @@ func (h *Handlers) exchange(tx store.Tx, c *call) (*issue, *Problem, error) {
 	switch {
 	case owner == nil:
 		return nil, refuse(codeInvalidRequest, "bad_subject_token", "The subject_token is not good, has expired, or was revoked."), nil
-	case !mayInspect(c.app, owner.App):
+	case !mayInspect(c.app, owner.App), owner.App.ID != c.app.ID && c.app.Definition.OAuth.Public(): // anybody can say that they are it
 		return nil, refuse(codeInvalidRequest, "subject_token_of_other_client", "The subject_token was given to a client whose tokens are not this app's to see (oauth.introspect)."), nil
 	case len(f.access.Act) >= maxActors:
 		return nil, refuse(codeInvalidRequest, "too_many_actors", "The subject_token was handed on five times already."), nil

@@ -55,12 +55,12 @@ func (h *Handlers) refresh(tx store.Tx, c *call) (*issue, *Problem, error) {
 		return nil, badGrant("refresh_token_of_other_client", "The refresh token was not given to this client."), nil
 	}
 	c.facts["grant"] = g.ID
+	if problem := boundTo(token.Key, c.key); problem != nil { // of no use to who lacks the key, so nothing is lost to them yet
+		return nil, problem, nil
+	}
 	if grants.Hash(rest) != token.Hash {
 		problem := badGrant("refresh_token_reused", "The refresh token was used before, so it and all that came of it is revoked. Sign in again.")
 		return nil, problem, grants.Kill(tx, g, "reused")
-	}
-	if problem := boundTo(token.Key, c.key); problem != nil {
-		return nil, problem, nil
 	}
 	facts, problem, err := h.reconsider(tx, g, c, &sp.Refresh{Issued: token.Issued, Used: token.Used})
 	if problem != nil || err != nil {
