@@ -93,6 +93,9 @@ func (h *Handlers) itself(r *http.Request, token string) (*sp.App, *Problem, err
 		h.newcomers.count(network, h.Now())
 		return nil, badManagement(), nil
 	}
+	if r.Method != http.MethodGet { // each change is an entry in the audit
+		return app, h.crowded("change "+app.ID, newPerNetwork), nil
+	}
 	return app, nil, nil
 }
 

@@ -72,27 +72,31 @@ func (h *Handlers) register(w http.ResponseWriter, r *http.Request) error {
 // registrar is the app under which a client registers; nil without a problem: none. Every try counts, the good ones too.
 func (h *Handlers) registrar(r *http.Request) (*sp.App, *Problem, error) {
 	network := "network " + audit.Network(web.Of(r).AddressText())
-	if h.newcomers.over(network, h.Now(), newPerNetwork) {
-		return nil, tooMany(), nil
+	if problem := h.crowded(network, newPerNetwork); problem != nil {
+		return nil, problem, nil
 	}
-	h.newcomers.count(network, h.Now())
 	if r.Header.Get("Authorization") == "" {
 		settings, err := h.organisation(r.Context())
 		if err == nil && !settings.OpenRegistration {
 			return nil, badInitial("no_initial_token"), nil
 		}
-		return nil, nil, err
+		return nil, h.crowded(sp.OpenParent, newPerParent), err
 	}
 	token := bearerOf(r)
 	parent, err := h.clientOf(r.Context(), sp.ClientOfInitial(token))
 	if err != nil || parent == nil || !parent.Credentials.IsInitial(token) {
 		return nil, badInitial("bad_initial_token"), err
 	}
-	if h.newcomers.over(parent.ID, h.Now(), newPerParent) {
-		return parent, tooMany(), nil
+	return parent, h.crowded(parent.ID, newPerParent), nil
+}
+
+// crowded counts one more of something, unless there was as much as the limit of it in this minute.
+func (h *Handlers) crowded(what string, limit int) *Problem {
+	if h.newcomers.over(what, h.Now(), limit) {
+		return tooMany()
 	}
-	h.newcomers.count(parent.ID, h.Now())
-	return parent, nil, nil
+	h.newcomers.count(what, h.Now())
+	return nil
 }
 
 // bearerOf is the token in the header, the one place where registration reads it.
