@@ -98,7 +98,7 @@ func (h *Handlers) judge(tx store.Tx, f *found) (*flow.Facts, error) {
 		address = f.access.Address
 	}
 	facts, step, err := h.Engine.Reconsider(tx, standing(f.grant, address, refresh))
-	if err != nil || step.Kind != flow.StepIssue || facts.App.Definition.OAuth == nil {
+	if err != nil || step.Kind != flow.StepIssue || facts.App.Definition.OAuth == nil || !f.allowed(facts.App) {
 		return nil, err
 	}
 	had := len(f.scopes)
@@ -106,4 +106,13 @@ func (h *Handlers) judge(tx store.Tx, f *found) (*flow.Facts, error) {
 		return nil, nil
 	}
 	return facts, nil
+}
+
+// allowed tells whether an app may still have such a token: one of its own for the person of oauth.run_as, and one to refresh with
+// while it may act when people are away.
+func (f *found) allowed(app *sp.App) bool {
+	if f.grant.Type == sp.GrantClientCredentials {
+		return f.grant.User == app.Policy.RunAs
+	}
+	return f.refresh == nil || offline(app.AllowedScopes())
 }

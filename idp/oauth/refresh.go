@@ -66,6 +66,9 @@ func (h *Handlers) refresh(tx store.Tx, c *call) (*issue, *Problem, error) {
 	if problem != nil || err != nil {
 		return nil, problem, err
 	}
+	if !offline(facts.App.AllowedScopes()) {
+		return nil, badGrant("offline_not_allowed", "The app may not act while people are away any more (offline_access). Sign in again."), nil
+	}
 	i := &issue{facts: facts, grant: g, refreshed: true}
 	if i.scopes, problem = narrowed(c.form.Get("scope"), within(g.Scopes, facts.App.AllowedScopes())); problem != nil {
 		return nil, problem, nil
