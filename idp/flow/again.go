@@ -15,6 +15,7 @@ type Standing struct {
 	Level     sp.Level
 	Methods   []string
 	AuthAt    time.Time // of the sign-in that it rests on
+	PutOff    time.Time // when the person put off a second factor then; zero: they did not
 	Address   netip.Addr
 	Strict    bool        // no relaxation of addresses counts
 	Refresh   *sp.Refresh // of a refresh token, or an access token that came from one
@@ -27,7 +28,7 @@ func (e *Engine) Reconsider(tx store.Tx, s Standing) (*Facts, Step, error) {
 	facts := &Facts{
 		Request: &Request{App: s.App, Protocol: tokenProtocol, Passive: true}, Address: s.Address, Now: now, Reachable: sp.Low, Refresh: s.Refresh, Strict: s.Strict,
 		Session: &session.Session{
-			User: s.User, Level: session.Level(s.Level), Started: s.AuthAt, Seen: now, Ends: now.Add(time.Hour), Idle: now.Add(time.Hour),
+			User: s.User, Level: session.Level(s.Level), PutOff: s.PutOff, Started: s.AuthAt, Seen: now, Ends: now.Add(time.Hour), Idle: now.Add(time.Hour),
 		},
 	}
 	for _, name := range s.Methods {

@@ -65,7 +65,7 @@ func (d *Devices) Issue(ctx context.Context, pass *flow.Pass) (flow.Answer, erro
 	}
 	g := &grants.Grant{
 		ID: grants.NewGrantID(), Type: sp.GrantDevice, App: pass.App.ID, User: pass.User.ID, Scopes: scopes, Level: string(pass.Session.Level),
-		AuthAt: pass.Session.AuthAt(), Class: classOf(sp.Level(pass.Session.Level), nil), Methods: evidence(pass.Session), Address: pass.Address.String(), Created: pass.Now,
+		AuthAt: pass.Session.AuthAt(), PutOff: pass.Session.PutOff, Class: classOf(sp.Level(pass.Session.Level), nil), Methods: evidence(pass.Session), Address: pass.Address.String(), Created: pass.Now,
 	}
 	pass.Reached = nil
 	facts := pass.Event.Facts

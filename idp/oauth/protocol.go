@@ -82,7 +82,7 @@ func (h *Handlers) cannot(pass *flow.Pass, a *asked) *Problem {
 func (h *Handlers) grantOf(pass *flow.Pass, a *asked) grants.Grant {
 	g := grants.Grant{
 		ID: grants.NewGrantID(), Type: sp.GrantCode, App: pass.App.ID, User: pass.User.ID, Scopes: a.granted(pass.App), Claims: a.Claims,
-		Session: pass.Session.Handle, SID: sessionID(pass), Level: string(pass.Session.Level), AuthAt: pass.Session.AuthAt(),
+		Session: pass.Session.Handle, SID: sessionID(pass), Level: string(pass.Session.Level), AuthAt: pass.Session.AuthAt(), PutOff: pass.Session.PutOff,
 		Class:   classOf(sp.Level(pass.Session.Level), a.Classes),
 		Methods: evidence(pass.Session), Address: pass.Address.String(), Created: pass.Now,
 	}
@@ -181,7 +181,7 @@ func standing(g *grants.Grant, address string, refresh *sp.Refresh) flow.Standin
 	if err != nil {
 		from = netip.Addr{} // the policy's ranges do not hold it
 	}
-	return flow.Standing{User: g.User, App: g.App, Level: sp.Level(g.Level), Methods: g.Methods, AuthAt: g.AuthAt, Address: from, Refresh: refresh, Strict: g.Type == sp.GrantJWTBearer}
+	return flow.Standing{User: g.User, App: g.App, Level: sp.Level(g.Level), Methods: g.Methods, AuthAt: g.AuthAt, PutOff: g.PutOff, Address: from, Refresh: refresh, Strict: g.Type == sp.GrantJWTBearer}
 }
 
 // evidence are the methods of a session, as a grant keeps them.
