@@ -106,6 +106,8 @@ func checkURL(raw string, allowHTTP bool) error {
 		return errors.New("must be an absolute URL that begins with https://")
 	case u.Hostname() == "":
 		return errors.New("has no host")
+	case strings.ContainsAny(u.Host, ";,'()*"): // no host has these, and a content security policy reads them
+		return errors.New("has a host with signs that no host has")
 	case u.User != nil:
 		return errors.New("must not hold a user name or password")
 	case u.Scheme == "http" && !allowHTTP && !Loopback(u.Hostname()):

@@ -36,7 +36,7 @@ func good(values ...string) map[string]string {
 var (
 	texts     = settingCase{"none", map[string]string{"Some words": "Some words", "  trimmed ": "trimmed", "": "none"}, []string{"two\nlines", "\x00", strings.Repeat("x", 1001)}}
 	addresses = settingCase{"none", good("https://app.example.org/x?y=1#/home", "http://localhost:8000/"),
-		[]string{"javascript:alert(1)", "http://app.example.org/", "/x", "https://a@b/", "https://", "data:,x"}}
+		[]string{"javascript:alert(1)", "http://app.example.org/", "/x", "https://a@b/", "https://", "data:,x", "https://a.example;script-src/", "https://*/"}}
 	idLists = settingCase{"none", map[string]string{"a,b": "a,b", ` a , b,a`: "a,b", `["x,y","z"]`: `["x,y","z"]`, "": "none", "[]": "none", `["default"]`: `["default"]`},
 		[]string{"a,,b", `["a"`, `[1]`, `["a"] x`, strings.Repeat("x", 1025), "a,b\x01"}}
 	instants = settingCase{"none", map[string]string{"2027-01-31": "2027-01-31T00:00:00Z", "2027-01-31T18:00:00+02:00": "2027-01-31T16:00:00Z", "none": "none"},
