@@ -25,11 +25,13 @@ type OAuth struct {
 	InitiateLoginURI       string          `json:"initiate_login_uri,omitempty"`
 	IDTokenAlgorithm       string          `json:"id_token_signed_response_alg,omitempty"`
 	UserInfoAlgorithm      string          `json:"userinfo_signed_response_alg,omitempty"`
-	RequirePKCE            *bool           `json:"require_pkce,omitempty"`                          // nil: true
-	RequirePAR             *bool           `json:"require_pushed_authorization_requests,omitempty"` // nil: false
-	RequireDPoP            *bool           `json:"dpop_bound_access_tokens,omitempty"`              // nil: false
+	RequirePKCE            *bool           `json:"require_pkce,omitempty"`                               // nil: true
+	RequirePAR             *bool           `json:"require_pushed_authorization_requests,omitempty"`      // nil: false
+	RequireDPoP            *bool           `json:"dpop_bound_access_tokens,omitempty"`                   // nil: false
+	BindCertificates       *bool           `json:"tls_client_certificate_bound_access_tokens,omitempty"` // nil: false
 	AccessTokenFormat      string          `json:"access_token_format,omitempty"`
 	AccessTokenLifetime    time.Duration   `json:"access_token_lifetime,omitempty"` // 0: 10 minutes
+	TLSSubject
 }
 
 // Grant types (RFC 6749, 7523, 8628, 8693).
@@ -49,6 +51,8 @@ const (
 	AuthSecretBasic   = "client_secret_basic"
 	AuthSecretPost    = "client_secret_post"
 	AuthPrivateKeyJWT = "private_key_jwt"
+	AuthTLS           = "tls_client_auth"
+	AuthSelfSignedTLS = "self_signed_tls_client_auth"
 )
 
 // Values of the other `oauth.*` keys that other packages compare with.
@@ -78,6 +82,14 @@ func (o *OAuth) Public() bool { return o.Method() == AuthNone }
 func (o *OAuth) HasSecret() bool {
 	return o.Method() == AuthSecretBasic || o.Method() == AuthSecretPost
 }
+
+// ShowsCertificate tells whether the client authenticates by a client certificate (RFC 8705, section 2).
+func (o *OAuth) ShowsCertificate() bool {
+	return o.Method() == AuthTLS || o.Method() == AuthSelfSignedTLS
+}
+
+// BindsCertificates tells whether every token of the client must be bound to a client certificate (RFC 8705, 3.4).
+func (o *OAuth) BindsCertificates() bool { return o.BindCertificates != nil && *o.BindCertificates }
 
 // Grants lists what the client may ask tokens by: a code and its refresh unless it says otherwise.
 func (o *OAuth) Grants() []string {

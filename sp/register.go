@@ -166,6 +166,7 @@ func (a *App) Registered() *Registration {
 		BackChannelLogoutURI: o.BackChannelLogoutURI, FrontChannelLogoutURI: o.FrontChannelLogoutURI, SubjectType: o.Subject(),
 		InitiateLoginURI: o.InitiateLoginURI, IDTokenAlgorithm: o.SigningAlgorithm(), UserInfoAlgorithm: o.UserInfoAlgorithm,
 		RequirePAR: o.NeedsPAR(), RequireDPoP: o.NeedsDPoP(),
+		BindCertificates: o.BindsCertificates(), TLSSubject: o.TLSSubject,
 	}
 	if a.Definition.Contact != "" {
 		r.Contacts = strings.Split(a.Definition.Contact, ", ")

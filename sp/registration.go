@@ -32,6 +32,8 @@ type Registration struct {
 	UserInfoAlgorithm      string          `json:"userinfo_signed_response_alg,omitempty"`
 	RequirePAR             bool            `json:"require_pushed_authorization_requests,omitempty"`
 	RequireDPoP            bool            `json:"dpop_bound_access_tokens,omitempty"`
+	BindCertificates       bool            `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	TLSSubject
 }
 
 // ReadRegistration reads client metadata; it says nothing about whether the values are good.
@@ -54,6 +56,8 @@ func (r *Registration) Settings() map[string]string {
 		"oauth.backchannel_logout_uri": r.BackChannelLogoutURI, "oauth.frontchannel_logout_uri": r.FrontChannelLogoutURI, "oauth.subject_type": r.SubjectType,
 		"oauth.initiate_login_uri": r.InitiateLoginURI, "oauth.id_token_signed_response_alg": r.IDTokenAlgorithm,
 		"oauth.userinfo_signed_response_alg": r.UserInfoAlgorithm,
+		"oauth.tls_client_auth_subject_dn":   r.DN, "oauth.tls_client_auth_san_dns": r.DNS, "oauth.tls_client_auth_san_uri": r.URI,
+		"oauth.tls_client_auth_san_ip": r.IP, "oauth.tls_client_auth_san_email": r.Email,
 	} {
 		if value != "" {
 			values[key] = value
@@ -64,6 +68,9 @@ func (r *Registration) Settings() map[string]string {
 	}
 	if r.RequireDPoP {
 		values["oauth.dpop_bound_access_tokens"] = "true"
+	}
+	if r.BindCertificates {
+		values["oauth.tls_client_certificate_bound_access_tokens"] = "true"
 	}
 	return values
 }

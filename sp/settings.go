@@ -41,7 +41,7 @@ type Setting struct {
 // Undo is the value that makes any setting unset again.
 const Undo = "default"
 
-var settings = inWords(slices.Concat(definitionSettings(), samlSettings(), samlNameSettings(), samlAnswerSettings(), oauthSettings(), oauthTokenSettings(), policySettings()))
+var settings = inWords(slices.Concat(definitionSettings(), samlSettings(), samlNameSettings(), samlAnswerSettings(), oauthSettings(), oauthTokenSettings(), tlsSettings(), policySettings()))
 
 // Settings lists every key in the order of the design page.
 func Settings() []Setting { return slices.Clone(settings) }

@@ -1,7 +1,6 @@
 package sp
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,7 +23,7 @@ func oauthSettings() []Setting {
 		scopeList("oauth.scopes", "What the app may ask for. The policy may allow less.", strings.Join(StandardScopes(), ","),
 			func(a *App) *[]string { return &client(a).Scopes }),
 		choice("oauth.token_endpoint_auth_method", "Client authentication", "How the app proves itself to Gatehouse.",
-			[]string{AuthSecretBasic, AuthSecretPost, AuthPrivateKeyJWT, AuthNone}, func(a *App) *string { return &client(a).AuthMethod }),
+			[]string{AuthSecretBasic, AuthSecretPost, AuthPrivateKeyJWT, AuthTLS, AuthSelfSignedTLS, AuthNone}, func(a *App) *string { return &client(a).AuthMethod }),
 		choice("oauth.application_type", "Application type", "What is installed may come back to any port of its own machine.",
 			[]string{TypeWeb, TypeNative}, func(a *App) *string { return &client(a).ApplicationType }),
 		keySet(),
@@ -118,44 +117,6 @@ func isPrintable(item string) error {
 
 func isAddress(item string) error { return CheckAddress(item) }
 
-// maxJWKS bounds a client's keys, in bytes.
-const maxJWKS = 32 << 10
-
-func keySet() Setting {
-	return Setting{Key: "oauth.jwks", Label: "Keys", Kind: KindJSON, Default: "none", Help: "The app's public keys, as a JSON Web Key Set (RFC 7517).",
-		get: func(a *App) string { return string(client(a).JWKS) },
-		set: func(a *App, v string) error {
-			if v == "" {
-				client(a).JWKS = nil
-				return nil
-			}
-			if err := checkKeySet(v); err != nil {
-				return err
-			}
-			client(a).JWKS = json.RawMessage(v)
-			return nil
-		}}
-}
-
-// checkKeySet looks at the shape alone, and refuses private parts and shared secrets: those must not lie here.
-func checkKeySet(v string) error {
-	var set struct {
-		Keys []map[string]any `json:"keys"`
-	}
-	if len(v) > maxJWKS || json.Unmarshal([]byte(v), &set) != nil || set.Keys == nil {
-		return errors.New(`is not a JSON Web Key Set like {"keys":[…]} of at most 32 KiB`)
-	}
-	for i, key := range set.Keys {
-		if kind := key["kty"]; kind != "RSA" && kind != "EC" && kind != "OKP" {
-			return fmt.Errorf("key %d is neither RSA, EC nor OKP", i+1)
-		}
-		if _, private := key["d"]; private {
-			return fmt.Errorf("key %d holds its private part: give the public one alone, and make a new key", i+1)
-		}
-	}
-	return nil
-}
-
 // checkClient is what only holds between several of a client's settings.
 func (a *App) checkClient() error {
 	o := a.Definition.OAuth
@@ -178,5 +139,5 @@ func (a *App) checkClient() error {
 	case o.Subject() == SubjectPairwise && o.Sector() == "" && len(o.RedirectURIs) > 0:
 		return &SettingError{"oauth.subject_type", "pairwise needs redirect URIs of one host"}
 	}
-	return nil
+	return o.checkCertificates()
 }

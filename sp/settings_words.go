@@ -41,7 +41,8 @@ var optionWords = map[string]map[string]string{
 	},
 	"oauth.response_types": {ResponseCode: "A code"},
 	"oauth.token_endpoint_auth_method": {
-		AuthSecretBasic: "A secret, in the header", AuthSecretPost: "A secret, in the body", AuthPrivateKeyJWT: "A key of its own (private_key_jwt)", AuthNone: "Not at all: it cannot keep a secret",
+		AuthSecretBasic: "A secret, in the header", AuthSecretPost: "A secret, in the body", AuthPrivateKeyJWT: "A key of its own (private_key_jwt)",
+		AuthTLS: "A certificate of an authority (tls_client_auth)", AuthSelfSignedTLS: "A self-signed certificate (self_signed_tls_client_auth)", AuthNone: "Not at all: it cannot keep a secret",
 	},
 	"oauth.application_type":             {TypeWeb: "On a server or in a browser", TypeNative: "Installed on a phone or a computer"},
 	"oauth.subject_type":                 {SubjectPublic: "The same in every app", SubjectPairwise: "Another one in each app (pairwise)"},
