@@ -2,6 +2,7 @@ package web
 
 import (
 	"crypto/rand"
+	"crypto/x509"
 	"net"
 	"net/http"
 	"net/netip"
@@ -19,6 +20,8 @@ type Info struct {
 	Start   time.Time
 	Actor   Actor // who acts, once Kit.Guard has found out
 	nonce   string
+
+	Certificates []*x509.Certificate // of the client, see ClientCertificates
 }
 
 // Actor is who a request acts for.
@@ -57,21 +60,15 @@ func (i *Info) AddressText() string {
 }
 
 func (k *Kit) newInfo(r *http.Request) *Info {
-	return &Info{ID: rand.Text()[:12], Start: k.Now(), Address: ClientAddress(r, k.Proxies)}
+	return &Info{
+		ID: rand.Text()[:12], Start: k.Now(), Address: ClientAddress(r, k.Proxies), Certificates: ClientCertificates(r, k.Proxies, k.CertificateHeader),
+	}
 }
 
 // ClientAddress is the address of the socket, unless that is a trusted proxy: then the right-most entry of
 // X-Forwarded-For that is not itself a trusted proxy. A malformed entry ends the walk at the proxy before it.
 func ClientAddress(r *http.Request, proxies []netip.Prefix) netip.Addr {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr // a unix socket has none
-	}
-	address, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Addr{}
-	}
-	address = address.Unmap().WithZone("")
+	address := peer(r)
 	if !contains(proxies, address) {
 		return address
 	}
@@ -86,6 +83,19 @@ func ClientAddress(r *http.Request, proxies []netip.Prefix) netip.Addr {
 		}
 	}
 	return address
+}
+
+// peer is the address of the socket; the zero value of a unix socket, which has none.
+func peer(r *http.Request) netip.Addr {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return address.Unmap().WithZone("")
 }
 
 func contains(prefixes []netip.Prefix, address netip.Addr) bool {

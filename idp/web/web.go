@@ -51,6 +51,9 @@ type Kit struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Proxies []netip.Prefix // peers whose X-Forwarded-For is believed
+	// CertificateHeader is where those peers tell the certificate of their client; empty: nowhere.
+	CertificateHeader string
+
 	Cookies Cookies
 	Brand   func(context.Context) templates.Brand
 	// Busy tells the errors that mean: not now, try again.
