@@ -147,9 +147,19 @@ func (o serveOptions) open(ctx context.Context, logs io.Writer) (config idp.Conf
 	}
 	config.Socket, err = api.Listen(o.data)
 	if keep(config.Socket, err) == nil && config.BaseURL == "" {
-		config.BaseURL = "http://" + config.Listener.Addr().String()
+		config.BaseURL = o.listenURL(config.Listener.Addr())
 	}
 	return config, closeAll, err
+}
+
+// listenURL is where people on this machine find the listener. The demo has a name, so that passkeys work; localhost leads to
+// 127.0.0.1 and ::1 alone.
+func (o serveOptions) listenURL(listener net.Addr) string {
+	address, err := netip.ParseAddrPort(listener.String())
+	if err == nil && o.furnished && (address.Addr() == netip.IPv6Loopback() || address.Addr() == netip.AddrFrom4([4]byte{127, 0, 0, 1})) {
+		return fmt.Sprintf("http://localhost:%d", address.Port())
+	}
+	return "http://" + listener.String()
 }
 
 func (o serveOptions) database() string { return filepath.Join(o.data, "gatehouse.db") }

@@ -1,7 +1,8 @@
 package sampleapps
 
 import (
-	_ "embed"
+	"embed"
+	"html/template"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,20 +10,34 @@ import (
 	"github.com/crewjam/saml/samlsp"
 )
 
-//go:embed page.html
-var pageText string
+//go:embed layout.html page.html client.html sample.css
+var files embed.FS
+
+// parsePage reads a page with the layout and the stylesheet that all sample apps share.
+func parsePage(name string) (*template.Template, error) {
+	style, err := files.ReadFile("sample.css")
+	if err != nil {
+		return nil, err
+	}
+	shared := template.FuncMap{"style": func() template.CSS { return template.CSS(style) }}
+	return template.New(name).Funcs(shared).ParseFS(files, "layout.html", name)
+}
 
 const bodyLimit = 1 << 20
 
 // page is what page.html shows.
 type page struct {
-	App        Spec
+	App        head
+	Signs      bool   // its messages, so that it takes part in sign-out
 	NameID     string // empty: nobody is signed in
 	Attributes []attribute
 	Problem    string
 	Notice     string // how a sign-out went
 	SignInURL  string
 }
+
+// head is what the top of every page shows.
+type head struct{ Name, Description, Accent string }
 
 type attribute struct {
 	Name   string
@@ -111,15 +126,22 @@ func (a *App) refused(w http.ResponseWriter, _ *http.Request, err error) {
 
 // show writes the one page of the app.
 func (a *App) show(w http.ResponseWriter, status int, view page) {
-	view.App, view.SignInURL = a.spec, "/signin"
+	view.App, view.SignInURL = head{a.spec.Name, a.spec.Description, a.spec.Accent}, "/signin"
+	view.Signs = !a.spec.Unsigned
+	write(w, status, a.page, view)
+}
+
+// write writes a page.
+func write(w http.ResponseWriter, status int, page *template.Template, view any) {
 	text := &strings.Builder{}
-	if err := a.page.Execute(text, view); err != nil {
+	if err := page.Execute(text, view); err != nil {
 		http.Error(w, "The page could not be made.", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'")
 	w.WriteHeader(status)
 	w.Write([]byte(text.String()))
 }

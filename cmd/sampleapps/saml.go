@@ -32,6 +32,7 @@ type App struct {
 	spec     Spec
 	cfg      Config
 	base     *url.URL
+	kept     bool
 	sp       saml.ServiceProvider // without the identity provider's metadata
 	metadata []byte
 	session  samlsp.CookieSessionProvider
@@ -39,18 +40,19 @@ type App struct {
 	page     *template.Template
 }
 
-// newApp makes an app with a fresh RSA-2048 key for signing and decryption.
-func newApp(cfg Config, spec Spec, base string) (*App, error) {
+// newApp makes an app with an RSA-2048 key for signing and decryption.
+func newApp(cfg Config, memory *keep, spec Spec, base string) (*App, error) {
 	root, err := url.Parse(base + "/")
 	if err != nil {
 		return nil, err
 	}
-	key, cert, err := newKey(spec.Name)
+	known := memory.of(spec.Name).Key != nil
+	key, cert, err := memory.samlKey(spec.Name)
 	if err != nil {
 		return nil, err
 	}
 	opts := samlsp.Options{URL: *root, Key: key, Certificate: cert, AllowIDPInitiated: true, SignRequest: !spec.Unsigned}
-	app := &App{spec: spec, cfg: cfg, base: root, waiting: newTracker()}
+	app := &App{spec: spec, cfg: cfg, base: root, kept: known, waiting: newTracker()}
 	app.sp = samlsp.DefaultServiceProvider(opts)
 	app.sp.AuthnNameIDFormat = persistent
 	if spec.NameIDFormat != "" {
@@ -63,7 +65,7 @@ func newApp(cfg Config, spec Spec, base string) (*App, error) {
 	app.session.Name = "sample_" + root.Port() // cookies of one host are shared by all ports
 	app.session.Domain = ""
 	app.session.SameSite = http.SameSiteLaxMode
-	if app.page, err = template.New("page").Parse(pageText); err != nil {
+	if app.page, err = parsePage("page.html"); err != nil {
 		return nil, err
 	}
 	app.metadata, err = app.describe()
@@ -132,6 +134,9 @@ func (a *App) EntityID() string { return a.sp.MetadataURL.String() }
 
 // Metadata is the app's SAML metadata, to be registered with the identity provider.
 func (a *App) Metadata() []byte { return a.metadata }
+
+// Kept tells whether the app's key is that of an earlier run, so that its metadata is what it was.
+func (a *App) Kept() bool { return a.kept }
 
 // middleware returns crewjam's middleware with the identity provider's current metadata.
 func (a *App) middleware(ctx context.Context) (*samlsp.Middleware, error) {

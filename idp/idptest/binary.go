@@ -100,10 +100,10 @@ func Profile(t testing.TB, private, name string, seconds int) (wait func()) {
 	}
 }
 
-// StartDemo runs `gatehouse demo` on a folder and a free port, and waits for its ready line.
-func StartDemo(t testing.TB, dir string) *Process {
+// StartDemo runs `gatehouse demo` on a folder and an address, and waits for its ready line.
+func StartDemo(t testing.TB, dir, listen string) *Process {
 	t.Helper()
-	return startCommand(t, dir, "demo", "--data", dir, "--listen", "127.0.0.1:0")
+	return startCommand(t, dir, "demo", "--data", dir, "--listen", listen)
 }
 
 func startCommand(t testing.TB, dir string, args ...string) *Process {

@@ -7,34 +7,49 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gatehouse/idp/api"
 )
 
 // The tests of this file are a newcomer with a browser: they do what `gatehouse demo` prints.
 
 const demoPassword = "gatehouse-demo"
 
-var demoAddress = regexp.MustCompile(`http://localhost:\S+`)
+var demoAddress = regexp.MustCompile(`http://127\.0\.0\.1:\S+`)
 
-// TestDemo walks through everything that the demo offers, then finds it again behind `gatehouse serve`.
+// demoApps are the addresses that the demo prints: of an app to open, of metadata to connect, and of the OAuth clients.
+func (p *Process) demoApps(t *testing.T) []string {
+	t.Helper()
+	addresses := demoAddress.FindAllString(p.Output, -1)
+	if len(addresses) != 7 || !strings.HasPrefix(p.URL, "http://localhost:") {
+		t.Fatalf("the demo at %s prints %q:\n%s", p.URL, addresses, p.Output)
+	}
+	return addresses
+}
+
+// TestDemo walks through what the demo offers in SAML, then finds it again after a restart.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	demo := StartDemo(t, dir)
+	demo := StartDemo(t, dir, "127.0.0.1:0")
 	t.Logf("%v from start to the ready line", demo.Start.Round(time.Millisecond))
-	addresses := demoAddress.FindAllString(demo.Output, -1)
-	if len(addresses) != 2 {
-		t.Fatalf("the demo prints %q, want an app to open and metadata to connect:\n%s", addresses, demo.Output)
-	}
+	addresses := demo.demoApps(t)
 	b := NewBrowser(t)
 	opensTile(b, demo.URL)
 	opensAppFirst(b, addresses[0])
 	leavesBoth(b, demo.URL)
 	connectsApp(b, demo.URL, addresses[1])
 	opensConnectedApp(b, demo.URL)
+	opensOpenIDTile(b, demo.URL)
 	if err := demo.Terminate(t.Context()); err != nil {
 		t.Fatalf("the demo ended with: %v", err)
 	}
-	findsEverything(t, b, StartBinary(t, dir, "--listen", strings.TrimPrefix(demo.URL, "http://")))
+	again := StartDemo(t, dir, strings.Replace(strings.TrimPrefix(demo.URL, "http://"), "localhost", "127.0.0.1", 1))
+	if found := again.demoApps(t); again.URL != demo.URL || !slices.Equal(found, addresses) {
+		t.Fatalf("after a restart the apps are at %q, before at %q", found, addresses)
+	}
+	findsEverything(t, b, again)
+	usesPasskey(b, again.URL)
 }
 
 // signIn fills the sign-in form on the browser's page.
@@ -75,7 +90,7 @@ func (b *Browser) arrived(app, email string) {
 	b.t.Helper()
 	b.WaitFor("#nameid")
 	address, err := url.Parse(b.URL())
-	if err != nil || address.Hostname() != "localhost" || b.Text("h1") != app || !slices.Contains(b.Texts("#attributes dd"), email) {
+	if err != nil || address.Path != "/" || b.Text("h1") != app || !slices.Contains(b.Texts("#attributes dd"), email) {
 		b.t.Errorf("at %s: app %q was told %q, want %q about %s", b.URL(), b.Text("h1"), b.Texts("#attributes dd"), app, email)
 	}
 }
@@ -85,7 +100,7 @@ func opensTile(b *Browser, home string) {
 	b.t.Helper()
 	b.Open(home)
 	b.signIn("ana", demoPassword)
-	b.wantTiles("Payroll Console", "Your Benefits")
+	b.wantTiles("Order Status", "Payroll Console", "Travel Planner", "Wellness Tracker", "Your Benefits")
 	b.Show("demo-ana")
 	b.clickTile("Your Benefits")
 	b.arrived("Your Benefits", "ana@example.org")
@@ -138,16 +153,16 @@ func connectsApp(b *Browser, home, metadata string) {
 	b.Fresh()
 	b.Open(home)
 	b.signIn("ada", demoPassword)
-	b.wantTiles("Your Benefits")
+	b.wantTiles("Order Status", "Wellness Tracker", "Your Benefits")
 	b.Click(".person-menu summary")
 	b.Click(`.person-menu a[href="/admin/"]`)
 	b.Click(`.side a[href="/admin/apps"]`)
 	b.Click(`a[href="/admin/apps/new"]`)
 	b.Click(".segments label:nth-child(3)")
 	b.Type("#f-url", metadata)
-	b.addApp("Travel Desk", "Contractors")
-	b.Show("demo-travel-desk-added")
-	if heading := b.Text("h1"); !strings.Contains(heading, "Travel Desk") {
+	b.addApp("Room Booking", "Contractors")
+	b.Show("demo-room-booking-added")
+	if heading := b.Text("h1"); !strings.Contains(heading, "Room Booking") {
 		b.t.Errorf("the page of the new app is headed %q", heading)
 	}
 }
@@ -168,17 +183,31 @@ func opensConnectedApp(b *Browser, home string) {
 	b.Fresh()
 	b.Open(home)
 	b.signIn("ben", demoPassword)
-	b.wantTiles("Travel Desk", "Your Benefits")
-	b.clickTile("Travel Desk")
-	b.arrived("Travel Desk", "ben@example.org")
+	b.wantTiles("Order Status", "Room Booking", "Wellness Tracker", "Your Benefits")
+	b.clickTile("Room Booking")
+	b.arrived("Room Booking", "ben@example.org")
 }
 
-// findsEverything is Ben again, whose browser is still signed in after the restart, and the administrator's view.
+// opensOpenIDTile is third-party-initiated login: the portal asks the app to begin, and Ben, who is signed in, agrees once.
+func opensOpenIDTile(b *Browser, home string) {
+	b.t.Helper()
+	b.Open(home)
+	b.clickTile("Wellness Tracker")
+	b.agrees()
+	b.signedInAs("Wellness Tracker", "Ben Brandt")
+}
+
+// findsEverything is Ben again, whose browser is still signed in after the restart: the app that was connected by hand knows its key,
+// an OAuth client its secret. Nothing was refused that was there already.
 func findsEverything(t *testing.T, b *Browser, server *Process) {
 	b.Open(server.URL)
-	b.wantTiles("Travel Desk", "Your Benefits")
-	b.Show("demo-ben-after-restart")
-	app, err := server.API.App(t.Context(), "Travel Desk")
+	b.clickTile("Room Booking")
+	b.arrived("Room Booking", "ben@example.org")
+	b.Open(server.URL)
+	b.wantTiles("Order Status", "Room Booking", "Wellness Tracker", "Your Benefits")
+	b.clickTile("Wellness Tracker")
+	b.signedInAs("Wellness Tracker", "Ben Brandt")
+	app, err := server.API.App(t.Context(), "Room Booking")
 	if err != nil || app.State != "active" || app.Permitted != 1 {
 		t.Errorf("the app is %+v: %v", app, err)
 	}
@@ -188,10 +217,28 @@ func findsEverything(t *testing.T, b *Browser, server *Process) {
 		}
 	}
 	kinds := map[string]int{}
-	for _, entry := range server.Audit(t) {
+	list, err := server.API.Audit(t.Context(), api.AuditQuery{Limit: 200})
+	for _, entry := range list.Items {
 		kinds[entry.Kind+" "+entry.Outcome]++
+		if entry.Outcome != "ok" {
+			t.Errorf("%s was refused: %s %v", entry.Kind, entry.Reason, entry.Facts)
+		}
 	}
-	if kinds["signin ok"] < 4 || kinds["signon ok"] < 4 || kinds["app.add ok"] < 3 {
-		t.Errorf("the audit has %v", kinds)
+	if err != nil || kinds["signin ok"] < 4 || kinds["signon ok"] < 6 || kinds["app.add ok"] != 11 {
+		t.Errorf("the audit has %v: %v", kinds, err)
 	}
+}
+
+// usesPasskey is Ben, who gives himself a passkey and signs in with it alone: the demo has a name, as passkeys need.
+func usesPasskey(b *Browser, home string) {
+	b.t.Helper()
+	b.plugIn(true)
+	b.noAutofill()
+	b.Open(home + "/login/enrol?next=%2Faccount")
+	b.Click("form[data-passkey=create] button")
+	b.WaitFor(".codes")
+	b.Fresh()
+	b.Open(home)
+	b.Click("form[data-passkey=get] button")
+	b.WaitFor("#tiles")
 }

@@ -89,8 +89,8 @@ var homes = map[string][]string{
 	"github.com/go-asn1-ber":              {"idp/directory"},
 	"github.com/go-ldap/ldap":             {"idp/directory", "idp/idptest"},
 	"github.com/go-jose/go-jose":          {"idp/oauth", "idp/idptest"},
-	"github.com/coreos/go-oidc":           {"idp/idptest"},
-	"golang.org/x/oauth2":                 {"idp/idptest"},
+	"github.com/coreos/go-oidc":           {"idp/idptest", "cmd/sampleapps"},
+	"golang.org/x/oauth2":                 {"idp/idptest", "cmd/sampleapps"},
 	"github.com/chromedp/chromedp":        {"idp/idptest"},
 	"github.com/rogpeppe/go-internal":     {"cmd/gatehouse", "idp/idptest"},
 }

@@ -84,15 +84,15 @@ func TestWithoutJavaScript(t *testing.T) {
 	b.Open(s.URL + "/admin/apps/new")
 	b.Click(".segments label:nth-child(2)")
 	b.Do(chromedp.SetValue(chromedp.CSS("#f-metadata"), string(apps[2].Metadata())))
-	b.addApp("Travel Desk", "Contractors")
+	b.addApp("Room Booking", "Contractors")
 
 	b.Fresh()
 	b.Open(s.URL)
 	b.signIn("ben", Password)
-	b.wantTiles("Travel Desk", "Your Benefits")
-	b.clickTile("Travel Desk")
-	b.pressContinue("Travel Desk")
-	b.arrived("Travel Desk", "ben@example.org")
+	b.wantTiles("Room Booking", "Your Benefits")
+	b.clickTile("Room Booking")
+	b.pressContinue("Room Booking")
+	b.arrived("Room Booking", "ben@example.org")
 }
 
 // pressContinue presses the button of the page that posts itself where scripts run.
