@@ -16,7 +16,10 @@ import (
 const demoPassword = "gatehouse-demo"
 
 // demoListen is where the demo listens unless told otherwise; when the port is taken it chooses a free one.
-const demoListen = "127.0.0.1:8080"
+const (
+	demoPort   = "8080"
+	demoListen = "127.0.0.1:" + demoPort
+)
 
 func demoCommand() *cobra.Command {
 	var listen, data string
@@ -66,15 +69,24 @@ func demo(ctx context.Context, listen, data string, out, logs io.Writer) error {
 	return <-ended
 }
 
-func isFree(address string) bool {
-	probe, err := net.Listen("tcp", address)
-	return err == nil && probe.Close() == nil
+// isFree tells whether nobody listens on the port, also at the other address of localhost, where a browser would find them.
+func isFree(port string) bool {
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		probe, err := net.Listen("tcp", net.JoinHostPort(host, port))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return false
+		}
+		if err == nil {
+			probe.Close()
+		}
+	}
+	return true
 }
 
 // demoAddress refuses addresses that other machines reach, and finds a free port when the usual one is taken.
 func demoAddress(listen string) (string, error) {
 	if listen == "" {
-		if isFree(demoListen) {
+		if isFree(demoPort) {
 			return demoListen, nil
 		}
 		return "127.0.0.1:0", nil

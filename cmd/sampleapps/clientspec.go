@@ -84,7 +84,7 @@ func DemoClients() []ClientSpec {
 			Try: []string{
 				"Sign in as ana, an employee. Ben is a contractor: he has no tile, and is refused when he comes here by himself.",
 				"As ada, in a private window, open Console › Apps › Travel Planner and block it. Then press “Show my trips” here.",
-				"Or wait: the access token lives a minute, and the refresh token dies at the time that stands below. Then only signing in helps.",
+				"Or wait: the access token lives a minute, and the refresh token dies at the time under “What the app holds”. Then only signing in helps.",
 			}},
 	}
 }
@@ -93,9 +93,6 @@ func DemoClients() []ClientSpec {
 func (c *Client) metadata() map[string]any {
 	m := map[string]any{
 		"client_name": c.spec.Name, "redirect_uris": []string{c.callbackURI()}, "scope": strings.Join(c.spec.Scopes, " "),
-	}
-	if slices.Contains(c.spec.Scopes, "offline_access") {
-		m["grant_types"] = []string{"authorization_code", "refresh_token"}
 	}
 	switch c.spec.Kind {
 	case KindNative:
@@ -106,7 +103,12 @@ func (c *Client) metadata() map[string]any {
 		m["client_uri"] = c.URL()
 	}
 	if c.spec.Kind == KindWeb || c.spec.Kind == KindTile {
-		m["post_logout_redirect_uris"], m["backchannel_logout_uri"] = []string{c.at("signed-out")}, c.at("backchannel-logout")
+		m["post_logout_redirect_uris"] = []string{c.at("signed-out")}
+	}
+	if slices.Contains(c.spec.Scopes, "offline_access") { // what it holds outlives the session
+		m["grant_types"] = []string{"authorization_code", "refresh_token"}
+	} else if c.spec.Kind != KindGateway {
+		m["backchannel_logout_uri"] = c.at("backchannel-logout")
 	}
 	return m
 }

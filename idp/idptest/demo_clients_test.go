@@ -1,12 +1,12 @@
 package idptest
 
 import (
+	"fmt"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestDemoClients walks through what the demo offers in OAuth 2.0 and OpenID Connect, with one browser for people and one for the
@@ -23,6 +23,7 @@ func TestDemoClients(t *testing.T) {
 	admin.Fresh()
 	admin.Open(demo.URL + "/admin/apps")
 	admin.signIn("ada", demoPassword)
+	admin.WaitFor(".side")
 	partnerRegisters(g, admin, demo, gateway)
 	blockedWhileTravelling(g, admin, demo, travel)
 	toldToLeave(g, demo, wellness)
@@ -31,7 +32,7 @@ func TestDemoClients(t *testing.T) {
 // agrees says yes on the consent page.
 func (b *Browser) agrees() {
 	b.t.Helper()
-	b.Click(`main form button:not([name="cancel"])`)
+	b.Click("main form button.primary.wide")
 }
 
 // signedInAs waits for a sample client that shows who is signed in.
@@ -54,24 +55,18 @@ func (g *gallery) glance(name string) {
 // says waits until the notice about what was done last has that heading, and returns all of it.
 func (b *Browser) says(title string) string {
 	b.t.Helper()
-	heading := func() string { return strings.Join(b.Texts("#result h2"), "") }
-	for end := time.Now().Add(browserStep); heading() != title; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			b.t.Fatalf("at %s: the app says %q, want %q", b.URL(), heading(), title)
-		}
-	}
+	eventually(b.t, "the app does not say "+title, func() bool { return slices.Equal(b.Texts("#result h2"), []string{title}) })
 	return b.Text("#result")
 }
 
-// happened tells whether the journal of a sample client has a line with all the words.
+// happened waits until the journal of a sample client has a line with all the words.
 func (b *Browser) happened(words ...string) {
 	b.t.Helper()
-	lines := b.Texts("#journal summary")
-	if !slices.ContainsFunc(lines, func(line string) bool {
-		return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) })
-	}) {
-		b.t.Errorf("no %q in %q", words, lines)
-	}
+	eventually(b.t, fmt.Sprintf("no line of the journal has %q", words), func() bool {
+		return slices.ContainsFunc(b.Texts("#journal summary"), func(line string) bool {
+			return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) })
+		})
+	})
 }
 
 // ordersByAPI: Ana signs in to a web app, agrees, and its API asks about her token.
@@ -155,7 +150,6 @@ func partnerRegisters(g *gallery, admin *Browser, demo *Process, gateway string)
 	g.Click("#call")
 	g.WaitFor("#rows")
 	g.glance("demo-gateway")
-	admin.WaitFor("main")
 	openConsole(admin, demo, "Partner Gateway")
 	admin.Show("demo-gateway-console")
 	if rows := admin.Texts("#clients tbody tr"); len(rows) != 1 || !strings.Contains(rows[0], "Parcel Partner") {
@@ -209,7 +203,7 @@ func blockedWhileTravelling(g *gallery, admin *Browser, demo *Process, travel st
 			g.t.Errorf("the travel app says %q", text)
 		}
 	}
-	g.look("demo-travel-blocked")
+	g.glance("demo-travel-blocked")
 	g.Open(demo.URL)
 	g.wantTiles("Order Status", "Payroll Console", "Wellness Tracker", "Your Benefits")
 }
