@@ -18,6 +18,7 @@ import (
 	"gatehouse/idp/grants"
 	"gatehouse/idp/saml"
 	"gatehouse/idp/session"
+	"gatehouse/idp/upstream"
 	"gatehouse/sp"
 	"gatehouse/store"
 )
@@ -184,7 +185,7 @@ func (s *Server) sweep(ctx context.Context) error {
 		return err
 	}
 	sweeps := []func(store.Tx, time.Time, int) (int, error){
-		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep, flow.Logouts.Sweep, saml.Artifacts.Sweep, saml.Inquiries.Sweep, audit.UsageDays.Sweep, audit.PersonUses.Sweep, directory.Links.Sweep, grants.Requests.Sweep, grants.APITokens.Sweep, sp.Attempts.Sweep, certs.Notices.Sweep, federation.Documents.Sweep,
+		session.Table.Sweep, flow.Requests.Sweep, flow.AnsweredOnce.Sweep, flow.Logouts.Sweep, saml.Artifacts.Sweep, upstream.Inquiries.Sweep, audit.UsageDays.Sweep, audit.PersonUses.Sweep, directory.Links.Sweep, grants.Requests.Sweep, grants.APITokens.Sweep, sp.Attempts.Sweep, certs.Notices.Sweep, federation.Documents.Sweep,
 		grants.Codes.Sweep, grants.Devices.Sweep, grants.AllPushed.Sweep, grants.AccessTokens.Sweep, grants.RefreshTokens.Sweep, grants.AllGrants.Sweep, sp.SecretUses.Sweep,
 	}
 	for _, sweep := range sweeps {

@@ -22,6 +22,7 @@ import (
 	"gatehouse/idp/scim"
 	"gatehouse/idp/session"
 	"gatehouse/idp/signin"
+	"gatehouse/idp/upstream"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -54,7 +55,7 @@ type Server struct {
 func tables() []store.Check {
 	return []store.Check{
 		sp.Apps, session.Table, flow.Requests, flow.AnsweredOnce, flow.Logouts, outbound.Rows, directory.Users, directory.Profiles, directory.PermissionSets,
-		directory.Groups, directory.Credentials, directory.Activities, directory.Factors, directory.Links, directory.SettingsTable, directory.Logos, sp.Attempts, grants.Consents, grants.Accesses, grants.Requests, grants.AllGone, grants.APITokens, saml.Links, saml.Artifacts, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets, certs.Notices, sp.Fetches, sp.Logos, federation.Upstreams, saml.Inquiries, saml.UpstreamLinks,
+		directory.Groups, directory.Credentials, directory.Activities, directory.Factors, directory.Links, directory.SettingsTable, directory.Logos, sp.Attempts, grants.Consents, grants.Accesses, grants.Requests, grants.AllGone, grants.APITokens, saml.Links, saml.Artifacts, certs.Rings, certs.Keys, certs.SealChecks, certs.Secrets, certs.Notices, sp.Fetches, sp.Logos, federation.Upstreams, upstream.Inquiries, upstream.Links,
 		grants.AllGrants, grants.Codes, grants.AccessTokens, grants.RefreshTokens, grants.Eras, grants.Devices, grants.AllPushed, sp.Scopes, sp.SecretUses,
 		federation.Sources, federation.Entities, federation.Documents, federation.Follows, audit.AppUses, audit.UsageDays, audit.PersonUses, audit.Counted,
 		directory.AllSources,
@@ -170,10 +171,14 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	s.saml.Result, s.saml.Basic = s.signin.Result, s.signin.Basic
 	s.oauth.Result, s.oauth.Confirm, s.oauth.Post = s.signin.Result, s.signin.AskFor, client
-	s.saml.Enter, s.saml.AddUser, s.signin.Ask = s.signin.Enter, s.directory.AddUser, s.saml.Ask
+	s.saml.Desk = &upstream.Desk{
+		Engine: s.engine, Store: c.Store, Now: c.Now, Enter: s.signin.Enter, AddUser: s.directory.AddUser, Allowed: s.saml.Allowed,
+		Askers: map[string]upstream.Asker{"": s.saml},
+	}
+	s.signin.Ask = s.saml.Desk.Ask
 	s.signin.Device = devices.Confirm
 	s.engine.Upstream = func(tx store.Tx, settings *directory.Settings) (sp.Level, bool, error) {
-		return saml.Reach(tx, settings.TakesPasswords() || settings.TakesPasskeys() && s.factors.Passkeys(), c.Now())
+		return upstream.Reach(tx, settings.TakesPasswords() || settings.TakesPasskeys() && s.factors.Passkeys(), c.Now())
 	}
 	s.portal = &portal.Handlers{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,

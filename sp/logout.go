@@ -35,8 +35,11 @@ func (a *App) leavesByServer(protocol string) bool {
 
 // BrowserWay is how the app can be told through the browser, be it beside a way that needs none.
 func (a *App) BrowserWay(protocol string) LogoutWay {
-	if protocol != "" {
-		if a.Definition.OAuth != nil && a.Definition.OAuth.FrontChannelLogoutURI != "" {
+	if client := a.Definition.OAuth; protocol != "" {
+		switch {
+		case client != nil && client.EndSession != "":
+			return LogoutFront
+		case client != nil && client.FrontChannelLogoutURI != "":
 			return LogoutFrame
 		}
 		return LogoutNone
@@ -85,7 +88,10 @@ func (e *Endpoint) AnswerLocation() string { return first(e.ResponseLocation, e.
 // LogoutPage is where the browser would be sent, and whether that works in a frame too: a redirect does, a form does not.
 func (a *App) LogoutPage() (location string, framed bool) {
 	if a.Definition.SAML == nil {
-		return "", false
+		if a.Definition.OAuth != nil {
+			location = a.Definition.OAuth.EndSession // a page that may ask the person something
+		}
+		return location, false
 	}
 	endpoint, _ := a.Definition.SAML.LogoutEndpoint(BindingRedirect, BindingPOST)
 	return endpoint.Location, endpoint.Binding == BindingRedirect

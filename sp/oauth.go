@@ -31,6 +31,7 @@ type OAuth struct {
 	BindCertificates       *bool           `json:"tls_client_certificate_bound_access_tokens,omitempty"` // nil: false
 	AccessTokenFormat      string          `json:"access_token_format,omitempty"`
 	AccessTokenLifetime    time.Duration   `json:"access_token_lifetime,omitempty"` // 0: 10 minutes
+	EndSession             string          `json:"-"`                               // of no app: of a provider that people came from, where the browser signs out there
 	TLSSubject
 }
 

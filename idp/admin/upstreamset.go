@@ -79,10 +79,9 @@ func (a *Actions) AddUpstream(ctx context.Context, by By, n api.NewUpstream) (ap
 		if err != nil {
 			return err
 		}
-		if u, err = federation.NewUpstream(n.Name, found.Provider, values, by.ID, a.Now()); err != nil {
+		if u, err = federation.NewUpstream(n.Name, &found, values, by.ID, a.Now()); err != nil {
 			return worded(err)
 		}
-		u.Look = found.Look
 		return vacant(tx, federation.Upstreams, u.Name, "an upstream", federation.MaxUpstreams)
 	})
 }
@@ -203,7 +202,7 @@ func (a *Actions) RemoveUpstream(ctx context.Context, by By, name string) (api.U
 		if wire, err = a.wireUpstream(tx, &u); err != nil {
 			return audit.Event{}, err
 		}
-		event := audit.Event{Kind: "upstream.remove", Facts: map[string]string{"upstream": name, "entity_id": u.Provider.EntityID}}
+		event := audit.Event{Kind: "upstream.remove", Facts: map[string]string{"upstream": name, "entity_id": u.ID()}}
 		return event, federation.Upstreams.Delete(tx, name)
 	})
 	return wire, err

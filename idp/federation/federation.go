@@ -4,7 +4,7 @@
 //
 // It must not know pages or the API, and connects nobody: an app is added by an administrator. Nothing that it fetched is kept
 // before the signature over all of it was verified with a pinned key. Read source.go for the sources, load.go for aggregates,
-// mdq.go for single entities, follow.go for what newer metadata does to an app, upstream.go and upstreamfollow.go for upstreams,
+// mdq.go for single entities, follow.go for what newer metadata does to an app, upstream.go, openid.go and upstreamfollow.go for upstreams,
 // due.go for the background job.
 package federation
 
@@ -29,6 +29,8 @@ type Keeper struct {
 	Fetch *outbound.Client
 	Own   func(ctx context.Context) (string, error) // our entity id, which no app may have
 	Now   func() time.Time
+
+	BaseURL string // our issuer, which no upstream may have
 
 	fetching sync.Map // names of the sources that are fetched at this moment
 }

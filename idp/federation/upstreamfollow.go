@@ -14,9 +14,10 @@ import (
 	"gatehouse/store"
 )
 
-// Fetched is an identity provider's metadata as its address has it now.
+// Fetched is what an identity provider's address says of it now: its metadata, or its OpenID description.
 type Fetched struct {
 	Provider metadata.Provider
+	OpenID   *OpenID
 	Look     Looked // to be kept with it
 	Same     bool   // it is what the asker has already
 }
@@ -78,11 +79,20 @@ func (k *Keeper) RefreshUpstream(ctx context.Context, name, by string) error {
 	if by != System { // who asks now wants to see what is there now
 		look.ETag, look.LastModified = "", ""
 	}
-	found, failure := k.FetchProvider(ctx, look, u.Pinned)
-	if failure == nil && !found.Same && found.Provider.EntityID != u.Provider.EntityID {
-		failure = &Error{Code: CodeOtherEntity, Text: "The address holds the metadata of another identity provider now, " + clip(found.Provider.EntityID) + ": add that as an upstream of its own, or give this one another address."}
-	}
+	found, failure := k.Look(ctx, &u, look)
 	return errors.Join(failure, k.noteUpstream(ctx, &u, by, &found, failure))
+}
+
+// Look gets what is at an address about an upstream now, and changes nothing. Every error is worded.
+func (k *Keeper) Look(ctx context.Context, u *Upstream, look Looked) (Fetched, error) {
+	if u.OpenID != nil {
+		return k.FetchOpenID(ctx, u.OpenID, look)
+	}
+	found, err := k.FetchProvider(ctx, look, u.Pinned)
+	if err == nil && !found.Same && found.Provider.EntityID != u.Provider.EntityID {
+		err = &Error{Code: CodeOtherEntity, Text: "The address holds the metadata of another identity provider now, " + clip(found.Provider.EntityID) + ": add that as an upstream of its own, or give this one another address."}
+	}
+	return found, err
 }
 
 // noteUpstream writes what looking came to, unless the upstream follows something else by now.
@@ -95,7 +105,7 @@ func (k *Keeper) noteUpstream(ctx context.Context, asked *Upstream, by string, f
 		if err != nil || u.Look.URL != asked.Look.URL || fingerprints(u.Pinned) != fingerprints(asked.Pinned) {
 			return absent(err)
 		}
-		event := audit.Event{Kind: "upstream.refresh", Actor: by, Outcome: audit.OK, Facts: map[string]string{"upstream": u.Name, "entity_id": u.Provider.EntityID}}
+		event := audit.Event{Kind: "upstream.refresh", Actor: by, Outcome: audit.OK, Facts: map[string]string{"upstream": u.Name, "entity_id": u.ID()}}
 		quiet := by == System
 		if failure != nil {
 			u.Look.Tried = k.Now()
@@ -120,6 +130,11 @@ func (k *Keeper) noteUpstream(ctx context.Context, asked *Upstream, by string, f
 func (u *Upstream) take(found *Fetched) []string {
 	if found.Same {
 		return nil
+	}
+	if u.OpenID != nil {
+		changed := u.OpenID.Found.differs(&found.OpenID.Found)
+		u.OpenID.Found = found.OpenID.Found
+		return changed
 	}
 	var changed []string
 	for _, c := range metadata.ProviderDiff(u.Provider, found.Provider) {

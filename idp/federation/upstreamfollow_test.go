@@ -35,9 +35,8 @@ func (w *world) upstream(name string, pinned string) {
 	if pinned != "" {
 		values["metadata_keys"] = pinned
 	}
-	u, err = NewUpstream(name, found.Provider, values, "uid 0", w.clock)
+	u, err = NewUpstream(name, &found, values, "uid 0", w.clock)
 	must(w.t, err)
-	u.Look = found.Look
 	must(w.t, w.Store.Update(w.t.Context(), func(tx store.Tx) error { return Upstreams.Put(tx, &u) }))
 }
 

@@ -143,6 +143,7 @@ type Reason struct {
 	Detail string            // for the admin
 	Facts  map[string]string // for the admin: expected, received, …
 	Status string            // the protocol's own code, when the protocol itself refuses
+	SignIn bool              // nobody was signed in, whatever the app would have said
 	Err    error             // for the log
 }
 

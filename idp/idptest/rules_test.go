@@ -41,7 +41,7 @@ var layers = map[string][]string{
 
 var (
 	upToOne   = []string{"store", "templates", "idp/api", "certs", "sp", "sp/metadata", "sp/catalog", "idp/audit", "idp/directory", "idp/session", "idp/grants", "idp/claims", "idp/outbound", "idp/web"}
-	upToTwo   = append(slices.Clone(upToOne), "idp/flow", "idp/federation", "idp/recovery")
+	upToTwo   = append(slices.Clone(upToOne), "idp/flow", "idp/federation", "idp/recovery", "idp/upstream")
 	features  = []string{"idp/signin", "idp/saml", "idp/oauth", "idp/scim", "idp/portal", "idp/admin"}
 	upToThree = append(slices.Clone(upToTwo), features...)
 	commands  = []string{"idp", "idp/api", "store", "store/bolt", "store/postgres", "certs", "cmd/sampleapps"}
@@ -55,6 +55,8 @@ func allowedImports(pkg string) ([]string, bool) {
 		return upToOne, true
 	case pkg == "idp/recovery":
 		return append(slices.Clone(upToOne), "idp/flow"), true
+	case pkg == "idp/upstream":
+		return append(slices.Clone(upToOne), "idp/flow", "idp/federation"), true
 	case slices.Contains(features, pkg):
 		return upToTwo, true
 	case pkg == "idp":

@@ -15,12 +15,6 @@ import (
 // upstreamSkew is how far an upstream's clock may be off (IIP-G01).
 const upstreamSkew = 3 * time.Minute
 
-// Reasons of refused answers.
-const (
-	ReasonUpstream       = "upstream_answer"  // the answer is not believed
-	ReasonUpstreamStatus = "upstream_refused" // the upstream did not sign the person in
-)
-
 // DecodeAnswer reads the form of a Response by HTTP-POST: its XML and the issuer that it claims, by which its keys are found.
 func DecodeAnswer(form url.Values) (source, issuer string, err error) {
 	for name, values := range form {

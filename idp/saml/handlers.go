@@ -14,7 +14,7 @@ import (
 	"gatehouse/idp/claims"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
-	"gatehouse/idp/session"
+	"gatehouse/idp/upstream"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -36,10 +36,7 @@ type Handlers struct {
 	SOAP      SOAPClient
 	// Basic signs in a client by HTTP Basic and returns the secret of its session; its errors are *web.Error where the client erred.
 	Basic func(r *http.Request) (string, error)
-	// Enter starts or raises the browser's session for a person whom who finds in the same transaction.
-	Enter func(w http.ResponseWriter, r *http.Request, method session.Method, who func(store.Tx) (directory.User, error)) error
-	// AddUser makes a person whom an upstream vouches for.
-	AddUser func(store.Tx, directory.User) (directory.User, error)
+	Desk  *upstream.Desk
 	// Result shows a person how a sign-out went, where no app waits to be told.
 	Result func(w http.ResponseWriter, r *http.Request, logout *flow.Logout) error
 

@@ -225,7 +225,7 @@ func (h *Handlers) Refuse(ctx context.Context, pass *flow.Pass, reason flow.Reas
 
 // staysHere: a denial that the app's setting keeps on a page of ours. A passive request never gets a page.
 func staysHere(pass *flow.Pass, asked *Accepted, reason flow.Reason) bool {
-	return !asked.Passive && reason.Status == "" && reason.Type != flow.ReasonCancelled && pass.App.Definition.SAML.DeniedAnswer() == sp.DeniedPage
+	return !asked.Passive && reason.Status == "" && !reason.SignIn && reason.Type != flow.ReasonCancelled && pass.App.Definition.SAML.DeniedAnswer() == sp.DeniedPage
 }
 
 // statusOf is the pair of status codes for a reason; empty: the service provider is not told.
@@ -244,6 +244,9 @@ func statusOf(reason flow.Reason) (status, sub string) {
 	case flow.ReasonLevel, string(sp.RuleLevel):
 		return StatusResponder, StatusNoAuthnContext
 	case flow.ReasonCancelled, string(sp.RuleUserActive):
+		return StatusResponder, StatusAuthnFailed
+	}
+	if reason.SignIn {
 		return StatusResponder, StatusAuthnFailed
 	}
 	return StatusResponder, StatusRequestDenied

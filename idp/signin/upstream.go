@@ -102,7 +102,7 @@ func (h *Handlers) offer(w http.ResponseWriter, r *http.Request, page *templates
 	for i := range ways.upstreams {
 		u := &ways.upstreams[i]
 		page.Upstreams = append(page.Upstreams, templates.SignInUpstream{Title: u.Title(), Action: "/login/upstream/" + u.Name})
-		targets = append(targets, web.FormActionFor(u.Provider.Redirect()))
+		targets = append(targets, web.FormActionFor(u.Address()))
 	}
 	if len(ways.upstreams) == 0 {
 		return web.CSP{}, nil
