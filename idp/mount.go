@@ -26,6 +26,7 @@ func (s *Server) routes() []web.Route {
 		s.portal.Routes(),
 		s.saml.Routes(),
 		s.oauth.Routes(),
+		s.relying.Routes(),
 		s.admin.Routes(),
 		s.scim.Routes(),
 		{

@@ -48,12 +48,13 @@ var open = []string{
 	"OPTIONS /oauth/token", "OPTIONS /oauth/revoke", "OPTIONS /oauth/userinfo", "GET /oauth/logout", "POST /oauth/logout", "POST /oauth/logout/confirm", "GET /oauth/jwks", "GET /.well-known/openid-configuration", "GET /.well-known/oauth-authorization-server",
 	"GET /device", "POST /device", "GET /device/{end}", "POST /oauth/device",
 	"POST /oauth/register", "GET /oauth/register/{client}", "PUT /oauth/register/{client}", "DELETE /oauth/register/{client}",
+	"GET /login/upstream/{upstream}/callback", "GET /login/upstream/{upstream}/logout", "POST /login/upstream/{upstream}/backchannel",
 }
 
 // crossSite are the routes that take unsafe methods from other sites.
 var crossSite = []string{"POST /saml/sso", "POST /saml/acs", "POST /saml/slo", "POST /saml/nid", "POST /saml/soap", "POST /saml/artifact", "POST /saml/ecp",
 	"POST /oauth/authorize", "POST /oauth/token", "POST /oauth/introspect", "POST /oauth/revoke", "POST /oauth/par", "OPTIONS /oauth/par", "POST /oauth/logout", "POST /oauth/userinfo", "OPTIONS /oauth/token", "OPTIONS /oauth/revoke", "OPTIONS /oauth/userinfo",
-	"POST /oauth/device", "POST /oauth/register", "PUT /oauth/register/{client}", "DELETE /oauth/register/{client}",
+	"POST /login/upstream/{upstream}/backchannel", "POST /oauth/device", "POST /oauth/register", "PUT /oauth/register/{client}", "DELETE /oauth/register/{client}",
 }
 
 func TestEveryRouteHasAPermission(t *testing.T) {

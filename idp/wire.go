@@ -44,6 +44,7 @@ type Server struct {
 	desk      *recovery.Desk
 	saml      *saml.Handlers
 	oauth     *oauth.Handlers
+	relying   *oauth.Relying
 	admin     *admin.Admin
 	scim      *scim.Handlers
 	outbox    *outbound.Outbox
@@ -157,12 +158,10 @@ func (s *Server) wire(ctx context.Context) error {
 		}
 		return flow.BuiltinProtocol
 	}
-	s.engine.Party = federation.Party
 	s.desk = &recovery.Desk{
 		Store: c.Store, Directory: s.directory, Engine: s.engine, Mailer: &outbound.Mailer{}, Seal: c.Sealer.Seal, Open: c.Sealer.Open,
 		BaseURL: c.BaseURL, Now: c.Now,
 	}
-	s.engine.Leavers = map[string]flow.Leaver{saml.Protocol: s.saml, oauth.Protocol: s.oauth}
 	s.outbox = &outbound.Outbox{Store: c.Store, Now: c.Now, Senders: map[string]outbound.Sender{flow.OutboxKind: s.engine, saml.OutboxKind: &saml.NameSender{Handlers: s.saml}, recovery.MailKind: s.desk, recovery.RecoveryKind: s.desk.Wishes()}}
 	devices := &oauth.Devices{Handlers: s.oauth}
 	s.engine.Protocols = map[string]flow.Protocol{saml.Protocol: s.saml, oauth.Protocol: s.oauth, oauth.DeviceProtocol: devices, flow.BuiltinProtocol: flow.Builtin{}}
@@ -171,20 +170,15 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	s.saml.Result, s.saml.Basic = s.signin.Result, s.signin.Basic
 	s.oauth.Result, s.oauth.Confirm, s.oauth.Post = s.signin.Result, s.signin.AskFor, client
-	s.saml.Desk = &upstream.Desk{
-		Engine: s.engine, Store: c.Store, Now: c.Now, Enter: s.signin.Enter, AddUser: s.directory.AddUser, Allowed: s.saml.Allowed,
-		Askers: map[string]upstream.Asker{"": s.saml},
+	if err := s.wireUpstreams(ctx); err != nil {
+		return err
 	}
-	s.signin.Ask = s.saml.Desk.Ask
 	s.signin.Device = devices.Confirm
-	s.engine.Upstream = func(tx store.Tx, settings *directory.Settings) (sp.Level, bool, error) {
-		return upstream.Reach(tx, settings.TakesPasswords() || settings.TakesPasskeys() && s.factors.Passkeys(), c.Now())
-	}
 	s.portal = &portal.Handlers{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Sessions: s.sessions, Audit: s.audit,
 		Desk: s.desk, SAML: s.saml, Begins: s.oauth.Begins, Fetch: client, IsAdmin: admin.IsAdmin, Passkeys: s.factors.Passkeys(),
 	}
-	s.metadata = &federation.Keeper{Store: c.Store, Audit: s.audit, Fetch: client, Own: s.ownEntityID, Now: c.Now}
+	s.metadata = &federation.Keeper{Store: c.Store, Audit: s.audit, Fetch: client, Own: s.ownEntityID, BaseURL: c.BaseURL, Now: c.Now}
 	s.admin = admin.New(admin.Deps{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Factors: s.factors, Sessions: s.sessions, Audit: s.audit,
 		Keys: s.keys, Fetcher: client, Sources: s.metadata, IdP: s.saml, CheckSource: sources.Validate, RenewName: s.saml.RenewName, Desk: s.desk, Seal: c.Sealer.Seal, BaseURL: c.BaseURL, Now: c.Now,
@@ -192,6 +186,25 @@ func (s *Server) wire(ctx context.Context) error {
 	s.directory.LDAP = &directory.LDAP{Open: c.Sealer.Open, Told: s.admin.Actions.SourceChanged, Now: c.Now}
 	s.scim = &scim.Handlers{Store: c.Store, Directory: s.directory, Audit: s.audit, BaseURL: c.BaseURL, Now: c.Now}
 	return s.engine.Recount(ctx)
+}
+
+// wireUpstreams builds what signs people in at other identity providers, by either protocol.
+func (s *Server) wireUpstreams(ctx context.Context) error {
+	c := s.config
+	desk := &upstream.Desk{Engine: s.engine, Store: c.Store, Now: c.Now, Enter: s.signin.Enter, AddUser: s.directory.AddUser, Allowed: s.saml.Allowed}
+	questions, err := s.keys.Secret(ctx, c.Store, "oauth-question")
+	if err != nil {
+		return err
+	}
+	s.relying = &oauth.Relying{Handlers: s.oauth, Desk: desk, Seal: c.Sealer.Seal, Open: c.Sealer.Open, Key: questions}
+	desk.Askers = map[string]upstream.Asker{"": s.saml, federation.ProtocolOpenID: s.relying}
+	s.saml.Desk, s.signin.Ask = desk, desk.Ask
+	s.engine.Leavers = map[string]flow.Leaver{saml.Protocol: s.saml, oauth.Protocol: s.relying}
+	s.engine.Party = federation.Party
+	s.engine.Upstream = func(tx store.Tx, settings *directory.Settings) (sp.Level, bool, error) {
+		return upstream.Reach(tx, settings.TakesPasswords() || settings.TakesPasskeys() && s.factors.Passkeys(), c.Now())
+	}
+	return nil
 }
 
 // ownEntityID is what no app may be called.

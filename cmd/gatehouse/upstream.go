@@ -10,7 +10,7 @@ import (
 	"gatehouse/idp/api"
 )
 
-const upstreamKeys = "label, match, attribute, domains, create, profile, admins, level, levels, requester_id, metadata_keys (metadata_keys=@FILE) or state"
+const upstreamKeys = "label, match, attribute, domains, create, profile, admins, level, levels, state, of SAML requester_id and metadata_keys (=@FILE), of OpenID client_id, scopes and token_endpoint_auth_method"
 
 func (c *cli) upstreamCommand() *cobra.Command {
 	return group("upstream", "other identity providers where people may sign in",
@@ -22,34 +22,66 @@ func (c *cli) upstreamCommand() *cobra.Command {
 }
 
 func (c *cli) upstreamAdd() *cobra.Command {
-	var where string
+	var where, clientID string
+	var n api.NewUpstream
 	var set []string
 	command := &cobra.Command{
-		Use:   "add NAME --metadata FILE|URL|-",
-		Short: "let people sign in at another identity provider; give that one our /saml/sp-metadata",
+		Use:   "add NAME --metadata FILE|URL|- | --oidc ISSUER --client-id ID --client-secret-stdin",
+		Short: "let people sign in at another identity provider; one of SAML needs our /saml/sp-metadata, one of OpenID Connect our BASE-URL/login/upstream/NAME/callback",
 		Args:  exactly(1),
-		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
-			if where == "" {
-				return usagef("give --metadata with the identity provider's metadata: a file, an address or - for stdin")
-			}
-			n := api.NewUpstream{Name: args[0]}
-			var err error
-			if n.Set, err = keyValues(set); err != nil {
-				return err
-			}
+	}
+	secret := c.secretFlags(command)
+	command.RunE = c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+		if (where == "") == (n.Issuer == "") {
+			return usagef("give either --metadata with SAML metadata (a file, an address or - for stdin), or --oidc with the issuer of an OpenID provider")
+		}
+		n.Name = args[0]
+		var err error
+		if n.Set, err = keyValues(set); err != nil {
+			return err
+		}
+		if clientID != "" {
+			n.Set["client_id"] = clientID
+		}
+		if n.Secret, err = secret(); err != nil {
+			return err
+		}
+		if where != "" {
 			if n.Metadata, n.URL, err = c.metadataAt(where); err != nil {
 				return err
 			}
-			u, err := client.AddUpstream(command.Context(), n)
-			if err != nil {
-				return err
-			}
-			return c.id(u, u.Name)
-		}),
-	}
+		}
+		u, err := client.AddUpstream(command.Context(), n)
+		if err != nil {
+			return err
+		}
+		return c.id(u, u.Name)
+	})
 	command.Flags().StringVar(&where, "metadata", "", "the identity provider's SAML metadata: a file, an address where the server looks for newer from then on, or - for stdin")
+	command.Flags().StringVar(&n.Issuer, "oidc", "", "the issuer of an OpenID provider, such as https://login.example.org, as it calls itself")
+	command.Flags().StringVar(&clientID, "client-id", "", "as which client the provider knows Gatehouse")
 	command.Flags().StringArrayVar(&set, "set", nil, "KEY=VALUE of "+upstreamKeys+"; may be repeated")
 	return command
+}
+
+// secretFlags are the ways to give the secret of a client: never in an argument, which others on the machine can read.
+func (c *cli) secretFlags(command *cobra.Command) func() (string, error) {
+	var file string
+	var stdin bool
+	command.Flags().StringVar(&file, "client-secret-file", "", "file with the secret that the OpenID provider gave us")
+	command.Flags().BoolVar(&stdin, "client-secret-stdin", false, "read that secret from stdin")
+	return func() (string, error) {
+		switch {
+		case stdin && file != "":
+			return "", usagef("give the client secret once: by --client-secret-file or by --client-secret-stdin")
+		case stdin:
+			file = "-"
+		case file == "":
+			return "", nil
+		}
+		secret, err := c.content(file, "the client secret")
+		return strings.TrimRight(secret, "\r\n"), err
+	}
 }
 
 func (c *cli) upstreamList() *cobra.Command {
@@ -63,18 +95,22 @@ func (c *cli) upstreamList() *cobra.Command {
 			return c.show(list, func() error {
 				var rows [][]string
 				for _, u := range list.Items {
-					rows = append(rows, []string{u.Name, plain(u.EntityID), stamp(u.Good), stamp(u.ValidUntil), plain(u.Error)})
+					rows = append(rows, []string{u.Name, u.Kind, plain(u.EntityID), stamp(u.Good), stamp(u.ValidUntil), plain(u.Error)})
 				}
-				return c.table([]string{"NAME", "ENTITY ID", "LAST GOOD", "VALID UNTIL", "ERROR"}, rows)
+				return c.table([]string{"NAME", "KIND", "ENTITY ID OR ISSUER", "LAST GOOD", "VALID UNTIL", "ERROR"}, rows)
 			})
 		}),
 	}
 }
 
 func (c *cli) upstreamText(u *api.Upstream) error {
-	err := c.facts("name", u.Name, "entity id", u.EntityID, "signs in at", u.SSO, "signs out at", u.SLO, "keys", strings.Join(u.Keys, " "),
-		"valid until", stamp(u.ValidUntil), "metadata from", u.From, "last tried", stamp(u.Tried), "last good", stamp(u.Good), "next", stamp(u.Next),
-		"error", u.Error, "added", stamp(u.Created), "by", u.CreatedBy)
+	named := []string{"name", u.Name, "kind", u.Kind, map[bool]string{true: "entity id", false: "issuer"}[u.Ours == nil], u.EntityID, "signs in at", u.SSO, "signs out at", u.SLO}
+	if ours := u.Ours; ours != nil {
+		named = append(named, "client secret", map[bool]string{true: "set", false: "none"}[ours.HasSecret], "our redirect URI", ours.RedirectURI,
+			"our post-logout redirect URI", ours.PostLogoutURI, "our back-channel logout URI", ours.BackChannelLogoutURI, "our keys", ours.JWKSURI)
+	}
+	err := c.facts(append(named, "keys", strings.Join(u.Keys, " "), "valid until", stamp(u.ValidUntil), "metadata from", u.From, "last tried", stamp(u.Tried), "last good", stamp(u.Good), "next", stamp(u.Next),
+		"error", u.Error, "added", stamp(u.Created), "by", u.CreatedBy)...)
 	if err != nil {
 		return err
 	}
@@ -88,25 +124,29 @@ func (c *cli) upstreamText(u *api.Upstream) error {
 func (c *cli) upstreamSet() *cobra.Command {
 	var where string
 	command := &cobra.Command{
-		Use: "set NAME KEY=VALUE...", Short: "change " + upstreamKeys + ", or by --metadata its keys and addresses", Args: atLeast(1),
-		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
-			values, err := keyValues(args[1:])
-			if err != nil {
-				return err
-			}
-			ask := api.UpstreamChange{Set: values}
-			if where != "" {
-				if ask.Metadata, ask.URL, err = c.metadataAt(where); err != nil {
-					return err
-				}
-			}
-			u, err := client.SetUpstream(command.Context(), args[0], ask)
-			if err != nil {
-				return err
-			}
-			return c.quiet(u)
-		}),
+		Use: "set NAME KEY=VALUE...", Short: "change " + upstreamKeys + ", or by --metadata its keys and addresses, or the client secret", Args: atLeast(1),
 	}
+	secret := c.secretFlags(command)
+	command.RunE = c.action(func(command *cobra.Command, client *api.Client, args []string) error {
+		values, err := keyValues(args[1:])
+		if err != nil {
+			return err
+		}
+		ask := api.UpstreamChange{Set: values}
+		if ask.Secret, err = secret(); err != nil {
+			return err
+		}
+		if where != "" {
+			if ask.Metadata, ask.URL, err = c.metadataAt(where); err != nil {
+				return err
+			}
+		}
+		u, err := client.SetUpstream(command.Context(), args[0], ask)
+		if err != nil {
+			return err
+		}
+		return c.quiet(u)
+	})
 	command.Flags().StringVar(&where, "metadata", "", "newer metadata of the same identity provider: a file, an address where the server looks from then on, or - for stdin")
 	return command
 }

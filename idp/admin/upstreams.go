@@ -77,21 +77,26 @@ func findUpstream(tx store.Tx, name string) (federation.Upstream, error) {
 func (a *Actions) wireUpstream(tx store.Tx, u *federation.Upstream) (api.Upstream, error) {
 	p, look := &u.Provider, &u.Look
 	wire := api.Upstream{
-		Name: u.Name, Title: u.Title(), EntityID: p.EntityID, SSO: p.Redirect(), ValidUntil: p.ValidUntil, Created: u.Created, CreatedBy: u.CreatedBy,
+		Name: u.Name, Title: u.Title(), Kind: api.UpstreamSAML, EntityID: u.ID(), SSO: u.Address(), ValidUntil: p.ValidUntil, Created: u.Created, CreatedBy: u.CreatedBy,
 		From: look.URL, Tried: look.Tried, Good: look.Good, Failures: look.Failures, Reason: look.Code, Error: look.Error,
 	}
 	if look.URL != "" {
 		wire.Next = look.Next
 	}
-	if party := u.Party().Definition.SAML; len(party.Metadata.SLO) > 0 {
+	if party := u.Party().Definition.SAML; party != nil && len(party.Metadata.SLO) > 0 {
 		wire.SLO = party.Metadata.SLO[0].Location
+	}
+	if o := u.OpenID; o != nil {
+		base := a.BaseURL + "/login/upstream/" + u.Name
+		wire.Kind, wire.SLO = api.UpstreamOIDC, o.Found.EndSession
+		wire.Ours = &api.Ours{RedirectURI: base + "/callback", PostLogoutURI: base + "/logout", BackChannelLogoutURI: base + "/backchannel", JWKSURI: a.BaseURL + "/oauth/jwks", HasSecret: len(o.Secret) > 0}
 	}
 	keys := p.SigningKeys()
 	for i := range keys {
 		wire.Keys = append(wire.Keys, "sha256:"+keys[i].Fingerprint())
 	}
 	profile, err := profileRef(tx, u.Profile)
-	for _, key := range federation.UpstreamKeys() {
+	for _, key := range u.Keys() {
 		value := u.Setting(key)
 		if key == "profile" {
 			value = profile.Name
@@ -118,7 +123,7 @@ func (a *Actions) upstreamWarnings(u *federation.Upstream) []api.Warning {
 		list = append(list, warn("certificate_ends", "Its certificate %.80q %s: it will sign with another one, so see that its metadata is newer by then.", c.subject, ends(c.notAfter, a.Now())))
 	}
 	if u.Look.Failures > 0 {
-		list = append(list, warn("metadata_fails", "Looking for newer metadata failed: %s", u.Look.Error))
+		list = append(list, warn("metadata_fails", "Looking at what it says of itself failed: %s", u.Look.Error))
 	}
 	return list
 }

@@ -63,13 +63,49 @@ func profiled(tx store.Tx, values map[string]string, current string) (map[string
 	return values, nil
 }
 
+// discover looks at a new upstream: at its metadata, or at what the issuer says of itself.
+func (a *Actions) discover(ctx context.Context, n *api.NewUpstream) (federation.Fetched, error) {
+	if n.Issuer == "" && n.Secret == "" {
+		pinned, err := pinnedKeys(n.Set, nil)
+		if err != nil {
+			return federation.Fetched{}, err
+		}
+		return a.provider(ctx, n.Metadata, n.URL, pinned)
+	}
+	if n.Metadata != "" || n.URL != "" {
+		return federation.Fetched{}, badValue("issuer", "Give either SAML metadata or the issuer of an OpenID provider.")
+	}
+	provider, err := federation.NewOpenID(n.Issuer)
+	if err != nil {
+		return federation.Fetched{}, worded(err)
+	}
+	if err := a.sealSecret(&federation.Upstream{Name: n.Name, OpenID: provider}, n.Secret); err != nil {
+		return federation.Fetched{}, err
+	}
+	found, err := a.Sources.FetchOpenID(ctx, provider, federation.Looked{})
+	if err != nil {
+		return found, refused(http.StatusUnprocessableEntity, "no_provider", "issuer", "%s", plainText(err))
+	}
+	return found, nil
+}
+
+// sealSecret keeps the secret that a provider gave us; an empty one changes nothing.
+func (a *Actions) sealSecret(u *federation.Upstream, secret string) error {
+	switch {
+	case secret == "":
+		return nil
+	case u.OpenID == nil:
+		return badValue("client_secret", "Only OpenID providers give a secret: leave it out.")
+	case len(secret) > 1024:
+		return badValue("client_secret", "The secret is longer than 1,024 bytes.")
+	}
+	u.OpenID.Secret = a.Seal(u.SealContext(), []byte(secret))
+	return nil
+}
+
 // AddUpstream adds an upstream: its people may sign in from now on.
 func (a *Actions) AddUpstream(ctx context.Context, by By, n api.NewUpstream) (api.Upstream, error) {
-	pinned, err := pinnedKeys(n.Set, nil)
-	if err != nil {
-		return api.Upstream{}, err
-	}
-	found, err := a.provider(ctx, n.Metadata, n.URL, pinned)
+	found, err := a.discover(ctx, &n)
 	if err != nil {
 		return api.Upstream{}, err
 	}
@@ -105,8 +141,8 @@ func vacant[T any](tx store.Tx, table *store.Table[T], name, what string, most i
 // SetUpstream changes an upstream: all of it, or nothing. Newer metadata must be of the same identity provider.
 func (a *Actions) SetUpstream(ctx context.Context, by By, name string, change api.UpstreamChange) (api.Upstream, error) {
 	newer := change.Metadata != "" || change.URL != ""
-	if len(change.Set) == 0 && !newer {
-		return api.Upstream{}, badValue("set", "Nothing was to be set: name at least one KEY=VALUE, or give newer metadata.")
+	if len(change.Set) == 0 && !newer && change.Secret == "" {
+		return api.Upstream{}, badValue("set", "Nothing was to be set: name at least one KEY=VALUE, or give newer metadata or a client secret.")
 	}
 	var found federation.Fetched
 	if newer {
@@ -126,6 +162,9 @@ func (a *Actions) SetUpstream(ctx context.Context, by By, name string, change ap
 			}
 			u.Provider, u.Look = found.Provider, found.Look
 		}
+		if err := a.sealSecret(&u, change.Secret); err != nil {
+			return err
+		}
 		values, err := profiled(tx, change.Set, u.Profile)
 		if err != nil {
 			return err
@@ -143,6 +182,9 @@ func (a *Actions) newer(ctx context.Context, name string, change *api.UpstreamCh
 	})
 	if err != nil {
 		return federation.Fetched{}, err
+	}
+	if u.OpenID != nil {
+		return federation.Fetched{}, badValue("metadata", "An OpenID provider has no SAML metadata: its issuer is looked at by itself, or by `gatehouse upstream refresh %s`.", name)
 	}
 	pinned, err := pinnedKeys(change.Set, u.Pinned)
 	if err != nil {
@@ -168,7 +210,7 @@ func (a *Actions) changeUpstream(ctx context.Context, by By, kind string, u *fed
 		}
 		wire, err = a.wireUpstream(tx, u)
 		facts := factsOf(wire.Settings, "upstream", u.Name)
-		facts["entity_id"], facts["metadata_url"], facts["keys"] = u.Provider.EntityID, u.Look.URL, strings.Join(wire.Keys, " ")
+		facts["entity_id"], facts["metadata_url"], facts["keys"] = u.ID(), u.Look.URL, strings.Join(wire.Keys, " ")
 		return audit.Event{Kind: kind, Facts: facts}, err
 	})
 	return wire, err

@@ -36,8 +36,12 @@ func (a *Actions) TestUpstream(ctx context.Context, name string) (api.UpstreamTe
 		return api.UpstreamTest{}, err
 	}
 	t := &upstreamTest{}
-	a.testMetadata(ctx, t, &u)
-	a.testKeys(t, &u)
+	if u.OpenID != nil {
+		a.testOpenID(ctx, t, &u)
+	} else {
+		a.testMetadata(ctx, t, &u)
+		a.testKeys(t, &u)
+	}
 	a.testReach(ctx, t, &u)
 	testSettings(t, &u, others > 1)
 	good := !slices.ContainsFunc(t.checks, func(c api.UpstreamCheck) bool { return c.Outcome == api.CheckBad })
@@ -101,13 +105,13 @@ func (a *Actions) testKeys(t *upstreamTest, u *federation.Upstream) {
 // testReach asks its addresses for an answer. People's browsers go there, so an address that only this server cannot reach is a
 // warning.
 func (a *Actions) testReach(ctx context.Context, t *upstreamTest, u *federation.Upstream) {
-	if err := a.Sources.Fetch.Reach(ctx, u.Provider.Redirect()); err != nil {
+	if err := a.Sources.Fetch.Reach(ctx, u.Address()); err != nil {
 		why, _, _ := strings.Cut(plainText(err), ": ") // the advice is for metadata
-		t.note("sign-in address", api.CheckWarn, "%s: %s. People's browsers may reach it all the same.", u.Provider.Redirect(), why)
+		t.note("sign-in address", api.CheckWarn, "%s: %s. People's browsers may reach it all the same.", u.Address(), why)
 	} else {
-		t.note("sign-in address", api.CheckGood, "%s answers.", u.Provider.Redirect())
+		t.note("sign-in address", api.CheckGood, "%s answers.", u.Address())
 	}
-	if u.Party().LogoutWay("") == sp.LogoutNone {
+	if u.Party().LogoutWay(u.Protocol()) == sp.LogoutNone {
 		t.note("sign-out", api.CheckWarn, "It takes no sign-out, so people stay signed in there when they sign out here.")
 		return
 	}

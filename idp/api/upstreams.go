@@ -6,14 +6,22 @@ import (
 	"time"
 )
 
-// Upstream is another identity provider where people may sign in. Keys are the fingerprints of those that it may sign with.
+// The kinds of upstreams.
+const (
+	UpstreamSAML = "saml"
+	UpstreamOIDC = "oidc"
+)
+
+// Upstream is another identity provider where people may sign in. Keys are the fingerprints of those that one of SAML may sign with.
 type Upstream struct {
 	Name       string    `json:"name"`
 	Title      string    `json:"title"` // as people see it
-	EntityID   string    `json:"entity_id"`
+	Kind       string    `json:"kind"`
+	EntityID   string    `json:"entity_id"` // or its issuer
 	SSO        string    `json:"sso"`
 	SLO        string    `json:"slo,omitempty"` // where it is told of a sign-out; empty: it cannot be told
-	Keys       []string  `json:"keys"`
+	Keys       []string  `json:"keys,omitempty"`
+	Ours       *Ours     `json:"ours,omitempty"` // what an OpenID provider has to know of us
 	ValidUntil time.Time `json:"valid_until,omitzero"`
 	From       string    `json:"metadata_url,omitempty"` // where newer metadata is looked for; empty: nowhere
 	Tried      time.Time `json:"tried,omitzero"`
@@ -26,6 +34,15 @@ type Upstream struct {
 	Settings   []Setting `json:"settings"`
 	Created    time.Time `json:"created"`
 	CreatedBy  string    `json:"created_by"`
+}
+
+// Ours are our addresses towards an OpenID provider, which are registered there, and whether we have a secret of it.
+type Ours struct {
+	RedirectURI          string `json:"redirect_uri"`
+	PostLogoutURI        string `json:"post_logout_redirect_uri"`
+	BackChannelLogoutURI string `json:"backchannel_logout_uri"`
+	JWKSURI              string `json:"jwks_uri"`
+	HasSecret            bool   `json:"has_secret"`
 }
 
 // The outcomes of a check: as it should be, worth a look, and nobody can sign in.
@@ -49,19 +66,23 @@ type UpstreamTest struct {
 	Checks []UpstreamCheck `json:"checks"`
 }
 
-// NewUpstream asks for a new upstream, by its SAML metadata or the address of that, which is looked at from then on.
+// NewUpstream asks for a new upstream: by its SAML metadata or the address of that, which is looked at from then on, or by its issuer,
+// where it is an OpenID provider, with the secret that it gave us and the setting client_id.
 type NewUpstream struct {
 	Name     string            `json:"name"`
 	Metadata string            `json:"metadata,omitempty"`
 	URL      string            `json:"metadata_url,omitempty"`
+	Issuer   string            `json:"issuer,omitempty"`
+	Secret   string            `json:"client_secret,omitempty"`
 	Set      map[string]string `json:"set"`
 }
 
-// UpstreamChange changes settings of an upstream, and its metadata where that or its address is not empty. After metadata that came
-// from no address, none is looked at any more.
+// UpstreamChange changes settings of an upstream, its metadata where that or its address is not empty, and the secret that it gave us
+// where there is a new one. After metadata that came from no address, none is looked at any more.
 type UpstreamChange struct {
 	Metadata string            `json:"metadata,omitempty"`
 	URL      string            `json:"metadata_url,omitempty"`
+	Secret   string            `json:"client_secret,omitempty"`
 	Set      map[string]string `json:"set"`
 }
 

@@ -50,11 +50,11 @@ const maxDiscovery = 256 << 10
 func (u *Upstream) SealContext() string { return "upstream:" + u.Name }
 
 // NewOpenID is a provider that is not discovered yet. The issuer is an address without query and fragment.
-func NewOpenID(issuer, clientID string) (*OpenID, error) {
+func NewOpenID(issuer string) (*OpenID, error) {
 	if err := checkURL(issuer); err != nil || strings.ContainsAny(issuer, "?#") {
 		return nil, &sp.SettingError{Key: "issuer", Reason: "must be an address like https://login.example.org, as the provider calls itself"}
 	}
-	return &OpenID{Issuer: issuer, ClientID: clientID, Auth: sp.AuthSecretBasic, Scopes: []string{"profile", "email"}}, nil
+	return &OpenID{Issuer: issuer, Auth: sp.AuthSecretBasic, Scopes: []string{"profile", "email"}}, nil
 }
 
 // DiscoveryURL is where an issuer describes itself.
@@ -189,8 +189,8 @@ func (o *OpenID) complete() error {
 	return nil
 }
 
-// differs names what is not the same in another description.
-func (d *Discovered) differs(other *Discovered) []string {
+// Differs names what is not the same in another description.
+func (d *Discovered) Differs(other *Discovered) []string {
 	var changed []string
 	for _, one := range []struct{ name, before, after string }{
 		{"authorization_endpoint", d.Authorization, other.Authorization}, {"token_endpoint", d.Token, other.Token}, {"jwks_uri", d.JWKSURI, other.JWKSURI},

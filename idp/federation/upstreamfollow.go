@@ -132,7 +132,7 @@ func (u *Upstream) take(found *Fetched) []string {
 		return nil
 	}
 	if u.OpenID != nil {
-		changed := u.OpenID.Found.differs(&found.OpenID.Found)
+		changed := u.OpenID.Found.Differs(&found.OpenID.Found)
 		u.OpenID.Found = found.OpenID.Found
 		return changed
 	}

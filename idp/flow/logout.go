@@ -201,8 +201,8 @@ func (e *Engine) addUpstreams(tx store.Tx, s *session.Session, l *Logout) error 
 		if err != nil {
 			return err
 		}
-		if party != nil && from.NameID != "" && party.LogoutWay("") != sp.LogoutNone { // else it would not know whose session ends
-			one.Way, one.State = party.LogoutWay(""), LeaveWaiting
+		if party != nil && from.NameID != "" && party.LogoutWay(from.Protocol) != sp.LogoutNone { // else it would not know whose session ends
+			one.Way, one.State = party.LogoutWay(from.Protocol), LeaveWaiting
 		}
 		l.Leaving = append(l.Leaving, one)
 	}

@@ -107,10 +107,15 @@ func (h *Handlers) keysOf(ctx context.Context, app *sp.App, id string) ([]jose.J
 	if client.JWKSURI == "" {
 		return readKeys(client.JWKS)
 	}
-	return h.published.at(client.JWKSURI).find(h.Now(), id, func() ([]jose.JSONWebKey, error) {
+	return h.keysAt(ctx, &h.published, client.JWKSURI, id)
+}
+
+// keysAt are the keys that an address publishes.
+func (h *Handlers) keysAt(ctx context.Context, cache *clientKeys, address, id string) ([]jose.JSONWebKey, error) {
+	return cache.at(address).find(h.Now(), id, func() ([]jose.JSONWebKey, error) {
 		var body bytes.Buffer
 		// Not the caller's context: who hangs up must not spoil the one try in a minute.
-		_, err := h.Fetch.Get(context.WithoutCancel(ctx), outbound.Ask{URL: client.JWKSURI, Accept: "application/jwk-set+json, application/json", Most: maxKeyBytes}, &body)
+		_, err := h.Fetch.Get(context.WithoutCancel(ctx), outbound.Ask{URL: address, Accept: "application/jwk-set+json, application/json", Most: maxKeyBytes}, &body)
 		if err != nil {
 			return nil, err
 		}
@@ -189,22 +194,31 @@ func (h *Handlers) signedBy(ctx context.Context, app *sp.App, token string, clai
 	if err != nil { // the cause is for the administrator alone: it tells what our network looks like
 		return refuse("", "client_keys", "The app's keys (jwks_uri) cannot be had now.").because(app.Definition.OAuth.JWKSURI, err.Error())
 	}
-	tried := 0
+	return openJWT(parsed, keys, claims)
+}
+
+// openJWT reads the claims of a JWT that one of the keys signed.
+func openJWT(parsed *jose.JSONWebSignature, keys []jose.JSONWebKey, claims ...any) *Problem {
+	header, tried := parsed.Signatures[0].Protected, 0
 	for i := range keys {
 		key := &keys[i]
 		if header.KeyID != "" && key.KeyID != "" && key.KeyID != header.KeyID || !fits(key, header.Algorithm) || tried == maxTries {
 			continue
 		}
 		tried++
-		if payload, err := parsed.Verify(key.Key); err == nil {
-			if strict.Unmarshal(payload, claims) != nil {
+		payload, err := parsed.Verify(key.Key)
+		if err != nil {
+			continue
+		}
+		for _, one := range claims {
+			if strict.Unmarshal(payload, one) != nil {
 				return refuse("", "jwt_unreadable", "The claims of the JWT cannot be read.")
 			}
-			return nil
 		}
+		return nil
 	}
 	if tried == 0 {
-		return refuse("", "jwt_key_unknown", "The app has registered no key that the JWT could be signed with.").because("a key of the app for "+header.Algorithm, header.KeyID)
+		return refuse("", "jwt_key_unknown", "There is no key that the JWT could be signed with.").because("a published key for "+header.Algorithm, header.KeyID)
 	}
-	return refuse("", "jwt_signature", "The signature of the JWT is not by a key of the app.")
+	return refuse("", "jwt_signature", "The signature of the JWT is not by a published key.")
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -130,4 +131,54 @@ func tooSlow(u *url.URL, within time.Duration, err error) *Error {
 
 func badStatus(u *url.URL, status int) *Error {
 	return &Error{Status: status, Text: fmt.Sprintf("%s answered with status %d instead of what was asked for: check the address, or upload the file.", u.Host, status)}
+}
+
+// Call is a question to another server's program. Form is posted; nil: a GET.
+type Call struct {
+	URL           string
+	Authorization string // header
+	Form          url.Values
+	Most          int64 // bytes of the answer
+}
+
+// Reply is the answer, whatever its status.
+type Reply struct {
+	Status int
+	Type   string // of the body
+	Body   []byte
+}
+
+// Call asks another server's program. It is bound like Fetch in what it may reach, and follows no redirect: what proves us goes
+// nowhere else. Every error is an *Error.
+func (c *Client) Call(ctx context.Context, call Call) (Reply, error) {
+	method, body := http.MethodGet, io.Reader(nil)
+	if call.Form != nil {
+		method, body = http.MethodPost, strings.NewReader(call.Form.Encode())
+	}
+	request, err := newRequest(ctx, method, call.URL, body)
+	if err != nil {
+		return Reply{}, err
+	}
+	request.Header.Set("Accept", "application/json")
+	if call.Form != nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if call.Authorization != "" {
+		request.Header.Set("Authorization", call.Authorization)
+	}
+	still := *c.http
+	still.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	response, err := still.Do(request)
+	if err != nil {
+		return Reply{}, worded(request.URL, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	reply := Reply{Status: response.StatusCode, Type: response.Header.Get("Content-Type")}
+	if reply.Body, err = io.ReadAll(io.LimitReader(response.Body, call.Most+1)); err != nil {
+		return Reply{}, worded(request.URL, err)
+	}
+	if int64(len(reply.Body)) > call.Most {
+		return Reply{}, &Error{Text: fmt.Sprintf("%s sent more than %d bytes, which is more than is taken.", request.URL.Host, call.Most)}
+	}
+	return reply, nil
 }

@@ -67,6 +67,7 @@ type AppReached struct {
 	SPProvidedID    string    `json:"sp_provided_id,omitempty"`
 	At              time.Time `json:"at"`
 	Protocol        string    `json:"protocol,omitempty"` // by which it was reached; empty: SAML
+	Hint            []byte    `json:"hint,omitempty"`     // sealed: what an upstream is shown when the person leaves
 }
 
 // sameName tells whether the app knows the person by the same name as before.
@@ -136,11 +137,11 @@ func (s *Session) came(method Method) {
 	}
 }
 
-// indexes are the values of the index "index": the session indexes that apps were given.
+// indexes are the values of the index "index": the session indexes that apps were given, and that upstreams gave.
 func (s *Session) indexes() []string {
 	var list []string
-	for i := range s.Apps {
-		if index := s.Apps[i].SessionIndex; index != "" && !slices.Contains(list, index) {
+	for _, reached := range s.Places() {
+		if index := reached.SessionIndex; index != "" && !slices.Contains(list, index) {
 			list = append(list, index)
 		}
 	}
