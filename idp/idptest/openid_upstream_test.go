@@ -16,7 +16,9 @@ type openIDBroker struct {
 }
 
 // callbackOf is our redirect URI towards an upstream.
-func callbackOf(s *Server, name string) string { return s.URL + "/login/upstream/" + name + "/callback" }
+func callbackOf(s *Server, name string) string {
+	return s.URL + "/login/upstream/" + name + "/callback"
+}
 
 func newOpenIDBroker(t *testing.T, metadata map[string]any, settings map[string]string) *openIDBroker {
 	t.Helper()
