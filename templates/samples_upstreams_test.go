@@ -10,10 +10,21 @@ func upstreamSamples() []sample {
 	options := map[string][]Option{"match": {{Value: "email", Label: "Their e-mail address"}}, "state": {{Value: "on"}, {Value: "off"}}}
 	form := UpstreamForm{Action: "/a", Options: options, Values: map[string]string{"label": "Example University", "domains": "example.org", "state": "on"}}
 	bad := UpstreamForm{Action: "/a", Options: options, Values: map[string]string{"metadata": "</textarea>"}, Errors: Errors{{"metadata", "This cannot be used."}, {"name", "Must be lower-case."}}}
-	rows := []UpstreamRow{{Title: "Example University", Name: "uni", Href: "/admin/upstreams/uni", EntityID: "https://uni.example.org/idp", Keys: 2, State: "active"},
-		{Title: longName, Name: "partner", Href: "/p", EntityID: "https://" + strings.Repeat("long", 40) + ".example", Keys: 1, State: "failed", Warning: "Its metadata ended."}}
+	rows := []UpstreamRow{{Title: "Example University", Name: "uni", Href: "/admin/upstreams/uni", EntityID: "https://uni.example.org/idp", Kind: "SAML", State: "active"},
+		{Title: longName, Name: "partner", Href: "/p", EntityID: "https://" + strings.Repeat("long", 40) + ".example", Kind: "OpenID Connect", State: "failed", Warning: "Its metadata ended."}}
 	facts := []Fact{{Label: "Entity ID", Text: "https://uni.example.org/idp", Kind: "code"}, {Label: "May sign with", Tags: []string{"sha256:00"}}, {Label: "Last good", Time: moment}}
+	provider := form
+	provider.OpenID, provider.Secret = true, true
+	provider.Values = map[string]string{"issuer": "https://login.example.org", "client_id": "gatehouse", "label": "Example Login", "scopes": "profile,email"}
+	badProvider := provider
+	badProvider.Secret, badProvider.Errors = false, Errors{{"issuer", "It calls itself <other>."}, {"client_id", "Give it."}, {"client_secret", "Give it."}}
 	return []sample{
+		{"upstreams_openid", func(w io.Writer) error {
+			return Upstreams(w, UpstreamsPage{Shell: list, Rows: rows, OurCallback: "https://id.example.org/login/upstream/NAME/callback", Form: badProvider})
+		}},
+		{"upstream_openid", func(w io.Writer) error {
+			return Upstream(w, UpstreamPage{Shell: one, Title: "Example Login", Name: "login", Facts: facts, Form: provider, TestAction: "/t", RefreshAction: "/r", RemoveAction: "/x"})
+		}},
 		{"upstreams", func(w io.Writer) error {
 			return Upstreams(w, UpstreamsPage{Shell: list, Rows: rows, OurMetadata: "https://id.example.org/saml/sp-metadata", Form: form})
 		}},

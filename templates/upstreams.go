@@ -6,25 +6,37 @@ import "io"
 type UpstreamRow struct {
 	Title, Name, Href string
 	EntityID          string
-	Keys              int
+	Kind              string // what it speaks
 	Warning           string
 	State             string
 }
 
-// UpstreamForm are the fields that an upstream is added and changed with: `name` and, for its metadata, `metadata_url` or `metadata`;
-// the others are named like its settings. Values are by the name of the field, Options those of selects.
+// UpstreamForm are the fields that an upstream is added and changed with: `name` and, for its metadata, `metadata_url` or `metadata`, or
+// of an OpenID provider `kind`, `issuer` and `client_secret`; the others are named like its settings. Values are by the name of the field,
+// Options those of selects.
 type UpstreamForm struct {
 	Action  string // empty: no right to change
+	OpenID  bool
+	Secret  bool // there is a client secret
 	Values  map[string]string
 	Options map[string][]Option
 	Errors  Errors
 }
 
-// UpstreamsPage lists the upstreams and adds one. OurMetadata is the address that the other side needs.
+// SecretHint says what an empty client secret means.
+func (f UpstreamForm) SecretHint() string {
+	if f.Secret {
+		return "Empty: the one that is set stays."
+	}
+	return "That the provider gave. None where Gatehouse proves itself by its key."
+}
+
+// UpstreamsPage lists the upstreams and adds one. OurMetadata or OurCallback is the address that the other side needs.
 type UpstreamsPage struct {
 	Shell
 	Rows        []UpstreamRow
 	OurMetadata string
+	OurCallback string
 	Form        UpstreamForm
 }
 

@@ -22,7 +22,7 @@ func (a *Admin) upstreamPages() []web.Route {
 	const one = upstreamsPath + "/{upstream}"
 	return []web.Route{
 		route(http.MethodGet, upstreamsPath, SettingsRead, func(w http.ResponseWriter, r *http.Request) error {
-			return a.upstreamsPage(w, r, templates.UpstreamForm{Values: map[string]string{"level": "low"}})
+			return a.upstreamsPage(w, r, templates.UpstreamForm{OpenID: r.URL.Query().Get("kind") == api.UpstreamOIDC, Values: map[string]string{"level": "low"}})
 		}),
 		route(http.MethodPost, upstreamsPath, SettingsWrite, a.upstreamAdd),
 		route(http.MethodGet, one, SettingsRead, func(w http.ResponseWriter, r *http.Request) error { return a.upstreamPage(w, r, nil, nil) }),
@@ -40,10 +40,10 @@ func (a *Admin) upstreamsPage(w http.ResponseWriter, r *http.Request, form templ
 	if err != nil {
 		return err
 	}
-	page := templates.UpstreamsPage{Shell: a.shell(r, "Sign-in elsewhere", templates.SectionUpstreams), OurMetadata: a.Actions.BaseURL + "/saml/sp-metadata", Form: form}
+	page := templates.UpstreamsPage{Shell: a.shell(r, "Sign-in elsewhere", templates.SectionUpstreams), OurMetadata: a.Actions.BaseURL + "/saml/sp-metadata", OurCallback: a.Actions.BaseURL + "/login/upstream/NAME/callback", Form: form}
 	for i := range list.Items {
 		u := &list.Items[i]
-		row := templates.UpstreamRow{Title: u.Title, Name: u.Name, Href: upstreamHref(u.Name), EntityID: u.EntityID, Keys: len(u.Keys), State: upstreamState(u)}
+		row := templates.UpstreamRow{Title: u.Title, Name: u.Name, Href: upstreamHref(u.Name), EntityID: u.EntityID, Kind: speaks(u.Kind), State: upstreamState(u)}
 		if len(u.Warnings) > 0 {
 			row.Warning = u.Warnings[0].Text
 		}
@@ -54,6 +54,13 @@ func (a *Admin) upstreamsPage(w http.ResponseWriter, r *http.Request, form templ
 	}
 	page.Form.Options = upstreamOptions()
 	return web.Page(w, r, statusOf(form.Errors), web.CSP{}, func(b *web.Buffer) error { return templates.Upstreams(b, page) })
+}
+
+func speaks(kind string) string {
+	if kind == api.UpstreamOIDC {
+		return "OpenID Connect"
+	}
+	return "SAML"
 }
 
 func upstreamState(u *api.Upstream) string {
@@ -86,14 +93,18 @@ func upstreamOptions() map[string][]templates.Option {
 		"level":        {{Value: "low"}, {Value: "standard"}, {Value: "high"}},
 		"admins":       {{Value: "false", Label: "Sign in here, never there"}, {Value: "true", Label: "May sign in there too"}},
 		"requester_id": {{Value: "on", Label: "Is told"}, {Value: "off", Label: "Is not told"}},
-		"state":        {{Value: "on", Label: "On"}, {Value: "off", Label: "Off: nobody signs in there"}},
+		"token_endpoint_auth_method": {
+			{Value: "client_secret_basic", Label: "The secret, in a header (client_secret_basic)"}, {Value: "client_secret_post", Label: "The secret, in the body (client_secret_post)"},
+			{Value: "private_key_jwt", Label: "Its own key (private_key_jwt)"},
+		},
+		"state": {{Value: "on", Label: "On"}, {Value: "off", Label: "Off: nobody signs in there"}},
 	}
 }
 
 // posted are the fields of an upstream's form.
 func posted(r *http.Request) map[string]string {
 	values := map[string]string{}
-	for _, key := range append(federation.UpstreamKeys(), "name", "metadata", "metadata_url") {
+	for _, key := range append(federation.UpstreamKeys(), "name", "metadata", "metadata_url", "issuer") {
 		if r.PostForm.Has(key) {
 			values[key] = strings.TrimSpace(r.PostForm.Get(key))
 		}
@@ -117,9 +128,17 @@ func (a *Admin) upstreamAdd(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
 	}
-	form := templates.UpstreamForm{Values: posted(r)}
+	form := templates.UpstreamForm{Values: posted(r), OpenID: r.PostForm.Get("kind") == api.UpstreamOIDC}
 	v := form.Values
-	u, err := a.Actions.AddUpstream(r.Context(), byOf(r), api.NewUpstream{Name: v["name"], Metadata: v["metadata"], URL: v["metadata_url"], Set: settingsIn(v)})
+	n := api.NewUpstream{Name: v["name"], Metadata: v["metadata"], URL: v["metadata_url"], Set: settingsIn(v)}
+	if form.OpenID {
+		n.Issuer, n.Secret = v["issuer"], r.PostForm.Get("client_secret")
+		if n.Issuer == "" {
+			form.Errors = templates.Errors{{Field: "issuer", Text: "Give the issuer, such as https://login.example.org."}}
+			return a.upstreamsPage(w, r, form)
+		}
+	}
+	u, err := a.Actions.AddUpstream(r.Context(), byOf(r), n)
 	if err != nil {
 		if form.Errors, err = a.formErrors(r, err); err != nil {
 			return err
@@ -138,7 +157,7 @@ func (a *Admin) upstreamPage(w http.ResponseWriter, r *http.Request, test *api.U
 	}
 	page := templates.UpstreamPage{
 		Shell: a.shell(r, u.Title, templates.SectionUpstreams), Title: u.Title, Name: u.Name, Facts: upstreamFacts(&u),
-		Form: templates.UpstreamForm{Values: map[string]string{}, Options: upstreamOptions(), Errors: refused},
+		Form: templates.UpstreamForm{Values: map[string]string{}, Options: upstreamOptions(), Errors: refused, OpenID: u.Ours != nil, Secret: u.Ours != nil && u.Ours.HasSecret},
 	}
 	for _, s := range u.Settings {
 		page.Form.Values[s.Key] = s.Value
@@ -178,6 +197,9 @@ func (a *Admin) upstreamPage(w http.ResponseWriter, r *http.Request, test *api.U
 func sentenceCase(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 func upstreamFacts(u *api.Upstream) []templates.Fact {
+	if u.Ours != nil {
+		return providerFacts(u)
+	}
 	facts := []templates.Fact{
 		{Label: "Entity ID", Text: u.EntityID, Kind: "code"}, {Label: "Signs in at", Text: u.SSO, Kind: "code"},
 		{Label: "Is told of sign-outs at", Text: u.SLO, Kind: "code"}, {Label: "May sign with", Tags: u.Keys},
@@ -196,13 +218,26 @@ func upstreamFacts(u *api.Upstream) []templates.Fact {
 	return append(facts, timeFacts("Last good", u.Good, "Next look", u.Next, "Valid until", u.ValidUntil)...)
 }
 
+// providerFacts are those of an OpenID provider: what it says of itself, and what it has to know of us.
+func providerFacts(u *api.Upstream) []templates.Fact {
+	leave := templates.Fact{Label: "Is told of sign-outs at", Text: u.SLO, Kind: "code"}
+	if u.SLO == "" {
+		leave.Text, leave.Kind = "it takes none", "missing"
+	}
+	return append([]templates.Fact{
+		{Label: "Issuer", Text: u.EntityID, Kind: "code"}, {Label: "Signs in at", Text: u.SSO, Kind: "code"}, leave,
+		{Label: "Our redirect URI", Text: u.Ours.RedirectURI, Kind: "code"}, {Label: "Our post-logout redirect URI", Text: u.Ours.PostLogoutURI, Kind: "code"},
+		{Label: "Our back-channel logout URI", Text: u.Ours.BackChannelLogoutURI, Kind: "code"}, {Label: "Our keys", Text: u.Ours.JWKSURI, Kind: "code"},
+	}, timeFacts("Last good", u.Good, "Next look", u.Next)...)
+}
+
 func (a *Admin) upstreamSave(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
 	}
 	v := posted(r)
 	return a.upstreamDone(w, r, "saved", func(name string) error {
-		_, err := a.Actions.SetUpstream(r.Context(), byOf(r), name, api.UpstreamChange{Metadata: v["metadata"], URL: v["metadata_url"], Set: settingsIn(v)})
+		_, err := a.Actions.SetUpstream(r.Context(), byOf(r), name, api.UpstreamChange{Metadata: v["metadata"], URL: v["metadata_url"], Secret: r.PostForm.Get("client_secret"), Set: settingsIn(v)})
 		return err
 	})
 }

@@ -162,3 +162,60 @@ func TestOpenIDProviderMakesPeople(t *testing.T) {
 		t.Errorf("a subject that is new takes a name that is taken:\n%s", page)
 	}
 }
+
+// TestOpenIDUpstreamPages chooses an OpenID provider on the sign-in page in a real browser, passes its pages and arrives; then it looks
+// at the console's pages, by which another one is added and changed.
+func TestOpenIDUpstreamPages(t *testing.T) {
+	t.Parallel()
+	w := newPeerOpenID(t, nil)
+	w.AddPerson(t, "ada", "Administrators", func(n *api.NewUser) { n.Roles = []string{"owner"} })
+	g := newGallery(t)
+	g.Expect("fonts.googleapis.com") // of oidc-provider's pages
+	g.Expect("favicon.ico")
+	g.Open(w.URL + "/")
+	g.WaitFor("form[action='/login/upstream/op']")
+	g.look("signin-openid")
+	g.Click("form[action='/login/upstream/op'] button")
+	g.WaitFor("input[name=login]")
+	g.Type("input[name=login]", "a1")
+	g.Type("input[name=password]", "any")
+	g.Click("button[type=submit]")
+	g.WaitFor("button[autofocus].login-submit")
+	g.Click("button[type=submit]")
+	g.WaitFor("#tiles")
+	g.Fresh()
+	g.Open(w.URL + "/")
+	g.WaitFor("form[action='/login/upstream/op']")
+	g.Click("form[action='/login/upstream/op'] button")
+	g.WaitFor("a[href$='/abort']")
+	g.Expect("400")
+	g.Click("a[href$='/abort']")
+	g.WaitFor("main.card h1")
+	g.look("openid-aborted")
+	g.Fresh()
+	g.Open(w.URL)
+	g.signIn("ada", Password)
+	g.WaitFor("#tiles")
+	g.visit("upstreams-openid", w.URL+"/admin/upstreams?kind=oidc")
+	g.Type("#f-name", "second")
+	g.Type("#f-issuer", w.op.URL+"/")
+	g.Type("#f-client_id", "gatehouse")
+	g.Type("#f-client_secret", w.op.Secret)
+	g.Expect("422")
+	g.Click("form.form button.primary")
+	g.WaitFor(".summary")
+	g.look("upstreams-openid-error")
+	if text := g.Text(".summary"); !strings.Contains(text, "give the issuer exactly as it does") {
+		t.Errorf("the page says %q", text)
+	}
+	g.Open(w.URL + "/admin/upstreams/op")
+	g.Click("form[action$='/test'] button")
+	g.WaitFor("#checks")
+	g.look("upstream-openid")
+	g.Click("form.form button.primary")
+	g.WaitFor(".notice.ok")
+	u, err := w.API.Upstream(t.Context(), "op")
+	if err != nil || u.Title != "Example Login" || !u.Ours.HasSecret {
+		t.Errorf("after saving what was there: %+v, %v", u, err)
+	}
+}
