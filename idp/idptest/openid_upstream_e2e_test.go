@@ -169,6 +169,7 @@ func TestOpenIDUpstreamPages(t *testing.T) {
 	t.Parallel()
 	w := newPeerOpenID(t, nil)
 	w.AddPerson(t, "ada", "Administrators", func(n *api.NewUser) { n.Roles = []string{"owner"} })
+	w.AddApp(t, NewSP(t, "tile").Metadata(), nil)
 	g := newGallery(t)
 	g.Expect("fonts.googleapis.com") // of oidc-provider's pages
 	g.Expect("favicon.ico")

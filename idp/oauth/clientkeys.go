@@ -111,7 +111,7 @@ func (h *Handlers) keysOf(ctx context.Context, app *sp.App, id string) ([]jose.J
 }
 
 // keysAt are the keys that an address publishes.
-func (h *Handlers) keysAt(ctx context.Context, cache *clientKeys, address, id string) ([]jose.JSONWebKey, error) {
+func (h *Handlers) keysAt(ctx context.Context, cache *keptAt[keptKeys], address, id string) ([]jose.JSONWebKey, error) {
 	return cache.at(address).find(h.Now(), id, func() ([]jose.JSONWebKey, error) {
 		var body bytes.Buffer
 		// Not the caller's context: who hangs up must not spoil the one try in a minute.

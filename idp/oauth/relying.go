@@ -30,7 +30,7 @@ type Relying struct {
 	Open func(context string, sealed []byte) ([]byte, error)
 	Key  []byte // of nonces and PKCE verifiers, which are computed and so not kept
 
-	keys clientKeys // of the providers; apps cannot push them out
+	keys keptAt[keptKeys] // of the providers; apps cannot push them out
 }
 
 // The paths of an upstream. Each has its own, so that an answer of one is never taken for that of another (RFC 9700, 4.4.2.2).
