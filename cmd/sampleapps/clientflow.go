@@ -227,6 +227,9 @@ func refusal(title string, err error) notice {
 	if errors.As(err, &refused) && refused.ErrorCode != "" {
 		n.Text = said(refused.ErrorDescription, refused.ErrorCode)
 		n.Next = "The code in square brackets finds the entry in the console’s audit."
+		if refused.ErrorCode == "invalid_grant" {
+			n.Next = "Sign in again: these tokens are over. " + n.Next
+		}
 	}
 	return n
 }
