@@ -11,6 +11,7 @@ import (
 	"gatehouse/idp/api"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/oauth"
 	"gatehouse/idp/scim"
 	"gatehouse/idp/web"
 	"gatehouse/store"
@@ -169,7 +170,7 @@ func (s *Server) logo(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) guard(w http.ResponseWriter, r *http.Request, need web.Permission) (*http.Request, error) {
 	app := builtinFor(r.URL.Path, need)
 	if isSCIM(r) || isAPI(r) && r.Header.Get("Authorization") != "" {
-		return r, s.guardBearer(w, r, need)
+		return r, s.guardBearer(r, need)
 	}
 	if isAPI(r) {
 		return s.guardAPI(r, app, need)
@@ -206,28 +207,47 @@ func (s *Server) guardAPI(r *http.Request, app string, need web.Permission) (*ht
 		return nil, err
 	}
 	if facts.Session == nil || facts.User == nil || console == nil || !flow.Enters(facts, console) {
-		return nil, &web.Error{Status: http.StatusUnauthorized, Reason: "not_signed_in", Text: "Sign in to the console first, or use the command line on the server."}
+		return nil, &web.Error{Status: http.StatusUnauthorized, Reason: "not_signed_in", Challenge: `Bearer realm="Gatehouse"` + s.metadataHint(), Text: "Sign in to the console first, or use the command line on the server."}
 	}
 	return r, s.identify(r, facts, need)
 }
 
 // guardBearer admits a request that shows a token: nothing else of the request, no cookie above all, says who acts. The policy of the
-// console, which is about people, is not asked: a token has addresses and an end of its own.
-func (s *Server) guardBearer(w http.ResponseWriter, r *http.Request, need web.Permission) error {
+// console, which is about people, is not asked about an API token, which has addresses and an end of its own.
+func (s *Server) guardBearer(r *http.Request, need web.Permission) error {
 	actor, err := s.engine.Bearer(r)
+	var refused *web.Error
+	if errors.As(err, &refused) && refused.Challenge != "" {
+		refused.Challenge += s.metadataHint()
+	}
 	if err != nil {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="Gatehouse"`) // RFC 6750, 3
 		return err
 	}
 	web.Of(r).Actor = actor
-	if !admin.Grants(actor.Scopes, need) {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="Gatehouse", error="insufficient_scope"`)
+	switch {
+	case !admin.Grants(actor.Scopes, need):
 		return &web.Error{
-			Status: http.StatusForbidden, Reason: "no_permission", Err: errors.New(string(need)),
+			Status: http.StatusForbidden, Reason: "no_permission", Err: errors.New(string(need)), Challenge: insufficient(need),
 			Text: "The scopes of this token do not allow this. Use a token that was made for it.",
 		}
+	case !admin.Holds(&actor, need): // an app may do no more than the person for whom it acts
+		return s.engine.Forbid(r, flow.Console, string(need))
 	}
 	return nil
+}
+
+// metadataHint says in a challenge where clients find out which tokens are taken (RFC 9728, 5.1).
+func (s *Server) metadataHint() string {
+	return `, resource_metadata="` + s.config.BaseURL + oauth.ResourcePath + `"`
+}
+
+// insufficient tells which scope would do (RFC 6750, 3).
+func insufficient(need web.Permission) string {
+	challenge := `Bearer realm="Gatehouse", error="insufficient_scope"`
+	if scope := admin.ScopeFor(need); scope != "" {
+		challenge += `, scope="` + scope + `"`
+	}
+	return challenge
 }
 
 // identify notes who acts and checks the permission against their roles.

@@ -45,7 +45,7 @@ var open = []string{
 	"GET /saml/sso", "POST /saml/sso", "GET /saml/metadata", "GET /saml/metadata/{app}", "GET /saml/certificate.pem", "GET /saml/error",
 	"GET /assets/{file}", "GET /logo/{hash}", "GET /forgot", "POST /forgot", "GET /link", "POST /link",
 	"GET /oauth/authorize", "POST /oauth/authorize", "POST /oauth/token", "POST /oauth/introspect", "POST /oauth/revoke", "POST /oauth/par", "OPTIONS /oauth/par", "GET /oauth/userinfo", "POST /oauth/userinfo",
-	"OPTIONS /oauth/token", "OPTIONS /oauth/revoke", "OPTIONS /oauth/userinfo", "GET /oauth/logout", "POST /oauth/logout", "POST /oauth/logout/confirm", "GET /oauth/jwks", "GET /.well-known/openid-configuration", "GET /.well-known/oauth-authorization-server",
+	"OPTIONS /oauth/token", "OPTIONS /oauth/revoke", "OPTIONS /oauth/userinfo", "GET /oauth/logout", "POST /oauth/logout", "POST /oauth/logout/confirm", "GET /oauth/jwks", "GET /.well-known/openid-configuration", "GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
 	"GET /device", "POST /device", "GET /device/{end}", "POST /oauth/device",
 	"POST /oauth/register", "GET /oauth/register/{client}", "PUT /oauth/register/{client}", "DELETE /oauth/register/{client}",
 	"GET /login/upstream/{upstream}/callback", "GET /login/upstream/{upstream}/logout", "POST /login/upstream/{upstream}/backchannel",

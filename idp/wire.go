@@ -149,6 +149,7 @@ func (s *Server) wire(ctx context.Context) error {
 		return err
 	}
 	s.oauth = &oauth.Handlers{Engine: s.engine, Store: c.Store, Keys: s.keys, Claims: sources, Fetch: client, Passwords: s.directory, SubjectKey: subjects, BaseURL: c.BaseURL, Now: c.Now}
+	s.oauth.Lends, s.engine.Caller = admin.Lends, s.oauth.Caller
 	s.engine.ProtocolOf = func(app *sp.App) string {
 		switch {
 		case app.Definition.SAML != nil:

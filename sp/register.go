@@ -67,7 +67,7 @@ func (s *Secret) is(token string) bool {
 }
 
 // Inherit is the policy of a client that registers under the app: the parent's, without what is the parent's alone. It asks for no
-// more scopes than the parent may, acts as nobody, and people are asked for their consent even where the parent needs none.
+// more scopes than the parent may and none of Gatehouse's own API, acts as nobody, and people are asked for their consent even where the parent needs none.
 func (a *App) Inherit() Policy {
 	p := a.Policy
 	p.RunAs, p.Introspect, p.RegistrationApproval = "", "", ""
@@ -75,7 +75,7 @@ func (a *App) Inherit() Policy {
 	if p.Consent != ConsentAlways {
 		p.Consent = ""
 	}
-	p.Scopes = a.AllowedScopes()
+	p.Scopes = slices.DeleteFunc(a.AllowedScopes(), IsAPIScope)
 	return p
 }
 

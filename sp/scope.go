@@ -23,6 +23,28 @@ const (
 	ScopeFull    = "full"
 )
 
+// The scopes of Gatehouse's own API (design, section 4), of API tokens and apps' tokens alike.
+const (
+	ScopeDirectoryRead  = "directory.read"
+	ScopeDirectoryWrite = "directory.write"
+	ScopeAppsRead       = "apps.read"
+	ScopeAppsWrite      = "apps.write"
+	ScopeAuditRead      = "audit.read"
+)
+
+// APIScopes lists them in the order in which forms offer them.
+func APIScopes() []string {
+	return []string{ScopeDirectoryRead, ScopeDirectoryWrite, ScopeAppsRead, ScopeAppsWrite, ScopeAuditRead}
+}
+
+// IsAPIScope tells whether a scope is one of Gatehouse's own API.
+func IsAPIScope(scope string) bool { return slices.Contains(APIScopes(), scope) }
+
+// ReachesAPI tells whether the app may ask for a scope of Gatehouse's own API.
+func (a *App) ReachesAPI() bool {
+	return a.Definition.OAuth != nil && slices.ContainsFunc(a.AllowedScopes(), IsAPIScope)
+}
+
 // StandardScopes are what an app may ask for while oauth.scopes is unset.
 func StandardScopes() []string {
 	return []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeAddress, ScopePhone, ScopeGroups, ScopeOffline}
@@ -41,7 +63,7 @@ var Scopes = &store.Table[Scope]{Name: "scope", Version: 1, Key: func(s *Scope) 
 
 // OwnScopes are those that Gatehouse itself gives a meaning: the standard ones, full, and those of its API.
 func OwnScopes() []string {
-	return append(StandardScopes(), ScopeRefresh, ScopeFull, "directory.read", "directory.write", "apps.read", "apps.write", "audit.read")
+	return slices.Concat(StandardScopes(), []string{ScopeRefresh, ScopeFull}, APIScopes())
 }
 
 // Powerful tells whether a scope lets an app do more than learn about people: all that a person may do, or what Gatehouse's API does.

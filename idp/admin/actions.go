@@ -60,7 +60,7 @@ type Actions struct {
 	Now         func() time.Time
 }
 
-// By is who acts, from where: a person, "uid N" on the unix socket, or a token with its scopes.
+// By is who acts, from where: a person, an app for a person, "uid N" on the unix socket, or an API token with its scopes.
 type By struct {
 	web.Actor
 	Address netip.Addr
@@ -74,10 +74,10 @@ func (b By) onSocket() bool { return strings.HasPrefix(b.ID, socketActor) }
 const socketActor = "uid "
 
 // isToken tells whether a program acts with a token, which enters no console and so cannot be shut out of it.
-func (b By) isToken() bool { return len(b.Scopes) > 0 }
+func (b By) isToken() bool { return len(b.Scopes) > 0 || b.App != "" }
 
 // allows tells whether the actor's roles or scopes hold a permission.
-func (b By) allows(need web.Permission) bool { return Allows(b.Roles, need) || Grants(b.Scopes, need) }
+func (b By) allows(need web.Permission) bool { return Holds(&b.Actor, need) }
 
 // change runs fn in one Update and appends the event that it returns. A change after which its author could no longer enter
 // the console is refused. fn may run more than once.
@@ -96,7 +96,7 @@ func (a *Actions) change(ctx context.Context, by By, fn func(tx store.Tx) (audit
 
 // note appends an event of something that was done.
 func (a *Actions) note(tx store.Tx, by By, event audit.Event) error {
-	event.Actor, event.Outcome = by.ID, audit.OK
+	event.Actor, event.Outcome, event.Facts = by.ID, audit.OK, by.Sign(event.Facts)
 	if by.Address.IsValid() {
 		event.Address = by.Address.String()
 	}

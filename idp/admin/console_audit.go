@@ -36,6 +36,7 @@ var kinds = []struct{ kind, text string }{
 	{"apitoken.add", "API token made"},
 	{"apitoken.revoke", "API token revoked"},
 	{"apitoken", "API token"},
+	{"api", "Call of the API with an OAuth token"},
 	{"app.registration_token", "Initial access token made"},
 	{"client.register", "Client registered by a gateway"}, {"client.update", "Client changed by itself"}, {"client.remove", "Client removed by itself"},
 	{"scope.add", "Scope added"}, {"scope.set", "Scope changed"}, {"scope.remove", "Scope removed"},

@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"gatehouse/idp/api"
-	"gatehouse/idp/grants"
 	"gatehouse/idp/web"
+	"gatehouse/sp"
 	"gatehouse/templates"
 )
 
@@ -36,7 +36,7 @@ func (a *Admin) tokensPage(w http.ResponseWriter, r *http.Request, page template
 			Expires: t.Expires, LastUsed: t.LastUsed, LastFrom: t.LastFrom,
 		})
 	}
-	for _, scope := range grants.APIScopes() {
+	for _, scope := range sp.APIScopes() {
 		page.Scopes = append(page.Scopes, templates.Choice{ID: scope, Name: scope, Hint: scopeHints[scope], Checked: slices.Contains(r.PostForm["scope"], scope)})
 	}
 	page.AddAction, page.RevokeAction = tokensPath, tokensPath+"/revoke"
@@ -44,11 +44,11 @@ func (a *Admin) tokensPage(w http.ResponseWriter, r *http.Request, page template
 }
 
 var scopeHints = map[string]string{
-	grants.ScopeDirectoryRead:  "read people and groups, by API and SCIM",
-	grants.ScopeDirectoryWrite: "also change them, but no roles",
-	grants.ScopeAppsRead:       "read apps",
-	grants.ScopeAppsWrite:      "also change apps and who may use them",
-	grants.ScopeAuditRead:      "read the audit",
+	sp.ScopeDirectoryRead:  "read people and groups, by API and SCIM",
+	sp.ScopeDirectoryWrite: "also change them, but no roles",
+	sp.ScopeAppsRead:       "read apps",
+	sp.ScopeAppsWrite:      "also change apps and who may use them",
+	sp.ScopeAuditRead:      "read the audit",
 }
 
 // tokenAdd makes a token and shows its secret on the page, which no browser keeps.

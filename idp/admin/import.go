@@ -74,9 +74,9 @@ func (a *Actions) ImportUsers(ctx context.Context, by By, ask api.Import) (api.I
 
 // noteImport writes down that a file was refused, and why its first line was.
 func (a *Actions) noteImport(ctx context.Context, by By, problems []api.ImportError) error {
-	event := audit.Event{Kind: "user.import", Outcome: audit.Refused, Reason: "bad_lines", Actor: by.ID, Facts: map[string]string{
+	event := audit.Event{Kind: "user.import", Outcome: audit.Refused, Reason: "bad_lines", Actor: by.ID, Facts: by.Sign(map[string]string{
 		"errors": fmt.Sprint(len(problems)), "line": fmt.Sprint(problems[0].Line),
-	}, Detail: problems[0].Text}
+	}), Detail: problems[0].Text}
 	if by.Address.IsValid() {
 		event.Address = by.Address.String()
 	}

@@ -14,12 +14,13 @@ import (
 // The route table says which role may call an action at all. What depends on whom or what it is about stands here: mayHandle
 // for people, mayChangeApp for apps, and every change passes one of them.
 
-// all tells whether the actor may do everything: an owner, or who came through the socket.
-func (b By) all() bool { return b.onSocket() || slices.Contains(b.Roles, RoleOwner) }
+// all tells whether the actor may do everything: an owner in person, or who came through the socket.
+func (b By) all() bool { return b.onSocket() || !b.isToken() && slices.Contains(b.Roles, RoleOwner) }
 
-// mayHandle keeps people without the owner role from taking over those who hold one, and from handing roles out.
+// mayHandle keeps people without the owner role from taking over those who hold one, and from handing roles out; and an app from
+// taking over the account that it acts for.
 func mayHandle(by By, user *directory.User) error {
-	if by.all() || len(user.Roles) == 0 || user.ID == by.ID {
+	if by.all() || len(user.Roles) == 0 || user.ID == by.ID && !by.isToken() {
 		return nil
 	}
 	return refused(http.StatusForbidden, "needs_owner", "roles", "%s has a role, so only an owner may do this: ask one.", user.Name)
@@ -60,14 +61,22 @@ func visibleTo(by By, app api.App) api.App {
 	return app
 }
 
-// mayChangeApp keeps the built-in apps, through which an organisation's owners get in, to the owners, and a developer to the
-// definition of the apps that they registered. Before is the zero value for a new app.
+// onlyEnds tells whether a change only shuts an app or removes it.
+func onlyEnds(before, after *sp.App) bool {
+	return before.ID != "" && before.State != after.State && (after.State == sp.Blocked || after.State == sp.Removed)
+}
+
+// mayChangeApp keeps the built-in apps, through which an organisation's owners get in, and those with scopes of Gatehouse's API, which
+// lend owners' power to a program as API tokens do, to the owners; and a developer to the definition of the apps that they registered.
+// Before is the zero value for a new app.
 func mayChangeApp(by By, before, after *sp.App) error {
 	switch {
 	case by.all():
 		return nil
 	case flow.IsBuiltin(after.ID):
 		return refused(http.StatusForbidden, "needs_owner", "app", "%s is part of Gatehouse, so only an owner may change it: ask one.", after.Definition.Name)
+	case (before.ReachesAPI() || after.ReachesAPI()) && !onlyEnds(before, after):
+		return refused(http.StatusForbidden, "needs_owner", "oauth.scopes", "%s acts in Gatehouse itself by its scopes, so only an owner may change it: ask one. You can block it.", after.Definition.Name)
 	case by.allows(AppsWrite):
 		return nil
 	case after.CreatedBy != by.ID:

@@ -3,8 +3,8 @@ package admin
 import (
 	"slices"
 
-	"gatehouse/idp/grants"
 	"gatehouse/idp/web"
+	"gatehouse/sp"
 )
 
 // The roles of the console and the API (design, section 4).
@@ -51,16 +51,44 @@ var permissions = map[string][]web.Permission{
 // scopes says what each scope of a token allows (design, section 4). No scope reaches tokens, settings, keys or roles, so that a
 // token cannot make itself stronger.
 var scopes = map[string][]web.Permission{
-	grants.ScopeDirectoryRead:  {Overview, UsersRead},
-	grants.ScopeDirectoryWrite: {Overview, UsersRead, UsersWrite, UsersPassword},
-	grants.ScopeAppsRead:       {Overview, AppsRead},
-	grants.ScopeAppsWrite:      {Overview, AppsRead, AppsRegister, AppsWrite},
-	grants.ScopeAuditRead:      {Overview, AuditRead},
+	sp.ScopeDirectoryRead:  {Overview, UsersRead},
+	sp.ScopeDirectoryWrite: {Overview, UsersRead, UsersWrite, UsersPassword},
+	sp.ScopeAppsRead:       {Overview, AppsRead},
+	sp.ScopeAppsWrite:      {Overview, AppsRead, AppsRegister, AppsWrite},
+	sp.ScopeAuditRead:      {Overview, AuditRead},
 }
 
 // Grants tells whether one of a token's scopes holds a permission. An unknown scope holds none.
 func Grants(held []string, need web.Permission) bool {
 	return slices.ContainsFunc(held, func(scope string) bool { return slices.Contains(scopes[scope], need) })
+}
+
+// Holds tells whether an actor has a permission: a person by their roles, an API token by its scopes, and an app that acts for a
+// person only by both.
+func Holds(actor *web.Actor, need web.Permission) bool {
+	switch {
+	case actor.App != "":
+		return Allows(actor.Roles, need) && Grants(actor.Scopes, need)
+	case len(actor.Scopes) > 0:
+		return Grants(actor.Scopes, need)
+	}
+	return Allows(actor.Roles, need)
+}
+
+// Lends tells whether somebody with the roles can give an app a scope of the API: who may do all of it themselves.
+func Lends(roles []string, scope string) bool {
+	permissions, known := scopes[scope]
+	return known && !slices.ContainsFunc(permissions, func(one web.Permission) bool { return !Allows(roles, one) })
+}
+
+// ScopeFor is the narrowest scope that holds a permission; empty: none does.
+func ScopeFor(need web.Permission) string {
+	for _, scope := range sp.APIScopes() {
+		if slices.Contains(scopes[scope], need) {
+			return scope
+		}
+	}
+	return ""
 }
 
 // Roles lists the roles in the order in which forms offer them.

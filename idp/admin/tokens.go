@@ -90,13 +90,13 @@ func newToken(n api.NewToken, now time.Time) (grants.APIToken, error) {
 		return token, badValue("name", "Name the token with 1 to 64 lower-case letters, digits, dots, hyphens and underscores, such as hr-system.")
 	}
 	for _, scope := range n.Scopes {
-		if !slices.Contains(grants.APIScopes(), scope) {
-			return token, badValue("scopes", "There is no scope %.40q: choose from %s.", scope, strings.Join(grants.APIScopes(), ", "))
+		if !slices.Contains(sp.APIScopes(), scope) {
+			return token, badValue("scopes", "There is no scope %.40q: choose from %s.", scope, strings.Join(sp.APIScopes(), ", "))
 		}
 	}
 	token.Scopes = slices.Compact(slices.Sorted(slices.Values(n.Scopes)))
 	if len(token.Scopes) == 0 {
-		return token, badValue("scopes", "Give the token at least one scope: %s.", strings.Join(grants.APIScopes(), ", "))
+		return token, badValue("scopes", "Give the token at least one scope: %s.", strings.Join(sp.APIScopes(), ", "))
 	}
 	lifetime := tokenLifetime
 	if n.Expires != "" {

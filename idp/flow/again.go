@@ -13,8 +13,8 @@ import (
 type Standing struct {
 	User, App string // ids
 	Level     sp.Level
-	Methods   []string
-	AuthAt    time.Time // of the sign-in that it rests on
+	AuthAt    time.Time // of the newest check of the sign-in that it rests on
+	HighAt    time.Time // since when that proves level high; zero: since AuthAt, if it does
 	PutOff    time.Time // when the person put off a second factor then; zero: they did not
 	Address   netip.Addr
 	Strict    bool        // no relaxation of addresses counts
@@ -31,9 +31,7 @@ func (e *Engine) Reconsider(tx store.Tx, s Standing) (*Facts, Step, error) {
 			User: s.User, Level: session.Level(s.Level), PutOff: s.PutOff, Started: s.AuthAt, Seen: now, Ends: now.Add(time.Hour), Idle: now.Add(time.Hour),
 		},
 	}
-	for _, name := range s.Methods {
-		facts.Session.Methods = append(facts.Session.Methods, session.Method{Name: name, At: s.AuthAt})
-	}
+	facts.Session.Methods = s.methods()
 	if err := e.loadRecords(tx, facts, &seen{}); err != nil {
 		return nil, Step{}, err
 	}
@@ -42,6 +40,16 @@ func (e *Engine) Reconsider(tx store.Tx, s Standing) (*Facts, Step, error) {
 		step = refusedStep(facts, step)
 	}
 	return facts, step, nil
+}
+
+// methods prove what the sign-in proved, each as late as it did.
+func (s *Standing) methods() []session.Method {
+	newest := session.Method{Name: tokenProtocol, At: s.AuthAt, Level: session.Level(s.Level)}
+	if s.Level != sp.High || s.HighAt.IsZero() {
+		return []session.Method{newest}
+	}
+	newest.Level = session.Standard
+	return []session.Method{newest, {Name: tokenProtocol, At: s.HighAt, Level: session.High}}
 }
 
 // tokenProtocol is nobody's: a token asks no consent.

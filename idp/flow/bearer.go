@@ -14,17 +14,32 @@ import (
 	"gatehouse/store"
 )
 
-// Bearer turns the secret in a request's Authorization header (RFC 6750, 2.1) into who acts, with the scopes that it carries; or
-// says why not as a *web.Error, audited within the bounds for strangers. Who has sent too many wrong ones is told to wait; a right
-// one is always taken, because 256 bits cannot be guessed and neighbours share addresses.
+// Bearer turns the token in a request's Authorization header (RFC 6750, 2.1; RFC 9449, 7.1) into who acts, with the scopes that it
+// carries; or says why not as a *web.Error, audited within the bounds for strangers. Who has sent too many wrong ones is told to
+// wait; a right one is always taken, because 256 bits cannot be guessed and neighbours share addresses.
 func (e *Engine) Bearer(r *http.Request) (web.Actor, error) {
 	scheme, secret, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || secret == "" {
-		return web.Actor{}, &web.Error{Status: http.StatusUnauthorized, Reason: "no_token", Text: "Send an API token in the header Authorization: Bearer TOKEN."}
+	secret = strings.TrimSpace(secret)
+	bearer := strings.EqualFold(scheme, "Bearer")
+	switch {
+	case secret == "" || !bearer && !strings.EqualFold(scheme, "DPoP"):
+		return web.Actor{}, &web.Error{
+			Status: http.StatusUnauthorized, Reason: "no_token", Challenge: bearerChallenge,
+			Text: "Send an API token, or an access token of an app, in the header Authorization: Bearer TOKEN.",
+		}
+	case !bearer || !grants.IsAPISecret(secret):
+		return e.Caller(r)
 	}
+	return e.apiToken(r, secret)
+}
+
+// bearerChallenge is RFC 6750, 3.
+const bearerChallenge = `Bearer realm="Gatehouse"`
+
+func (e *Engine) apiToken(r *http.Request, secret string) (web.Actor, error) {
 	var found bearer
 	err := e.Store.View(r.Context(), func(tx store.Tx) (err error) {
-		found, err = e.bearer(tx, strings.TrimSpace(secret), web.Of(r).Address)
+		found, err = e.bearer(tx, secret, web.Of(r).Address)
 		return err
 	})
 	if err != nil {
@@ -50,7 +65,7 @@ type bearer struct {
 	note    func(store.Tx) error // what its use leaves behind; nil: nothing
 }
 
-// bearer looks a secret up: each kind of token has its own table, and every kind carries the same scopes.
+// bearer looks the secret of an API token up.
 func (e *Engine) bearer(tx store.Tx, secret string, from netip.Addr) (bearer, error) {
 	token, err := grants.FindAPIToken(tx, secret)
 	if errors.Is(err, store.ErrNotFound) {
@@ -95,5 +110,5 @@ func (e *Engine) refuseBearer(r *http.Request, found bearer) error {
 			Text: "Too many wrong tokens came from this address. Wait a minute, then use the right one.",
 		}
 	}
-	return &web.Error{Status: http.StatusUnauthorized, Reason: reason.Type, Code: code, Text: reason.Text}
+	return &web.Error{Status: http.StatusUnauthorized, Reason: reason.Type, Code: code, Text: reason.Text, Challenge: bearerChallenge}
 }

@@ -31,7 +31,9 @@ type Engine struct {
 	Upstream func(store.Tx, *directory.Settings) (highest sp.Level, alone bool, err error)
 	// Party finds another identity provider that people came from by its entity id, as sign-out sees it, or nil; nil: there are none.
 	Party func(tx store.Tx, entityID string) (*sp.App, error)
-	Now   func() time.Time
+	// Caller finds the person for whom an app calls Gatehouse's own API with an access token; its errors are those of Bearer.
+	Caller func(*http.Request) (web.Actor, error)
+	Now    func() time.Time
 
 	facts   factCache
 	waiting waitingCount
@@ -198,6 +200,7 @@ func (e *Engine) Record(r *http.Request, refused *web.Error) string {
 	if refused.Field != "" {
 		event.Facts["field"] = refused.Field
 	}
+	info.Actor.Sign(event.Facts)
 	code, err := e.record(r.Context(), event)
 	if err != nil {
 		refused.Err = errors.Join(refused.Err, err)

@@ -135,7 +135,7 @@ func (e *Engine) Forbid(r *http.Request, app, permission string) error {
 	actor := web.Of(r).Actor
 	code, err := e.record(r.Context(), audit.Event{
 		Kind: "permission", Outcome: audit.Refused, Reason: "no_permission", Actor: actor.ID, User: actor.ID, App: app,
-		Address: web.Of(r).AddressText(), Facts: map[string]string{"needs": permission, "path": r.URL.Path},
+		Address: web.Of(r).AddressText(), Facts: actor.Sign(map[string]string{"needs": permission, "path": r.URL.Path}),
 	})
 	if err != nil {
 		return err

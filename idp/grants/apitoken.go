@@ -14,27 +14,13 @@ import (
 	"gatehouse/store"
 )
 
-// The scopes of Gatehouse's own API (design, section 4).
-const (
-	ScopeDirectoryRead  = "directory.read"
-	ScopeDirectoryWrite = "directory.write"
-	ScopeAppsRead       = "apps.read"
-	ScopeAppsWrite      = "apps.write"
-	ScopeAuditRead      = "audit.read"
-)
-
-// APIScopes lists them in the order in which forms offer them.
-func APIScopes() []string {
-	return []string{ScopeDirectoryRead, ScopeDirectoryWrite, ScopeAppsRead, ScopeAppsWrite, ScopeAuditRead}
-}
-
 // APIToken lets a program use Gatehouse's own API and SCIM. Whoever shows its secret acts as the token, within its scopes. Of the
 // secret, 256 random bits, only the hash is kept, which needs no salt for that reason.
 type APIToken struct {
 	ID        string         `json:"id"` // "tok_…", the actor in the audit
 	Name      string         `json:"name"`
-	Hash      string         `json:"hash"` // SHA-256 of the secret, hex
-	Scopes    []string       `json:"scopes"`
+	Hash      string         `json:"hash"`                // SHA-256 of the secret, hex
+	Scopes    []string       `json:"scopes"`              // of sp.APIScopes
 	Addresses []netip.Prefix `json:"addresses,omitempty"` // from where it may be used; empty: from anywhere
 	Creator   string         `json:"creator"`             // user id, or "uid N" of the socket
 	Created   time.Time      `json:"created"`
@@ -74,6 +60,9 @@ func NewAPIToken(t *APIToken) (secret string) {
 // IsAPIToken tells whether an id is a token's.
 func IsAPIToken(id string) bool { return strings.HasPrefix(id, apiTokenPrefix) }
 
+// IsAPISecret tells whether a text has the form of an API token's secret.
+func IsAPISecret(secret string) bool { return strings.HasPrefix(secret, secretPrefix) }
+
 func hashOf(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:])
@@ -82,7 +71,7 @@ func hashOf(secret string) string {
 // FindAPIToken returns the token of a secret; without one the error is store.ErrNotFound. Whether it may be used is for the caller
 // to ask with Ends and From.
 func FindAPIToken(tx store.Tx, secret string) (APIToken, error) {
-	if !strings.HasPrefix(secret, secretPrefix) {
+	if !IsAPISecret(secret) {
 		return APIToken{}, store.ErrNotFound
 	}
 	token, _, err := APITokens.By(tx, "hash", hashOf(secret))

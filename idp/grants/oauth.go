@@ -26,6 +26,7 @@ type Grant struct {
 	Class   string    `json:"class"`             // acr: how strong that sign-in was, in the words that the app asked for
 	Methods []string  `json:"methods,omitempty"` // how the person had signed in
 	AuthAt  time.Time `json:"auth_at"`
+	HighAt  time.Time `json:"high_at,omitzero"`  // since when that sign-in proves level high: the older of two factors; zero: since AuthAt
 	PutOff  time.Time `json:"put_off,omitzero"`  // when the person put off a second factor in that session
 	Address string    `json:"address,omitempty"` // of the person's browser
 	Epoch   Epoch     `json:"epoch"`

@@ -33,7 +33,7 @@ func (h *Handlers) actAlone(tx store.Tx, c *call) (*issue, *Problem, error) {
 	case facts.App.Definition.OAuth == nil:
 		return nil, badClient("unknown_client"), nil
 	}
-	if g.Scopes = aloneScopes(facts.App); c.form.Get("scope") != "" { // none is fine: the token then says who calls, and nothing else
+	if g.Scopes = h.lent(facts.User, aloneScopes(facts.App)); c.form.Get("scope") != "" { // none is fine: the token then says who calls, and nothing else
 		var problem *Problem
 		if g.Scopes, problem = scopesFor(facts.App, c.form.Get("scope"), g.Scopes); problem != nil {
 			return nil, problem, nil

@@ -120,7 +120,7 @@ func (d *Devices) Confirm(w http.ResponseWriter, r *http.Request, typed string) 
 		d.guesses.count(browser, d.Now())
 		return d.wrongCode(r, visitor)
 	}
-	payload, err := encode(&confirming{Device: waiting.Hash, Texts: waiting.Texts})
+	payload, err := encode(&confirming{Device: waiting.Hash, Scopes: waiting.Scopes, Texts: waiting.Texts})
 	if err != nil {
 		return err
 	}

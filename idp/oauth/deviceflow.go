@@ -9,6 +9,7 @@ import (
 
 	"gatehouse/idp/flow"
 	"gatehouse/idp/grants"
+	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -23,6 +24,7 @@ type Devices struct{ *Handlers }
 // confirming is what a waiting flow keeps of a device.
 type confirming struct {
 	Device string   `json:"device"` // key of grants.Devices
+	Scopes []string `json:"scopes"`
 	Texts  []string `json:"texts"`
 }
 
@@ -39,7 +41,7 @@ func (d *Devices) Asks(facts *flow.Facts) []string {
 	if err != nil {
 		return nil
 	}
-	return c.Texts
+	return d.asks(facts.User, c.Scopes, c.Texts)
 }
 
 // Issue lets the device have tokens for a person whom flow let in. They belong to no session of this browser.
@@ -56,16 +58,19 @@ func (d *Devices) Issue(ctx context.Context, pass *flow.Pass) (flow.Answer, erro
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return flow.Answer{}, err
 	}
-	scopes := within(waiting.Scopes, pass.App.AllowedScopes())
+	allowed := within(waiting.Scopes, pass.App.AllowedScopes())
+	scopes := d.lent(pass.User, allowed)
 	switch {
 	case err != nil || !waiting.Waits(pass.Now):
 		return flow.Answer{}, &flow.CannotIssue{Reason: flow.Reason{Type: "device_over", Text: "This code has expired or was used already. Start again on the device."}}
+	case len(scopes) == 0 && len(allowed) > 0:
+		return flow.Answer{}, &flow.CannotIssue{Reason: cannotLend().reason()}
 	case len(scopes) == 0 || pass.App.Definition.OAuth == nil:
 		return flow.Answer{}, &flow.CannotIssue{Reason: flow.Reason{Type: "scope_not_allowed", Text: "The app may have nothing of what it asks for."}}
 	}
 	g := &grants.Grant{
 		ID: grants.NewGrantID(), Type: sp.GrantDevice, App: pass.App.ID, User: pass.User.ID, Scopes: scopes, Level: string(pass.Session.Level),
-		AuthAt: pass.Session.AuthAt(), PutOff: pass.Session.PutOff, Class: classOf(sp.Level(pass.Session.Level), nil), Methods: evidence(pass.Session), Address: pass.Address.String(), Created: pass.Now,
+		AuthAt: pass.Session.AuthAt(), HighAt: pass.Session.ProvedAt(session.High), PutOff: pass.Session.PutOff, Class: classOf(sp.Level(pass.Session.Level), nil), Methods: evidence(pass.Session), Address: pass.Address.String(), Created: pass.Now,
 	}
 	pass.Reached = nil
 	facts := pass.Event.Facts

@@ -63,7 +63,7 @@ func (h *Handlers) discovery(w http.ResponseWriter, r *http.Request) error {
 	m.ClientDocuments = settings.ClientDocuments
 	m.GrantTypes = slices.DeleteFunc(m.GrantTypes, func(name string) bool { return !settings.Grants(name) })
 	err = h.Store.View(r.Context(), func(tx store.Tx) error {
-		m.IDTokenAlgorithms, m.Scopes = []string{sp.AlgorithmRS256}, sp.StandardScopes()
+		m.IDTokenAlgorithms, m.Scopes = []string{sp.AlgorithmRS256}, append(sp.StandardScopes(), sp.APIScopes()...)
 		keys, _, err := h.Keys.Published(tx)
 		if err != nil {
 			return err

@@ -28,7 +28,7 @@ func (h *Handlers) exchange(tx store.Tx, c *call) (*issue, *Problem, error) {
 	}
 	var owner *flow.Facts
 	if f != nil && f.kind == kindAccess {
-		if owner, err = h.judge(tx, f); err != nil {
+		if owner, _, err = h.judge(tx, f); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -51,7 +51,7 @@ func (h *Handlers) exchange(tx store.Tx, c *call) (*issue, *Problem, error) {
 func (h *Handlers) handOn(tx store.Tx, c *call, f *found) (*issue, *Problem, error) {
 	g := &grants.Grant{
 		ID: grants.NewGrantID(), Type: sp.GrantTokenExchange, App: c.app.ID, User: f.grant.User, Level: f.grant.Level, Class: f.grant.Class,
-		Methods: f.grant.Methods, AuthAt: f.grant.AuthAt, PutOff: f.grant.PutOff, Created: c.now,
+		Methods: f.grant.Methods, AuthAt: f.grant.AuthAt, HighAt: f.grant.HighAt, PutOff: f.grant.PutOff, Created: c.now,
 	}
 	var err error
 	if g.Epoch, err = grants.EpochOf(tx, g.User, g.App); err != nil {

@@ -71,8 +71,8 @@ func (h *Handlers) inspect(tx store.Tx, asker *sp.App, token string) (introspect
 	if err != nil || f == nil {
 		return introspection{}, err
 	}
-	facts, err := h.judge(tx, f)
-	if err != nil || facts == nil || !mayInspect(asker, facts.App) {
+	facts, problem, err := h.judge(tx, f)
+	if problem != nil || err != nil || !mayInspect(asker, facts.App) {
 		return introspection{}, err
 	}
 	answer := introspection{

@@ -70,7 +70,7 @@ func (h *Handlers) actFor(tx store.Tx, c *call) (*issue, *Problem, error) {
 	if problem != nil || err != nil {
 		return nil, problem, err
 	}
-	scopes := slices.DeleteFunc(slices.Clone(c.wanted.Scopes), func(one string) bool { return one == sp.ScopeOffline })
+	scopes := slices.DeleteFunc(h.lent(facts.User, c.wanted.Scopes), func(one string) bool { return one == sp.ScopeOffline })
 	if len(scopes) == 0 {
 		return nil, refuse(codeInvalidScope, "scope_not_allowed", "An assertion gives no refresh token: ask for another scope than offline_access."), nil
 	}
@@ -100,7 +100,7 @@ func (h *Handlers) bearerSubject(tx store.Tx, c *call) (string, *Problem, error)
 		return user.ID, nil, err
 	}
 	consent, _, err := grants.Consents.Get(tx, grants.Pair(user.ID, c.app.ID))
-	if errors.Is(err, store.ErrNotFound) || err == nil && !consent.Covers(c.wanted.Texts) {
+	if errors.Is(err, store.ErrNotFound) || err == nil && !consent.Covers(h.asks(&user, c.wanted.Scopes, c.wanted.Texts)) {
 		return "", badGrant("no_consent", "The person has not agreed to that, and nobody is there to ask: an administrator sets policy.permitted_users=preauthorized, or the person signs in to the app once."), nil
 	}
 	return user.ID, nil, err

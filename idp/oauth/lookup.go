@@ -25,6 +25,7 @@ type found struct {
 	refresh *grants.RefreshToken // of a refresh token
 	parent  *found               // the token that it was exchanged for; nil: none
 	own     bool                 // the grant lies in the access token itself
+	from    string               // the address that the policy is asked about: from where it was asked for
 	scopes  []string
 	issued  time.Time
 	expires time.Time // zero: open
@@ -48,7 +49,7 @@ func findRefresh(tx store.Tx, token string) (*found, error) {
 	if err != nil || !ok || refresh == nil || grants.Hash(rest) != refresh.Hash {
 		return nil, err
 	}
-	return &found{kind: kindRefresh, grant: g, refresh: refresh, scopes: g.Scopes, issued: refresh.Issued, expires: refresh.Until}, nil
+	return &found{kind: kindRefresh, grant: g, refresh: refresh, from: g.Address, scopes: g.Scopes, issued: refresh.Issued, expires: refresh.Until}, nil
 }
 
 func (h *Handlers) findAccess(tx store.Tx, key string) (*found, error) {
@@ -71,41 +72,43 @@ func (h *Handlers) findAccess(tx store.Tx, key string) (*found, error) {
 			return nil, err
 		}
 	}
-	return &found{kind: kindAccess, parent: parent, grant: token.Own, own: own, access: &token, scopes: token.Scopes, issued: token.Issued, expires: token.Expires}, nil
+	return &found{kind: kindAccess, parent: parent, grant: token.Own, own: own, access: &token, from: token.Address, scopes: token.Scopes, issued: token.Issued, expires: token.Expires}, nil
 }
 
 // judge asks whether a token that was found is good now: its grant counts, the policy lets the person in from where the token was
-// asked for, and something of its scopes is still allowed. Nil facts: it is not.
-func (h *Handlers) judge(tx store.Tx, f *found) (*flow.Facts, error) {
+// asked for, and something of its scopes is still allowed. A problem says why not, to whoever holds the token.
+func (h *Handlers) judge(tx store.Tx, f *found) (*flow.Facts, *Problem, error) {
 	live, err := f.grant.Live(tx)
 	if err != nil || !live {
-		return nil, err
+		return nil, badToken(), err
 	}
 	if f.parent != nil {
-		if facts, err := h.judge(tx, f.parent); err != nil || facts == nil {
-			return nil, err
+		if _, problem, err := h.judge(tx, f.parent); err != nil || problem != nil {
+			return nil, problem, err
 		}
 		f.scopes = within(f.scopes, f.parent.scopes)
 	}
-	address, refresh := f.grant.Address, (*sp.Refresh)(nil)
+	var refresh *sp.Refresh
 	switch {
 	case f.refresh != nil:
 		refresh = &sp.Refresh{Issued: f.refresh.Issued, Used: f.refresh.Used}
 	case f.access.Refreshed:
 		refresh = &sp.Refresh{Issued: f.issued, Used: f.issued}
 	}
-	if f.access != nil {
-		address = f.access.Address
-	}
-	facts, step, err := h.Engine.Reconsider(tx, standing(f.grant, address, refresh))
-	if err != nil || step.Kind != flow.StepIssue || facts.App.Definition.OAuth == nil || !f.allowed(facts.App) {
-		return nil, err
+	facts, step, err := h.Engine.Reconsider(tx, standing(f.grant, f.from, refresh))
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case step.Kind != flow.StepIssue:
+		return nil, overNow(step), nil
+	case facts.App.Definition.OAuth == nil || !f.allowed(facts.App):
+		return nil, badToken(), nil
 	}
 	had := len(f.scopes)
 	if f.scopes = within(f.scopes, facts.App.AllowedScopes()); len(f.scopes) == 0 && had > 0 {
-		return nil, nil
+		return nil, badToken(), nil
 	}
-	return facts, nil
+	return facts, nil, nil
 }
 
 // allowed tells whether an app may still have such a token: one of its own for the person of oauth.run_as, and one to refresh with

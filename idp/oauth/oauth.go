@@ -29,12 +29,14 @@ const Protocol = "oauth"
 
 // Handlers are the endpoints and the flow.Protocol that answers for them. All exported fields must be set.
 type Handlers struct {
-	Engine     *flow.Engine
-	Store      store.Store
-	Keys       *certs.Keyring
-	Claims     *claims.Evaluator
-	Fetch      *outbound.Client
-	Passwords  Passwords
+	Engine    *flow.Engine
+	Store     store.Store
+	Keys      *certs.Keyring
+	Claims    *claims.Evaluator
+	Fetch     *outbound.Client
+	Passwords Passwords
+	// Lends tells whether somebody with roles can give an app a scope of Gatehouse's own API.
+	Lends      func(roles []string, scope string) bool
 	SubjectKey []byte // of pairwise subjects; whoever has it can link people across apps
 	BaseURL    string // public origin: the issuer
 	Now        func() time.Time
@@ -93,6 +95,7 @@ func (h *Handlers) Routes() []web.Route {
 		route(http.MethodGet, jwksPath, h.json(h.jwks)),
 		route(http.MethodGet, oidcPath, h.json(h.discovery)),
 		route(http.MethodGet, metadataPath, h.json(h.discovery)),
+		route(http.MethodGet, ResourcePath, h.json(h.resource)),
 		route(http.MethodPost, registerPath, h.json(h.register)),
 		route(http.MethodGet, clientPath, h.json(h.managed("client.read", http.StatusOK, h.readClient))),
 		route(http.MethodPut, clientPath, h.json(h.managed("client.update", http.StatusOK, h.updateClient))),

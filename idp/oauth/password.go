@@ -62,6 +62,9 @@ func (h *Handlers) trust(tx store.Tx, c *call) (*issue, *Problem, error) {
 	if facts.Second {
 		return nil, wrongPassword("second_factor"), nil
 	}
+	if g.Scopes = h.lent(facts.User, g.Scopes); len(g.Scopes) == 0 {
+		return nil, cannotLend(), nil
+	}
 	i := &issue{facts: facts, grant: g, scopes: g.Scopes}
 	return i, nil, h.open(tx, c, i)
 }

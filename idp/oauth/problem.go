@@ -16,6 +16,7 @@ const (
 	codeInvalidScope         = "invalid_scope"
 	codeInvalidToken         = "invalid_token"
 	codeInsufficientScope    = "insufficient_scope"
+	codeInsufficientSignIn   = "insufficient_user_authentication"
 	codeUnauthorizedClient   = "unauthorized_client"
 	codeUnsupportedGrantType = "unsupported_grant_type"
 	codeUnsupportedResponse  = "unsupported_response_type"

@@ -26,9 +26,9 @@ func (h *Handlers) Asks(facts *flow.Facts) []string {
 	}
 	a := new(asked)
 	if json.Unmarshal(facts.Request.Payload, a) != nil { // of a request that is only supposed
-		return standardTexts(app.AllowedScopes())
+		return standardTexts(h.lent(facts.User, app.AllowedScopes()))
 	}
-	return a.Texts
+	return h.asks(facts.User, a.Scopes, a.Texts)
 }
 
 const consentNever = "never"
@@ -72,6 +72,8 @@ func (h *Handlers) cannot(pass *flow.Pass, a *asked) *Problem {
 		return refuse("", "bad_redirect_uri", "The app was changed while you signed in. Open the app again.")
 	case len(a.granted(pass.App)) == 0:
 		return refuse(codeInvalidScope, "scope_not_allowed", "The app may have nothing of what it asks for.")
+	case len(h.lent(pass.User, a.granted(pass.App))) == 0:
+		return cannotLend()
 	case a.Subject != "" && a.Subject != h.subject(pass.App, pass.User.ID):
 		return refuse(codeLoginRequired, flow.ReasonWrongSubject, "The app asked for another person than the one who is signed in here. Sign out and open the app again.")
 	}
@@ -81,8 +83,9 @@ func (h *Handlers) cannot(pass *flow.Pass, a *asked) *Problem {
 // grantOf is what the person gives to the app. It ends with the session, unless the app may act while the person is away.
 func (h *Handlers) grantOf(pass *flow.Pass, a *asked) grants.Grant {
 	g := grants.Grant{
-		ID: grants.NewGrantID(), Type: sp.GrantCode, App: pass.App.ID, User: pass.User.ID, Scopes: a.granted(pass.App), Claims: a.Claims,
-		Session: pass.Session.Handle, SID: sessionID(pass), Level: string(pass.Session.Level), AuthAt: pass.Session.AuthAt(), PutOff: pass.Session.PutOff,
+		ID: grants.NewGrantID(), Type: sp.GrantCode, App: pass.App.ID, User: pass.User.ID, Scopes: h.lent(pass.User, a.granted(pass.App)), Claims: a.Claims,
+		Session: pass.Session.Handle, SID: sessionID(pass), Level: string(pass.Session.Level), AuthAt: pass.Session.AuthAt(),
+		HighAt: pass.Session.ProvedAt(session.High), PutOff: pass.Session.PutOff,
 		Class:   classOf(sp.Level(pass.Session.Level), a.Classes),
 		Methods: evidence(pass.Session), Address: pass.Address.String(), Created: pass.Now,
 	}
@@ -181,7 +184,7 @@ func standing(g *grants.Grant, address string, refresh *sp.Refresh) flow.Standin
 	if err != nil {
 		from = netip.Addr{} // the policy's ranges do not hold it
 	}
-	return flow.Standing{User: g.User, App: g.App, Level: sp.Level(g.Level), Methods: g.Methods, AuthAt: g.AuthAt, PutOff: g.PutOff, Address: from, Refresh: refresh, Strict: g.Type == sp.GrantJWTBearer}
+	return flow.Standing{User: g.User, App: g.App, Level: sp.Level(g.Level), AuthAt: g.AuthAt, HighAt: g.HighAt, PutOff: g.PutOff, Address: from, Refresh: refresh, Strict: g.Type == sp.GrantJWTBearer}
 }
 
 // evidence are the methods of a session, as a grant keeps them.

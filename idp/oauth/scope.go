@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"gatehouse/idp/directory"
 	"gatehouse/sp"
 	"gatehouse/store"
 )
@@ -21,6 +22,12 @@ var scopeTexts = map[string]string{
 	sp.ScopeGroups:  "See the groups you are in",
 	sp.ScopeOffline: "Do all of this while you are away",
 	sp.ScopeFull:    "Do everything that you may do",
+
+	sp.ScopeDirectoryRead:  "See everybody in your organisation: people, groups and their details",
+	sp.ScopeDirectoryWrite: "Add, change, disable and remove people and groups in your name, and set people's passwords",
+	sp.ScopeAppsRead:       "See all connected apps, and who may use them",
+	sp.ScopeAppsWrite:      "Add, change, block and remove connected apps in your name, and decide who may use them",
+	sp.ScopeAuditRead:      "Read the audit: who did what, when and from where",
 }
 
 // textOf is what a scope lets an app do: in the administrator's words, where they defined it.
@@ -80,6 +87,26 @@ func scopesFor(app *sp.App, text string, bound []string) ([]string, *Problem) {
 		return nil, refuse(codeInvalidScope, "scope_not_allowed", "None of the scopes that are asked for is allowed to this app. Ask its administrator to extend oauth.scopes or policy.scopes.").because(cut(strings.Join(app.AllowedScopes(), " ")), text)
 	}
 	return scopes, nil
+}
+
+// lent are the scopes that a person can give: those of Gatehouse's own API as far as they may do all of that themselves.
+func (h *Handlers) lent(user *directory.User, scopes []string) []string {
+	return slices.DeleteFunc(slices.Clone(scopes), func(one string) bool { return sp.IsAPIScope(one) && !h.Lends(user.Roles, one) })
+}
+
+// asks are what a person is asked to agree to, of texts that begin with those of the scopes.
+func (h *Handlers) asks(user *directory.User, scopes, texts []string) []string {
+	var kept []string
+	for i, text := range texts {
+		if i >= len(scopes) || len(h.lent(user, scopes[i:i+1])) > 0 {
+			kept = append(kept, text)
+		}
+	}
+	return kept
+}
+
+func cannotLend() *Problem {
+	return refuse(codeAccessDenied, "not_yours_to_give", "The app asks for what only administrators can let it do in Gatehouse. Ask one of them to connect it.")
 }
 
 func offline(scopes []string) bool { return slices.Contains(scopes, sp.ScopeOffline) }

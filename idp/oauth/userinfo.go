@@ -23,10 +23,16 @@ type presented struct {
 // is bound to a key comes in the header alone, with a proof (RFC 9449, 7.1).
 func (h *Handlers) presented(r *http.Request) (presented, *Problem, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "DPoP") {
-		token, problem, err := bearer(r, scheme, token)
-		return presented{token: token}, problem, err
+	if strings.EqualFold(scheme, "DPoP") {
+		shows, problem := h.proven(r, strings.TrimSpace(token))
+		return shows, problem, nil
 	}
+	token, problem, err := bearer(r, scheme, token)
+	return presented{token: token}, problem, err
+}
+
+// proven reads a token that is shown with a proof.
+func (h *Handlers) proven(r *http.Request, token string) (presented, *Problem) {
 	has, problem := h.possessed(r, token)
 	if problem == nil && (has.key == "" || token == "") {
 		problem = badProof("dpop_missing", "A token that is shown as DPoP needs one DPoP proof.")
@@ -34,7 +40,7 @@ func (h *Handlers) presented(r *http.Request) (presented, *Problem, error) {
 	if problem != nil {
 		problem.Status, problem.Challenge = http.StatusUnauthorized, dpopChallenge(problem)
 	}
-	return presented{token, has}, problem, nil
+	return presented{token, has}, problem
 }
 
 // dpopChallenge tells how a bound token is shown (RFC 9449, 7.1).
@@ -67,9 +73,28 @@ func bearer(r *http.Request, scheme, token string) (string, *Problem, error) {
 
 // badToken is what a bearer of a token that is not good is told (RFC 6750, 3).
 func badToken() *Problem {
-	p := refuse(codeInvalidToken, "bad_token", "The access token is not good, has expired, or was revoked.")
-	p.Status, p.Challenge = http.StatusUnauthorized, `Bearer realm="Gatehouse", error="invalid_token", error_description="`+p.Text+`"`
+	return unauthorized(refuse(codeInvalidToken, "bad_token", "The access token is not good, has expired, or was revoked."))
+}
+
+// unauthorized makes a problem the answer to a token.
+func unauthorized(p *Problem) *Problem {
+	p.Status, p.Challenge = http.StatusUnauthorized, bearerChallenge+`, error="`+p.Code+`", error_description="`+describe(p.Text, "")+`"`
 	return p
+}
+
+// shown finds the access token that a request shows, and holds against it what the request proves to have: the one place where a
+// bound token is kept from being a bearer token.
+func (h *Handlers) shown(tx store.Tx, shows presented) (*found, *Problem, error) {
+	f, err := h.find(tx, shows.token)
+	if err != nil || f == nil || f.kind != kindAccess {
+		return nil, badToken(), err
+	}
+	if f.access.Key != shows.has.key {
+		p := refuse(codeInvalidToken, "bound_token", "The access token is bound to a key: show it as DPoP, with a proof of that key; one that is not bound as Bearer.")
+		p.Status, p.Challenge = http.StatusUnauthorized, dpopChallenge(p)
+		return f, p, nil
+	}
+	return f, nil, nil
 }
 
 // userinfo tells an app about the person whose access token it shows (OpenID Connect Core 1.0, 5.3).
@@ -134,18 +159,13 @@ func (h *Handlers) seal(tx store.Tx, app *sp.App, answer *told) (*Problem, error
 }
 
 func (h *Handlers) about(tx store.Tx, shows presented) (*told, *Problem, error) {
-	f, err := h.find(tx, shows.token)
-	if err != nil || f == nil || f.kind != kindAccess {
-		return nil, badToken(), err
+	f, problem, err := h.shown(tx, shows)
+	if problem != nil || err != nil {
+		return nil, problem, err
 	}
-	if f.access.Key != shows.has.key {
-		p := refuse(codeInvalidToken, "bound_token", "The access token is bound to a key: show it as DPoP, with a proof of that key; one that is not bound as Bearer.")
-		p.Status, p.Challenge = http.StatusUnauthorized, dpopChallenge(p)
-		return nil, p, nil
-	}
-	facts, err := h.judge(tx, f)
-	if err != nil || facts == nil {
-		return nil, badToken(), err
+	facts, problem, err := h.judge(tx, f)
+	if problem != nil || err != nil {
+		return nil, problem, err
 	}
 	if !openID(f.scopes) {
 		p := refuse(codeInsufficientScope, "no_openid", "The access token does not cover who the person is: ask for the scope openid.")
@@ -165,6 +185,6 @@ func (h *Handlers) about(tx store.Tx, shows presented) (*told, *Problem, error) 
 	}
 	answer := &told{claims: t.told}
 	answer.claims["sub"] = h.subject(facts.App, facts.User.ID)
-	problem, err := h.seal(tx, facts.App, answer)
+	problem, err = h.seal(tx, facts.App, answer)
 	return answer, problem, err
 }

@@ -135,6 +135,7 @@ func (h *Handlers) note(tx store.Tx, r *http.Request, event audit.Event) error {
 		event.Facts = map[string]string{}
 	}
 	event.Facts["via"] = "scim"
+	info.Actor.Sign(event.Facts)
 	_, err := h.Audit.Append(tx, event)
 	return err
 }

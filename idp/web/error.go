@@ -19,6 +19,7 @@ type Error struct {
 	Code       string // of the audit entry, if there is one
 	Field      string // of an API request, the value that was wrong
 	RetryAfter time.Duration
+	Challenge  string           // of a 401 or 403 to a program: the WWW-Authenticate header
 	Links      []templates.Link // ways on, before the one to the apps; of a page
 	Err        error            // for the log only
 }

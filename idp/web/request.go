@@ -24,15 +24,29 @@ type Info struct {
 	Certificates []*x509.Certificate // of the client, see ClientCertificates
 }
 
-// Actor is who a request acts for.
+// Actor is who a request acts for: a person, also one for whom an app acts with a token, or a token that is nobody's.
 type Actor struct {
-	ID          string // user id, "uid N" on the unix socket, or the id of a token
+	ID          string // user id, "uid N" on the unix socket, or the id of an API token
 	Name        string
 	DisplayName string
 	Email       string
 	Roles       []string
 	Session     string   // the session's record id; empty on the socket and of tokens
-	Scopes      []string // of a token, which has no roles
+	Scopes      []string // of a token; an API token has no roles
+	App         string   // id of the app that acts for the person with an access token; empty: none does
+	Grant       string   // id of what that token came of
+}
+
+// Sign adds to the facts of an audit entry which app acts for the actor, and by what; where none does they stay as they are.
+func (a *Actor) Sign(facts map[string]string) map[string]string {
+	if a.App == "" {
+		return facts
+	}
+	if facts == nil {
+		facts = make(map[string]string, 2)
+	}
+	facts["by_app"], facts["by_grant"] = a.App, a.Grant
+	return facts
 }
 
 // Of returns the request's Info; a request that did not come through Kit.Wrap gets an empty one.

@@ -121,6 +121,9 @@ func (k *Kit) answerError(w *statusWriter, r *http.Request, route Route, err err
 	if public.RetryAfter > 0 {
 		w.Header().Set("Retry-After", fmt.Sprint(int(public.RetryAfter.Seconds())))
 	}
+	if public.Challenge != "" {
+		w.Header().Set("WWW-Authenticate", public.Challenge)
+	}
 	if route.Problem != nil {
 		route.Problem(w, public, code)
 		return err
