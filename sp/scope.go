@@ -66,11 +66,6 @@ func OwnScopes() []string {
 	return slices.Concat(StandardScopes(), []string{ScopeRefresh, ScopeFull}, APIScopes())
 }
 
-// Powerful tells whether a scope lets an app do more than learn about people: all that a person may do, or what Gatehouse's API does.
-func Powerful(scope string) bool {
-	return slices.Contains(OwnScopes(), scope) && !slices.Contains(StandardScopes(), scope) && scope != ScopeRefresh
-}
-
 // maxScopeText bounds what people read at consent, in characters.
 const maxScopeText = 60
 

@@ -91,8 +91,8 @@ func mayChangeApp(by By, before, after *sp.App) error {
 	return nil
 }
 
-// mayGrow keeps developers from giving an app that was approved what lets it act for people who are not asked, or act on Gatehouse
-// itself: by then nobody would look at it any more.
+// mayGrow keeps developers from giving an app that was approved what lets it act for people who are not asked, or do all that they
+// may: by then nobody would look at it any more.
 func mayGrow(before, after *sp.App) error {
 	had, has := before.Definition.OAuth, after.Definition.OAuth
 	if has == nil {
@@ -107,10 +107,8 @@ func mayGrow(before, after *sp.App) error {
 	if kind := had.Unattended(has.GrantTypes); kind != "" {
 		return refused(http.StatusForbidden, "needs_app_admin", "oauth.grant_types", "%s gets tokens for people who are not asked, so an app administrator has to allow it: ask one.", kind)
 	}
-	for _, scope := range after.AllowedScopes() {
-		if sp.Powerful(scope) && !slices.Contains(scopes, scope) {
-			return refused(http.StatusForbidden, "needs_app_admin", "oauth.scopes", "%s lets an app act on Gatehouse itself, so an app administrator has to allow it: ask one.", scope)
-		}
+	if slices.Contains(after.AllowedScopes(), sp.ScopeFull) && !slices.Contains(scopes, sp.ScopeFull) {
+		return refused(http.StatusForbidden, "needs_app_admin", "oauth.scopes", "%s lets an app do all that a person may, so an app administrator has to allow it: ask one.", sp.ScopeFull)
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func TestDevelopersGrow(t *testing.T) {
 	must(t, err)
 	_, err = w.SetApp(t.Context(), dev, id, jwt)
 	refusal(t, err, 403, "needs_app_admin", "oauth.grant_types")
-	_, err = w.SetApp(t.Context(), dev, id, map[string]string{"oauth.scopes": "openid,directory.write"})
+	_, err = w.SetApp(t.Context(), dev, id, map[string]string{"oauth.scopes": "openid,full"})
 	refusal(t, err, 403, "needs_app_admin", "oauth.scopes")
 	_, err = w.SetApp(t.Context(), dev, id, map[string]string{"oauth.scopes": "openid,email", "oauth.grant_types": "authorization_code," + sp.GrantDevice})
 	must(t, err)
