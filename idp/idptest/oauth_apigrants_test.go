@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
@@ -170,4 +171,40 @@ func (w *world) apiMetadata(t *testing.T) {
 	if _, err := client.AddNamed(t.Context(), "groups", api.Named{Name: "y"}); !errors.As(err, &refused) || refused.Reason != "no_permission" {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestTokensRememberTheOlderFactor: policy.max_auth_age of an app for two factors is counted from the older one, wherever a token of it
+// is used, as at a sign-on: a password that was typed anew makes no old second factor new.
+func TestTokensRememberTheOlderFactor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.AddPerson(t, "olga", "Employees", func(n *api.NewUser) { n.Roles = []string{"owner"} })
+	phone := w.given(t, "olga", w.clock.now)
+	w.clock.advance(time.Minute)
+	c := w.signedIn(t, "olga")
+	if page := c.enters(c.Get("/login/factor?next=/account"), phone.code(t, 0)); page.URL.Path != "/account" {
+		t.Fatalf("the second factor leads to %s", page.URL)
+	}
+	w.clock.advance(50 * time.Minute)
+	weak := w.Client(t, "weak", nil, map[string]string{"policy.consent": "never"})
+	code := weak.Callback(c.SignIn(weak.Visit(c, weak.Ask("prompt", "login")), "olga", Password)).Get("code")
+	if code == "" {
+		t.Fatal("no code after the password alone")
+	}
+	scope := "openid offline_access directory.read"
+	rp := w.Client(t, "strong", map[string]any{"scope": scope}, map[string]string{
+		"policy.consent": "never", "policy.min_level": "high", "policy.max_auth_age": "1h", "oauth.access_token_lifetime": "30m",
+	})
+	given := rp.Tokens(c, "scope", scope, "prompt", "none")
+	access, refresh := given.Text("access_token"), given.Text("refresh_token")
+	if !rp.Active(access) || rp.Call("GET", "/api/v1/users", access, "").Status != http.StatusOK {
+		t.Fatal("the tokens are not good to begin with")
+	}
+	w.clock.advance(15 * time.Minute)
+	if rp.Active(access) || rp.Active(refresh) {
+		t.Error("introspection counts from the newer factor")
+	}
+	w.apiRefused(t, rp.Call("GET", "/api/v1/users", access, ""), http.StatusUnauthorized, "max_auth_age", `error="insufficient_user_authentication"`)
+	w.refusedBy(t, rp.Refresh(refresh), http.StatusBadRequest, "invalid_grant", "max_auth_age")
+	w.told(t, rp, rp.Visit(c, rp.Ask("prompt", "none")), "login_required", "no_passive")
 }
