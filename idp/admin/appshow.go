@@ -82,6 +82,9 @@ func appWarnings(app *sp.App) []api.Warning {
 	if app.Policy.LetsNobodyIn() {
 		list = append(list, api.Warning{Code: "nobody_permitted", Severity: string(metadata.Caution), Text: "Nobody may use this app: its policy permits only those it names, and names none."})
 	}
+	if app.Definition.OAuth != nil && app.Definition.OAuth.Allows(sp.GrantClientCredentials) && app.Policy.RunAs == "" {
+		list = append(list, api.Warning{Code: "no_run_as", Severity: string(metadata.Caution), Text: "The app may ask for tokens by its own credentials, but has nobody to act as: set oauth.run_as to a person (gatehouse app set APP oauth.run_as=NAME)."})
+	}
 	if app.Definition.SAML != nil {
 		for _, text := range app.Definition.SAML.Cautions() {
 			list = append(list, api.Warning{Code: "setting", Severity: string(metadata.Caution), Text: text})
