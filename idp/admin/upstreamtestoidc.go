@@ -56,7 +56,7 @@ func (a *Actions) testJWKS(ctx context.Context, t *upstreamTest, provider *feder
 		t.note(what, api.CheckBad, "%s holds no key that ID tokens could be signed with, so no sign-in could be believed.", provider.Found.JWKSURI)
 		return
 	}
-	t.note(what, api.CheckGood, "It publishes %d keys for signatures.", n)
+	t.note(what, api.CheckGood, "The keys that it signs with can be had (%d).", n)
 }
 
 // testClient looks at how we prove ourselves there. Whether the secret is right shows at the first sign-in alone.

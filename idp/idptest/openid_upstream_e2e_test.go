@@ -1,9 +1,13 @@
 package idptest
 
 import (
+	"bytes"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -139,6 +143,17 @@ func TestOpenIDProviderUpstream(t *testing.T) {
 		u, err := w.API.RefreshUpstream(t.Context(), "op")
 		if err != nil || u.Kind != api.UpstreamOIDC || u.Ours == nil || !u.Ours.HasSecret || u.SLO != w.op.URL+"/session/end" {
 			t.Errorf("%+v, %v", u, err)
+		}
+	})
+	t.Run("the secret is nowhere to be read", func(t *testing.T) {
+		u, err := w.API.Upstream(t.Context(), "op")
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen, _ := json.Marshal([]any{u, w.Audit(t)})
+		stored, err := os.ReadFile(filepath.Join(w.Dir, "gatehouse.db"))
+		if err != nil || strings.Contains(string(seen), w.op.Secret) || bytes.Contains(stored, []byte(w.op.Secret)) {
+			t.Errorf("it is shown or stored as it is (%v)", err)
 		}
 	})
 }
