@@ -25,7 +25,7 @@ func TestOpenIDUpstreamTokens(t *testing.T) {
 	sign := func(key *signingKey, headers map[string]any) func(claims map[string]any) string {
 		return func(claims map[string]any) string { return key.sign(t, claims, headers) }
 	}
-	t.Run("a good one", func(t *testing.T) {
+	t.Run("OUP-02 a good one, and what proved us for it", func(t *testing.T) {
 		c, ask := b.begin(t, Ask{})
 		b.op.say(b.op.key.sign(t, b.claims(ask, map[string]any{"aud": []string{"gatehouse"}, "azp": "gatehouse"}), nil), map[string]any{"sub": "s1"})
 		if top, _ := c.Get(b.answer(ask)).Response(t).Status(); top != "Success" {
@@ -58,7 +58,7 @@ func TestOpenIDUpstreamTokens(t *testing.T) {
 		"another key, same name": {nil, sign(stranger, nil), "signature"},
 		"an unknown key":         {nil, sign(&signingKey{stranger.private, "two", jose.ES256}, nil), "no key"},
 		"its key in the header":  {nil, sign(&signingKey{stranger.private, "", jose.ES256}, map[string]any{"jwk": stranger.public()}), "signature"},
-		"alg none": {nil, func(claims map[string]any) string {
+		"OUP-02 alg none": {nil, func(claims map[string]any) string {
 			payload, _ := json.Marshal(claims)
 			return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","kid":"one"}`)) + "." + base64.RawURLEncoding.EncodeToString(payload) + "."
 		}, "not taken"},
@@ -113,7 +113,7 @@ func TestOpenIDUpstreamAnswers(t *testing.T) {
 			}
 		})
 	}
-	t.Run("at the address of another upstream", func(t *testing.T) {
+	t.Run("OUP-03 at the address of another upstream", func(t *testing.T) {
 		c, ask := b.begin(t, Ask{})
 		good(ask)
 		b.refused(t, c, c.Get(strings.Replace(b.answer(ask), "/uni/", "/evil/", 1)), "upstream_answer", "another upstream")
@@ -123,7 +123,7 @@ func TestOpenIDUpstreamAnswers(t *testing.T) {
 		c, ask := b.begin(t, Ask{})
 		b.refused(t, c, c.Get(b.answer(ask)+"&state=x"), "upstream_answer", "twice")
 	})
-	t.Run("of another browser, which can still use it", func(t *testing.T) {
+	t.Run("OUP-03 of another browser, which can still use it", func(t *testing.T) {
 		c, ask := b.begin(t, Ask{})
 		good(ask)
 		thief, _ := b.begin(t, Ask{})
@@ -163,7 +163,7 @@ func TestOpenIDUpstreamPeople(t *testing.T) {
 		change, info map[string]any
 		reason       string
 	}{
-		"not verified":                     {map[string]any{"email_verified": false}, nil, "upstream_unverified"},
+		"OUP-04 not verified":              {map[string]any{"email_verified": false}, nil, "upstream_unverified"},
 		"not said to be verified":          {map[string]any{"email_verified": nil}, nil, "upstream_unverified"},
 		"another address is verified":      {map[string]any{"email_verified": nil}, map[string]any{"sub": "s1", "email": "s@example.org", "email_verified": true}, "upstream_unverified"},
 		"no address":                       {map[string]any{"email": nil}, nil, "upstream_name"},
@@ -205,7 +205,7 @@ func TestOpenIDUpstreamPeople(t *testing.T) {
 			}
 		})
 	}
-	t.Run("forced, and not asked again", func(t *testing.T) {
+	t.Run("OUP-05 forced, and not asked again", func(t *testing.T) {
 		c, ask := b.begin(t, Ask{Attributes: `ForceAuthn="true"`})
 		b.op.say(b.op.key.sign(t, b.claims(ask, map[string]any{"auth_time": nil}), nil), map[string]any{"sub": "s1"})
 		b.refused(t, c, c.Get(b.answer(ask)), "upstream_answer", "auth_time")
@@ -228,26 +228,28 @@ func TestOpenIDUpstreamKeys(t *testing.T) {
 		b.op.say(key.sign(t, b.claims(ask, nil), nil), map[string]any{"sub": "s1"})
 		return c.Get(b.answer(ask)).Status
 	}
-	if status := try(b.op.key); status != http.StatusOK {
-		t.Fatal(status)
-	}
-	next := newSigningKey(t, jose.RS256, "next")
-	b.op.mu.Lock()
-	b.op.keys = append(b.op.keys, next)
-	b.op.mu.Unlock()
-	before := b.op.count("/jwks")
-	for range 3 {
-		if status := try(next); status != http.StatusBadRequest {
-			t.Errorf("within the minute: %d", status)
+	t.Run("OUP-06 a new key", func(t *testing.T) {
+		if status := try(b.op.key); status != http.StatusOK {
+			t.Fatal(status)
 		}
-	}
-	if got := b.op.count("/jwks"); got != before {
-		t.Errorf("the keys were fetched %d times within a minute", got-before+1)
-	}
-	b.clock.advance(61 * time.Second)
-	if status := try(next); status != http.StatusOK || b.op.count("/jwks") != before+1 {
-		t.Errorf("after a minute: %d, %d fetches", status, b.op.count("/jwks")-before)
-	}
+		next := newSigningKey(t, jose.RS256, "next")
+		b.op.mu.Lock()
+		b.op.keys = append(b.op.keys, next)
+		b.op.mu.Unlock()
+		before := b.op.count("/jwks")
+		for range 3 {
+			if status := try(next); status != http.StatusBadRequest {
+				t.Errorf("within the minute: %d", status)
+			}
+		}
+		if got := b.op.count("/jwks"); got != before {
+			t.Errorf("the keys were fetched %d times within a minute", got-before+1)
+		}
+		b.clock.advance(61 * time.Second)
+		if status := try(next); status != http.StatusOK || b.op.count("/jwks") != before+1 {
+			t.Errorf("after a minute: %d, %d fetches", status, b.op.count("/jwks")-before)
+		}
+	})
 }
 
 // TestOpenIDUpstreamLogoutTokens ends sessions by a good logout token alone.

@@ -94,7 +94,7 @@ func TestOpenIDProviderUpstream(t *testing.T) {
 		}
 		return v
 	}
-	t.Run("sign-in, and out from here", func(t *testing.T) {
+	t.Run("OUP-01 OUP-07 oidc-provider: sign-in, and out from here", func(t *testing.T) {
 		v := in(t)
 		_, page := v.page(v.PostForm(w.URL+"/logout", nil))
 		link := nextLink.FindStringSubmatch(page)
@@ -113,7 +113,7 @@ func TestOpenIDProviderUpstream(t *testing.T) {
 		}
 		w.in(t, v, "a1") // it asks for the name again, or fails
 	})
-	t.Run("out from there", func(t *testing.T) {
+	t.Run("OUP-07 oidc-provider: out from there", func(t *testing.T) {
 		v := in(t)
 		_, page := v.page(v.Get(w.op.URL + "/session/end"))
 		action, fields := formOf(page)
@@ -127,7 +127,7 @@ func TestOpenIDProviderUpstream(t *testing.T) {
 			t.Errorf("audit %+v", w.Audit(t)[0])
 		}
 	})
-	t.Run("an e-mail address that it did not verify", func(t *testing.T) {
+	t.Run("OUP-04 an e-mail address that it did not verify", func(t *testing.T) {
 		if status, _, page := w.in(t, newVisitor(t), "u2"); status != http.StatusBadRequest && status != http.StatusForbidden || !strings.Contains(page, "has not verified your e-mail address") {
 			t.Errorf("%d:\n%s", status, page)
 		}
@@ -145,7 +145,7 @@ func TestOpenIDProviderUpstream(t *testing.T) {
 			t.Errorf("%+v, %v", u, err)
 		}
 	})
-	t.Run("the secret is nowhere to be read", func(t *testing.T) {
+	t.Run("OUP-08 the secret is nowhere to be read", func(t *testing.T) {
 		u, err := w.API.Upstream(t.Context(), "op")
 		if err != nil {
 			t.Fatal(err)

@@ -78,7 +78,7 @@ func TestOpenIDUpstream(t *testing.T) {
 	t.Parallel()
 	b := newOpenIDBroker(t, nil, nil)
 	sp := b.sp(t, "brokered", nil)
-	t.Run("the request, and the way back", func(t *testing.T) {
+	t.Run("OUP-01 at a second Gatehouse: the request, and the way back", func(t *testing.T) {
 		c := b.browser(t)
 		location := b.choose(t, c, sp, Ask{})
 		ask := question(t, location, b.up.URL)
@@ -100,7 +100,7 @@ func TestOpenIDUpstream(t *testing.T) {
 			t.Errorf("the callback again: %d, %+v", page.Status, b.Audit(t)[0])
 		}
 	})
-	t.Run("ForceAuthn and RequestedAuthnContext are passed on", func(t *testing.T) {
+	t.Run("OUP-05 ForceAuthn and RequestedAuthnContext are passed on", func(t *testing.T) {
 		c := b.browser(t)
 		ask := question(t, b.choose(t, c, sp, Ask{Attributes: `ForceAuthn="true"`}), b.up.URL)
 		if ask.Get("prompt") != "login" || ask.Get("max_age") != "0" {
@@ -118,7 +118,7 @@ func TestOpenIDUpstream(t *testing.T) {
 			t.Errorf("eve: %s %s", top, sub)
 		}
 	})
-	t.Run("another browser", func(t *testing.T) {
+	t.Run("OUP-03 another browser", func(t *testing.T) {
 		c := b.browser(t)
 		_, callback := b.back(t, b.choose(t, c, sp, Ask{}), "ana")
 		if page := b.browser(t).Get(callback); page.Status != http.StatusBadRequest || b.Audit(t)[0].Reason != "other_browser" {
@@ -153,7 +153,7 @@ func TestOpenIDUpstreamLogout(t *testing.T) {
 		}
 		return c, there
 	}
-	t.Run("from here", func(t *testing.T) {
+	t.Run("OUP-07 from here", func(t *testing.T) {
 		c, there := in(t)
 		page := c.Post("/logout", nil)
 		link := nextLink.FindStringSubmatch(page.Body)
@@ -176,7 +176,7 @@ func TestOpenIDUpstreamLogout(t *testing.T) {
 			t.Errorf("the way back again: %d", page.Status)
 		}
 	})
-	t.Run("from there", func(t *testing.T) {
+	t.Run("OUP-07 from there", func(t *testing.T) {
 		c, there := in(t)
 		other, _ := in(t)
 		there.Post("/logout", nil)
@@ -202,13 +202,15 @@ func TestOpenIDUpstreamByKey(t *testing.T) {
 		"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": b.URL + "/oauth/jwks"}, map[string]string{"policy.consent": "never"})
 	b.addOpenID(t, "uni", b.up.URL, "", b.rp.ID, map[string]string{"token_endpoint_auth_method": "private_key_jwt", "scopes": "email"})
 	sp := b.sp(t, "brokered", nil)
-	c := b.browser(t)
-	_, callback := b.back(t, b.choose(t, c, sp, Ask{}), "ana")
-	if top, _ := c.Get(callback).Response(t).Status(); top != "Success" {
-		t.Errorf("%s, %+v", top, b.Audit(t)[0])
-	}
-	test, err := b.API.TestUpstream(t.Context(), "uni")
-	if err != nil || !test.Good {
-		t.Errorf("%+v, %v", test, err)
-	}
+	t.Run("OUP-08 private_key_jwt", func(t *testing.T) {
+		c := b.browser(t)
+		_, callback := b.back(t, b.choose(t, c, sp, Ask{}), "ana")
+		if top, _ := c.Get(callback).Response(t).Status(); top != "Success" {
+			t.Errorf("%s, %+v", top, b.Audit(t)[0])
+		}
+		test, err := b.API.TestUpstream(t.Context(), "uni")
+		if err != nil || !test.Good {
+			t.Errorf("%+v, %v", test, err)
+		}
+	})
 }
