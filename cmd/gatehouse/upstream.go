@@ -106,7 +106,7 @@ func (c *cli) upstreamList() *cobra.Command {
 func (c *cli) upstreamText(u *api.Upstream) error {
 	named := []string{"name", u.Name, "kind", u.Kind, map[bool]string{true: "entity id", false: "issuer"}[u.Ours == nil], u.EntityID, "signs in at", u.SSO, "signs out at", u.SLO}
 	if ours := u.Ours; ours != nil {
-		named = append(named, "client secret", map[bool]string{true: "set", false: "none"}[ours.HasSecret], "our redirect URI", ours.RedirectURI,
+		named = append(named, "client secret", map[bool]string{true: "given " + stamp(ours.SecretGiven), false: "none"}[ours.HasSecret], "our redirect URI", ours.RedirectURI,
 			"our post-logout redirect URI", ours.PostLogoutURI, "our back-channel logout URI", ours.BackChannelLogoutURI, "our keys", ours.JWKSURI)
 	}
 	err := c.facts(append(named, "keys", strings.Join(u.Keys, " "), "valid until", stamp(u.ValidUntil), "metadata from", u.From, "last tried", stamp(u.Tried), "last good", stamp(u.Good), "next", stamp(u.Next),

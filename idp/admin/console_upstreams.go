@@ -228,7 +228,7 @@ func providerFacts(u *api.Upstream) []templates.Fact {
 		{Label: "Issuer", Text: u.EntityID, Kind: "code"}, {Label: "Signs in at", Text: u.SSO, Kind: "code"}, leave,
 		{Label: "Our redirect URI", Text: u.Ours.RedirectURI, Kind: "code"}, {Label: "Our post-logout redirect URI", Text: u.Ours.PostLogoutURI, Kind: "code"},
 		{Label: "Our back-channel logout URI", Text: u.Ours.BackChannelLogoutURI, Kind: "code"}, {Label: "Our keys", Text: u.Ours.JWKSURI, Kind: "code"},
-	}, timeFacts("Last good", u.Good, "Next look", u.Next)...)
+	}, timeFacts("Client secret given", u.Ours.SecretGiven, "Last good", u.Good, "Next look", u.Next)...)
 }
 
 func (a *Admin) upstreamSave(w http.ResponseWriter, r *http.Request) error {

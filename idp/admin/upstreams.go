@@ -89,7 +89,7 @@ func (a *Actions) wireUpstream(tx store.Tx, u *federation.Upstream) (api.Upstrea
 	if o := u.OpenID; o != nil {
 		base := a.BaseURL + "/login/upstream/" + u.Name
 		wire.Kind, wire.SLO = api.UpstreamOIDC, o.Found.EndSession
-		wire.Ours = &api.Ours{RedirectURI: base + "/callback", PostLogoutURI: base + "/logout", BackChannelLogoutURI: base + "/backchannel", JWKSURI: a.BaseURL + "/oauth/jwks", HasSecret: len(o.Secret) > 0}
+		wire.Ours = &api.Ours{RedirectURI: base + "/callback", PostLogoutURI: base + "/logout", BackChannelLogoutURI: base + "/backchannel", JWKSURI: a.BaseURL + "/oauth/jwks", HasSecret: len(o.Secret) > 0, SecretGiven: o.Given}
 	}
 	keys := p.SigningKeys()
 	for i := range keys {

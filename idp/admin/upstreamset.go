@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"time"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/audit"
@@ -99,7 +100,7 @@ func (a *Actions) sealSecret(u *federation.Upstream, secret string) error {
 	case len(secret) > 1024:
 		return badValue("client_secret", "The secret is longer than 1,024 bytes.")
 	}
-	u.OpenID.Secret = a.Seal(u.SealContext(), []byte(secret))
+	u.OpenID.Secret, u.OpenID.Given = a.Seal(u.SealContext(), []byte(secret)), a.Now()
 	return nil
 }
 
@@ -211,6 +212,9 @@ func (a *Actions) changeUpstream(ctx context.Context, by By, kind string, u *fed
 		wire, err = a.wireUpstream(tx, u)
 		facts := factsOf(wire.Settings, "upstream", u.Name)
 		facts["entity_id"], facts["metadata_url"], facts["keys"] = u.ID(), u.Look.URL, strings.Join(wire.Keys, " ")
+		if u.OpenID != nil && !u.OpenID.Given.IsZero() {
+			facts["client_secret"] = "given " + u.OpenID.Given.UTC().Format(time.RFC3339)
+		}
 		return audit.Event{Kind: kind, Facts: facts}, err
 	})
 	return wire, err

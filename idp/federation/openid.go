@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"gatehouse/idp/outbound"
 	"gatehouse/idp/session"
@@ -25,6 +26,7 @@ type OpenID struct {
 	Issuer   string     `json:"issuer"`
 	ClientID string     `json:"client_id"`
 	Secret   []byte     `json:"secret,omitempty"` // sealed
+	Given    time.Time  `json:"given,omitzero"`   // when we got that secret
 	Auth     string     `json:"auth"`             // how we prove ourselves: one of sp's names of token_endpoint_auth_method
 	Scopes   []string   `json:"scopes"`           // asked for beside openid
 	Found    Discovered `json:"found"`

@@ -118,6 +118,16 @@ func TestOpenIDUpstream(t *testing.T) {
 			t.Errorf("eve: %s %s", top, sub)
 		}
 	})
+	t.Run("an OAuth app is told in its own words", func(t *testing.T) {
+		rp := b.Client(t, "told", nil, map[string]string{"policy.consent": "never"})
+		c := b.browser(t)
+		page := rp.Visit(c, rp.Ask())
+		location := c.Post("/login/upstream/uni", url.Values{"flow": {page.Field("flow")}}).Header.Get("Location")
+		_, callback := b.back(t, location, "eve")
+		if told := rp.Callback(c.Get(callback)); told.Get("error") != "access_denied" {
+			t.Errorf("it is told %v", told)
+		}
+	})
 	t.Run("OUP-03 another browser", func(t *testing.T) {
 		c := b.browser(t)
 		_, callback := b.back(t, b.choose(t, c, sp, Ask{}), "ana")

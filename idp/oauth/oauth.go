@@ -4,7 +4,8 @@
 // It must not decide who may enter (idp/flow does, at sign-in and again at every token), show pages of its own, or keep a code,
 // token or secret: the store knows their hashes. One token request is one Update: what is redeemed, decided, rotated and noted
 // happens together or not at all; only signing comes after. Read authorize.go and protocol.go for the way of a person, token.go
-// and its methods (code.go, refresh.go, clientcredentials.go) for the way of a client.
+// and its methods (code.go, refresh.go, clientcredentials.go) for the way of a client, relying.go for the other side: people who sign
+// in at another OpenID provider.
 package oauth
 
 import (
