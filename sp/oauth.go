@@ -22,6 +22,7 @@ type OAuth struct {
 	BackChannelLogoutURI   string          `json:"backchannel_logout_uri,omitempty"`
 	FrontChannelLogoutURI  string          `json:"frontchannel_logout_uri,omitempty"`
 	SubjectType            string          `json:"subject_type,omitempty"`
+	SectorURI              string          `json:"sector_identifier_uri,omitempty"` // of clients that registered themselves: what is there was checked
 	InitiateLoginURI       string          `json:"initiate_login_uri,omitempty"`
 	IDTokenAlgorithm       string          `json:"id_token_signed_response_alg,omitempty"`
 	UserInfoAlgorithm      string          `json:"userinfo_signed_response_alg,omitempty"`
@@ -136,8 +137,12 @@ func (o *OAuth) NeedsDPoP() bool { return o.RequireDPoP != nil && *o.RequireDPoP
 // Subject is SubjectPublic or SubjectPairwise (OpenID Connect Core 1.0, section 8).
 func (o *OAuth) Subject() string { return first(o.SubjectType, SubjectPublic) }
 
-// Sector is what pairwise subjects are made for: the one host of the redirect URIs; empty: there is none, or several.
+// Sector is what pairwise subjects are made for: the host of the sector_identifier_uri, else the one host of the redirect URIs; empty:
+// there is none, or several (OpenID Connect Core 1.0, 8.1).
 func (o *OAuth) Sector() string {
+	if u, err := url.Parse(o.SectorURI); err == nil && u.Host != "" {
+		return u.Host
+	}
 	sector := ""
 	for _, one := range o.RedirectURIs {
 		u, err := url.Parse(one)

@@ -27,6 +27,7 @@ type Registration struct {
 	BackChannelLogoutURI   string          `json:"backchannel_logout_uri,omitempty"`
 	FrontChannelLogoutURI  string          `json:"frontchannel_logout_uri,omitempty"`
 	SubjectType            string          `json:"subject_type,omitempty"`
+	SectorURI              string          `json:"sector_identifier_uri,omitempty"`
 	InitiateLoginURI       string          `json:"initiate_login_uri,omitempty"`
 	IDTokenAlgorithm       string          `json:"id_token_signed_response_alg,omitempty"`
 	UserInfoAlgorithm      string          `json:"userinfo_signed_response_alg,omitempty"`

@@ -256,7 +256,7 @@ func (w *world) forgedAssertions(t *testing.T, rp *RP, key *signingKey) {
 
 // keysAtAddress: a key that was not known is looked for at most once a minute, and one that is gone counts no longer.
 func (w *world) keysAtAddress(t *testing.T) {
-	one, two := newSigningKey(t, jose.ES256, "one"), newSigningKey(t, jose.ES256, "two")
+	one, two, three := newSigningKey(t, jose.ES256, "one"), newSigningKey(t, jose.ES256, "two"), newSigningKey(t, jose.ES256, "three")
 	var published atomic.Value
 	var fetched atomic.Int32
 	published.Store(keySet(one))
@@ -282,6 +282,14 @@ func (w *world) keysAtAddress(t *testing.T) {
 	w.clock.advance(time.Minute)
 	if reply := try(two); reply.Status != http.StatusOK || fetched.Load() != 2 {
 		t.Errorf("%d %s, fetched %d times", reply.Status, reply.Raw, fetched.Load())
+	}
+	code := asserted(two.sign(t, w.clientJWT(rp, nil), nil), url.Values{"grant_type": {"authorization_code"}, "code": {rp.Code(w.ana(t), "scope", "openid offline_access")}, "redirect_uri": {rp.Redirect}, "code_verifier": {rp.Verifier}})
+	refresh := rp.Do(rp.Request("/oauth/token", code)).Text("refresh_token") // got by the one key
+	published.Store(keySet(three))
+	w.clock.advance(11 * time.Minute)
+	renewed := rp.Do(rp.Request("/oauth/token", asserted(three.sign(t, w.clientJWT(rp, nil), nil), url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}})))
+	if renewed.Status != http.StatusOK { // used by the next
+		t.Errorf("%d %s", renewed.Status, renewed.Raw)
 	}
 	published.Store(keySet(two))
 	w.clock.advance(11 * time.Minute)

@@ -131,6 +131,9 @@ func (h *Handlers) readDocument(ctx context.Context, id string) (metadata *sp.Re
 	if metadata, err = sp.ReadDocument(id, body.Bytes()); err != nil {
 		return nil, false, badDocument("The document at this client_id is not good: "+err.Error()+".").because(id, err.Error())
 	}
+	if problem := h.checkSector(ctx, metadata); problem != nil {
+		return nil, false, badDocument(problem.Text).because(problem.Expected, problem.Received)
+	}
 	return metadata, false, nil
 }
 

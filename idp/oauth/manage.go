@@ -41,6 +41,9 @@ func (h *Handlers) managed(kind string, status int, do func(store.Tx, *managing)
 		if problem == nil && r.Method == http.MethodPut {
 			problem, err = readMetadata(r, &m.asked)
 		}
+		if problem == nil && err == nil {
+			problem = h.checkSector(r.Context(), &m.asked.Registration)
+		}
 		if err != nil {
 			return err
 		}

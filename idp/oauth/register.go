@@ -39,7 +39,7 @@ type registered struct {
 }
 
 // register adds a client under the app whose initial access token is shown, or where the organisation allows that without one, under
-// none. Nothing that the metadata names is fetched.
+// none. Nothing that the metadata names is fetched but a sector_identifier_uri.
 func (h *Handlers) register(w http.ResponseWriter, r *http.Request) error {
 	parent, problem, err := h.registrar(r)
 	if err != nil {
@@ -51,6 +51,9 @@ func (h *Handlers) register(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		return err
+	}
+	if problem == nil {
+		problem = h.checkSector(r.Context(), &metadata)
 	}
 	var answer *registered
 	if problem == nil {
