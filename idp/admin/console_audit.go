@@ -39,6 +39,7 @@ var kinds = []struct{ kind, text string }{
 	{"api", "Call of the API with an OAuth token"},
 	{"app.registration_token", "Initial access token made"},
 	{"client.register", "Client registered by a gateway"}, {"client.update", "Client changed by itself"}, {"client.remove", "Client removed by itself"},
+	{"client.document", "Metadata document of a client"},
 	{"scope.add", "Scope added"}, {"scope.set", "Scope changed"}, {"scope.remove", "Scope removed"},
 	{"user.add", "Person added"},
 	{"user.set", "Person changed"},

@@ -75,19 +75,13 @@ func (h *Handlers) tooManyDocuments(r *http.Request, app *sp.App, id string) *Pr
 		return nil
 	}
 	address, _ := url.Parse(id)
-	bounds := map[string]int{
-		"documents": documentsInAll, "document host " + address.Host: documentsPerHost,
-		"document network " + audit.Network(web.Of(r).AddressText()): documentsPerNetwork,
+	if problem := h.crowded("document network "+audit.Network(web.Of(r).AddressText()), documentsPerNetwork); problem != nil {
+		return problem
 	}
-	for key, most := range bounds {
-		if h.newcomers.over(key, h.Now(), most) {
-			return tooMany()
-		}
+	if problem := h.crowded("document host "+address.Host, documentsPerHost); problem != nil {
+		return problem
 	}
-	for key := range bounds {
-		h.newcomers.count(key, h.Now())
-	}
-	return nil
+	return h.crowded("documents", documentsInAll)
 }
 
 // follow reads the document and makes the client what it says. A refusal that concerns a client in the registry is noted here, for

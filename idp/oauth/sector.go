@@ -22,11 +22,9 @@ func (h *Handlers) checkSector(ctx context.Context, metadata *sp.Registration) *
 	if err != nil || address.Scheme != "https" {
 		return badSector("it must be an https address")
 	}
-	key := "sector host " + address.Host
-	if h.newcomers.over(key, h.Now(), documentsPerHost) {
-		return tooMany()
+	if problem := h.crowded("sector host "+address.Host, documentsPerHost); problem != nil {
+		return problem
 	}
-	h.newcomers.count(key, h.Now())
 	var body bytes.Buffer
 	ask := outbound.Ask{URL: metadata.SectorURI, Accept: "application/json", Most: maxKeyBytes, Direct: true}
 	if _, err := h.Fetch.Get(context.WithoutCancel(ctx), ask, &body); err != nil { // the cause is for the administrator alone
