@@ -6,6 +6,8 @@ package idptest
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,12 +15,17 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/argon2"
 
 	"gatehouse/certs"
 	"gatehouse/idp"
 	"gatehouse/idp/api"
+	"gatehouse/idp/directory"
 	"gatehouse/store"
 	"gatehouse/store/bolt"
 )
@@ -106,7 +113,57 @@ func open(t testing.TB, ctx context.Context, o Options) idp.Config {
 	if o.Store != nil {
 		config.Store = o.Store(database)
 	}
+	haveKey(t, ctx, &certs.Keyring{Seal: sealer, Now: o.Now}, database)
 	return config
+}
+
+// firstKeys hands out the first signing keys of servers, which take long to make, again from one test to the next. No two servers of
+// a test get the same, so that it finds out what one accepts of the other.
+type firstKeys struct {
+	mu    sync.Mutex
+	made  []*certs.Material
+	taken map[string]int // by test
+}
+
+var serverKeys = firstKeys{taken: map[string]int{}}
+
+func (k *firstKeys) take(t testing.TB) (*certs.Material, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	test, _, _ := strings.Cut(t.Name(), "/")
+	n := k.taken[test]
+	k.taken[test]++
+	if n < len(k.made) {
+		return k.made[n], nil
+	}
+	key, err := certs.Generate(certs.RSA, "127.0.0.1", time.Now())
+	k.made = append(k.made, key)
+	return key, err
+}
+
+// haveKey gives an empty store its first signing key, as the server would with a new one.
+func haveKey(t testing.TB, ctx context.Context, ring *certs.Keyring, database store.Store) {
+	t.Helper()
+	if ring.Now == nil {
+		ring.Now = time.Now
+	}
+	err := database.Update(ctx, func(tx store.Tx) error {
+		if keys, err := ring.List(tx); err != nil || len(keys) > 0 {
+			return err
+		}
+		key, err := serverKeys.take(t)
+		if err != nil {
+			return err
+		}
+		entry, err := ring.Stage(tx, key)
+		if err == nil {
+			_, err = ring.Activate(tx, entry.ID)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func logger(t testing.TB, w io.Writer) *slog.Logger {
@@ -134,12 +191,29 @@ func (s *Server) AddPerson(t testing.TB, name, profile string, change ...func(*a
 	for _, f := range change {
 		f(&n)
 	}
+	ready := s.Store != nil && n.Password == Password
+	if ready {
+		n.Password = ""
+	}
 	user, err := s.API.AddUser(t.Context(), n)
+	if err == nil && ready {
+		err = s.Store.Update(t.Context(), func(tx store.Tx) error {
+			return directory.Credentials.Put(tx, &directory.Credential{User: user.ID, Password: passwordHash(), Changed: user.Created})
+		})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return user
 }
+
+// passwordHash is Password as the server hashes it, made once: it is what most people of most tests have.
+var passwordHash = sync.OnceValue(func() string {
+	salt := []byte(rand.Text())
+	hash := argon2.IDKey([]byte(Password), salt, 2, 19*1024, 1, 32)
+	encode := base64.RawStdEncoding.EncodeToString
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, 19*1024, 2, 1, encode(salt), encode(hash))
+})
 
 // AddApp registers a service provider's metadata, open to everybody unless settings say otherwise.
 func (s *Server) AddApp(t testing.TB, metadata []byte, settings map[string]string) api.App {
