@@ -12,6 +12,7 @@ const classWanted = "./Assertion/AuthnStatement/AuthnContext/AuthnContextClassRe
 
 // TestSecondFactors is authenticator apps and recovery codes through the real pages, to an app that wants two factors.
 func TestSecondFactors(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	strong := w.sp(t, "strong", map[string]string{"policy.min_level": "high"})
 	plain := w.sp(t, "plain", nil)
@@ -332,6 +333,7 @@ func (w *world) grace(t *testing.T) {
 
 // TestWaysToSignIn is the section of the account page: adding, renaming, removing, each with a fresh sign-in.
 func TestWaysToSignIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	app, _ := w.withApp(t, "ana")
 	c := w.signedIn(t, "ana")

@@ -20,6 +20,7 @@ type way struct {
 // TestNoPathAroundTheFactor walks every way to an app and to the built-in apps whose policies want two factors: with a password
 // alone none opens, and with the second factor each does, so that a way that never opens would show.
 func TestNoPathAroundTheFactor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.AddPerson(t, "olga", "Employees", func(n *api.NewUser) { n.Roles = []string{"owner"} })
 	strong := w.newSP(t, "strong")

@@ -14,6 +14,7 @@ import (
 
 // TestLifecycle walks connected apps through their life over the wire.
 func TestLifecycle(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	t.Run("block, unblock, remove, install again", func(t *testing.T) { w.life(t) })
 	t.Run("export and install", func(t *testing.T) { w.packages(t) })

@@ -12,6 +12,7 @@ import (
 
 // TestSAMLMetadataIn holds the rows of section 12 about what is read from one app's metadata, shown by how the app is answered.
 func TestSAMLMetadataIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	t.Run("MDC-10 unknown extensions, roles and attributes are ignored", func(t *testing.T) {
 		sp := w.newSP(t, "odd")

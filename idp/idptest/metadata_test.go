@@ -17,6 +17,7 @@ import (
 // TestMetadataIn holds the rows of section 12 that show at a sign-on: the end of metadata, newer metadata without a restart, and a
 // rollover of an app's keys. What a source or an address may send is in the tests of idp/federation.
 func TestMetadataIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	t.Run("the end of metadata", func(t *testing.T) { w.endOfMetadata(t) })
 	t.Run("newer metadata", func(t *testing.T) { w.newerMetadata(t) })

@@ -14,6 +14,7 @@ import (
 
 // TestOpenIDBasic goes through the lines of the plan Basic OP, one case each.
 func TestOpenIDBasic(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rp := w.Client(t, "basic", nil, map[string]string{"oauth.require_pkce": "false", "policy.consent": "never"})
 	t.Run("OBP-01 the plain code flow", func(t *testing.T) { w.plainFlow(t, rp) })
@@ -79,6 +80,7 @@ func TestOpenIDBasic(t *testing.T) {
 
 // TestOpenIDSecretInBody is the flow with client_secret_post, and refreshing.
 func TestOpenIDSecretInBody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rp := w.Client(t, "post", map[string]any{"token_endpoint_auth_method": "client_secret_post"}, nil)
 	rp.Post = true

@@ -21,6 +21,7 @@ import (
 
 // TestOAuthClients is what concerns the clients themselves.
 func TestOAuthClients(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	t.Run("ODY-06 a redirect URI with a fragment", func(t *testing.T) { w.badRegistrations(t) })
 	t.Run("OPR-03 rotating a secret", func(t *testing.T) { w.rotateSecret(t) })

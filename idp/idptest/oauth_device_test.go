@@ -13,6 +13,7 @@ import (
 
 // TestOAuthDevices is the way of a device without a browser (RFC 8628).
 func TestOAuthDevices(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	tv := w.television(t, "television", nil)
 	t.Run("ORF-11 a device is confirmed", func(t *testing.T) { w.deviceConfirmed(t, tv) })

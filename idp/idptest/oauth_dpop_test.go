@@ -70,6 +70,7 @@ func (w *world) codeForm(t *testing.T, rp *RP, change ...string) url.Values {
 
 // TestDPoP is RFC 9449.
 func TestDPoP(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rp := w.Client(t, "bound", map[string]any{"token_endpoint_auth_method": "none"}, map[string]string{"policy.consent": "never"})
 	gateway := w.Client(t, "boundgateway", nil, map[string]string{"oauth.introspect": "all"})

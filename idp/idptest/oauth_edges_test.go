@@ -13,6 +13,7 @@ import (
 
 // TestOAuthEdges is what no row names: races, nonsense, and the pages around.
 func TestOAuthEdges(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rp := w.Client(t, "edges", nil, map[string]string{"policy.consent": "never"})
 	t.Run("a code redeemed at once by many", func(t *testing.T) {

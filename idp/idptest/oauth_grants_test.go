@@ -24,6 +24,7 @@ const accessTokenType = "urn:ietf:params:oauth:token-type:access_token"
 
 // TestOAuthGrants is what apps get for persons who are not there.
 func TestOAuthGrants(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	t.Run("ORF-13 assertions about a person", func(t *testing.T) { w.bearerRefused(t) })
 	t.Run("OGR-04 who an assertion may be about", func(t *testing.T) { w.bearerPolicy(t) })

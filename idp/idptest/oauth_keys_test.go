@@ -132,6 +132,7 @@ var alone = url.Values{"grant_type": {"client_credentials"}}
 
 // TestClientAssertions is private_key_jwt (RFC 7523, section 3; OpenID Connect Core 1.0, section 9).
 func TestClientAssertions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	key := newSigningKey(t, jose.RS256, "one")
 	rp := w.withKeys(t, "asserting", map[string]any{"jwks": keySet(key)})

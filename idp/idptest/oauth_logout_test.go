@@ -17,6 +17,7 @@ const bye = "https://bye.example.org/out?from=orders"
 
 // TestOpenIDLogout is sign-out that apps ask for (RP-Initiated Logout 1.0), and that they are told of by logout token.
 func TestOpenIDLogout(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rp := w.Client(t, "orders", map[string]any{"post_logout_redirect_uris": []string{bye}}, map[string]string{"policy.consent": "never"})
 	t.Run("OLO-01 discovery", func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 
 // TestOAuthPolicy is what holds for tokens because it holds for every app.
 func TestOAuthPolicy(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	t.Run("OPR-01 the policy is asked again", func(t *testing.T) { w.policyAgain(t) })
 	t.Run("OPR-04 client credentials", func(t *testing.T) { w.clientCredentials(t) })

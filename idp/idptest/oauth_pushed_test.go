@@ -28,6 +28,7 @@ func named(rp *RP, uri string) url.Values {
 
 // TestPushedRequests is RFC 9126.
 func TestPushedRequests(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rp := w.Client(t, "pushing", nil, map[string]string{"policy.consent": "never"})
 	t.Run("ORF-14 authenticated, bound to the client, once", func(t *testing.T) { w.pushedOnce(t, rp) })
@@ -122,6 +123,7 @@ func (w *world) object(rp *RP, change map[string]any) map[string]any {
 
 // TestRequestObjects is RFC 9101 and OpenID Connect Core 1.0, section 6.
 func TestRequestObjects(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	key := newSigningKey(t, jose.RS256, "k")
 	rp := w.withKeys(t, "objects", map[string]any{"jwks": keySet(key), "redirect_uris": []string{"https://objects.example.org/cb", "https://objects.example.org/other"}})

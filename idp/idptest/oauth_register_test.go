@@ -103,6 +103,7 @@ func (g *gateway) child(reply *Reply) *RP {
 
 // TestRegistration is dynamic client registration and management, over the wire.
 func TestRegistration(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	t.Run("ORF-12 ODY-08 a client registers, signs people in and manages itself", func(t *testing.T) { w.registerAndManage(t) })
 	t.Run("ODY-07 discovery names the endpoint", func(t *testing.T) {

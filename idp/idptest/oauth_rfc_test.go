@@ -16,6 +16,7 @@ import (
 
 // TestOAuthRequirements goes through what the RFCs require, one case for each row.
 func TestOAuthRequirements(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rp := w.Client(t, "rfc", map[string]any{"redirect_uris": []string{"https://rfc.example.org/cb", "https://rfc.example.org/other"}}, map[string]string{"policy.consent": "never"})
 	t.Run("ORF-01 redirect tricks", func(t *testing.T) { w.redirectTricks(t, rp) })

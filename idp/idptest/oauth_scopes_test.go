@@ -11,6 +11,7 @@ import (
 
 // TestOwnScopes is about the scopes that administrators define.
 func TestOwnScopes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	t.Run("what a scope may be", func(t *testing.T) { w.badScopes(t) })
 	t.Run("OPR-06 the words of consent", func(t *testing.T) { w.scopeWords(t) })

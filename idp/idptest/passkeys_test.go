@@ -95,6 +95,7 @@ func (s *Server) last(t testing.TB, kind string) api.AuditEntry {
 
 // TestPasskeys: a passkey is set up because an app asks for it, and then signs in alone, by its button and by autofill.
 func TestPasskeys(t *testing.T) {
+	t.Parallel()
 	w := newPasskeyWorld(t)
 	w.plugIn(true)
 	autofill := w.noAutofill()
@@ -129,6 +130,7 @@ func TestPasskeys(t *testing.T) {
 // TestPasskeyIsTheSecondFactor: after a password the page asks for the passkey alone, and raises the session. A security key, which
 // verifies nobody, is a second factor and never a sign-in of its own.
 func TestPasskeyIsTheSecondFactor(t *testing.T) {
+	t.Parallel()
 	for _, verifies := range []bool{true, false} {
 		t.Run(map[bool]string{true: "passkey", false: "security key"}[verifies], func(t *testing.T) {
 			w := newPasskeyWorld(t)
@@ -178,6 +180,7 @@ func (w *passkeyWorld) refusesAlone(t *testing.T, verifies bool) {
 
 // TestPasskeysThatMustNotCount: a counter that goes back, a challenge that was used, and one of another browser.
 func TestPasskeysThatMustNotCount(t *testing.T) {
+	t.Parallel()
 	w := newPasskeyWorld(t)
 	key := w.plugIn(true)
 	w.noAutofill()
@@ -248,6 +251,7 @@ func (w *passkeyWorld) copies(t *testing.T, key webauthn.AuthenticatorID) {
 
 // TestPasskeyOfAPersonOfADirectory: it signs in as long as the directory says who is there, and a new browser is told of like any other.
 func TestPasskeyOfAPersonOfADirectory(t *testing.T) {
+	t.Parallel()
 	l, sink, w := StartSlapd(t), StartSMTP(t, SMTPOptions{}), newPasskeyWorld(t)
 	w.SendsMail(t, sink, nil)
 	l.AddPerson(t, "mia", "mias password")

@@ -110,6 +110,7 @@ func checkRedirectSignature(t *testing.T, query string, certificate []byte) {
 }
 
 func TestMellonSignsIn(t *testing.T) {
+	t.Parallel()
 	tools := NewXML(t)
 	idp := newStandIn(t)
 	for name, opts := range map[string]MellonOptions{
@@ -142,6 +143,7 @@ func TestMellonSignsIn(t *testing.T) {
 }
 
 func TestNodeSAMLSignsIn(t *testing.T) {
+	t.Parallel()
 	tools := NewXML(t)
 	idp := newStandIn(t)
 	for name, opts := range map[string]NodeSAMLOptions{
@@ -188,6 +190,7 @@ func checkMessages(t *testing.T, tools *XML, documents ...[]byte) {
 }
 
 func TestSampleAppsSignIn(t *testing.T) {
+	t.Parallel()
 	tools := NewXML(t)
 	idp := newStandIn(t)
 	apps, err := sampleapps.Start(t.Context(), sampleapps.Config{MetadataURL: idp.URL + "/metadata"})

@@ -13,6 +13,7 @@ import (
 // TestPolicyRules shows that each rule of the policy refuses and allows over SAML, started by the app and from the portal,
 // with the typed reason in the audit and a page that says what to do.
 func TestPolicyRules(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.setOrganisation(t, "signin.mfa_enrolment", "admin") // nobody here has a second factor
 	for _, rule := range policyRules() {

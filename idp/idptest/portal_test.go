@@ -18,6 +18,7 @@ import (
 
 // TestAccount is what people do on their own pages: password, sessions, signing out, and links that open apps.
 func TestAccount(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	t.Run("the password is changed", func(t *testing.T) { w.passwordChanged(t) })
 	t.Run("a bad new password", func(t *testing.T) { w.badPasswords(t) })

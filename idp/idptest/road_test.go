@@ -18,6 +18,7 @@ import (
 
 // TestRoad is what strangers and time may do to a sign-in that waits: bounds, frames, addresses to go on to, changes.
 func TestRoad(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	plain := w.sp(t, "plain", nil)
 	t.Run("waiting requests of one IPv6 network", func(t *testing.T) { w.waitingNetworks(t, plain) })

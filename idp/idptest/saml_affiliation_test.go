@@ -11,6 +11,7 @@ import (
 )
 
 func TestSAMLSharedNames(t *testing.T) {
+	t.Parallel()
 	w := newLogoutWorld(t)
 	t.Run("affiliations", func(t *testing.T) { w.affiliations(t) })
 	t.Run("mapping", func(t *testing.T) { w.mappings(t) })

@@ -47,6 +47,7 @@ func inside(t *testing.T, answer message) *Response {
 }
 
 func TestSAMLArtifact(t *testing.T) {
+	t.Parallel()
 	w := newLogoutWorld(t)
 	sp := w.newSP(t, "artifacts")
 	acs := "https://artifacts.example.org/artifact"

@@ -15,6 +15,7 @@ import (
 
 // TestSAMLBindings is section 1 of the requirements: receiving messages.
 func TestSAMLBindings(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	plain := w.sp(t, "plain", nil)
 	signed := w.signing(t, "signed")

@@ -47,6 +47,7 @@ func (w *world) ecpApp(t *testing.T, name string, signs bool, use, encrypt strin
 }
 
 func TestSAMLChannelBindings(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	signed, unsigned := w.ecpApp(t, "channel", true, "", "auto"), w.ecpApp(t, "channel-unsigned", false, "", "auto")
 	in := func(sp *SP, ask Ask) *ecpAnswer { return w.ecp(t, sp, ask, "ana", Password, "198.51.100.7") }
@@ -139,6 +140,7 @@ func (w *world) refused(t *testing.T, answer *ecpAnswer, reason, top, nested str
 }
 
 func TestSAMLGeneratedKey(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	encrypted, plain := w.ecpApp(t, "ec", true, "encryption", "always"), w.ecpApp(t, "ec-plain", true, "", "auto")
 	off := w.ecpApp(t, "ec-off", true, "encryption", "never")

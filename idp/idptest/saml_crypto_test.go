@@ -38,6 +38,7 @@ const (
 
 // TestSAMLCrypto is section 4 of the requirements. What a received signature may be is in saml_signatures_test.go.
 func TestSAMLCrypto(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	t.Run("signing algorithms", func(t *testing.T) { w.signingAlgorithms(t) })
 	t.Run("keys of apps", func(t *testing.T) { w.appKeys(t) })

@@ -70,6 +70,7 @@ func (w *world) ecp(t *testing.T, sp *SP, ask Ask, name, password, address strin
 }
 
 func TestSAMLECP(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	paos := "https://ecp.example.org/paos"
 	sp := w.newSP(t, "ecp")

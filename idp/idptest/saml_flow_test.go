@@ -13,6 +13,7 @@ import (
 
 // TestSAMLFlow holds the rows that take more than one exchange: what happens between a request and its answer.
 func TestSAMLFlow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	plain := w.sp(t, "plain", nil)
 	t.Run("REQ-02 a blocked app", func(t *testing.T) { w.blockedApp(t) })

@@ -219,6 +219,7 @@ func (w *world) newest(t *testing.T, kind string) api.AuditEntry {
 func relay(s string) *string { return &s }
 
 func TestSAMLLogout(t *testing.T) {
+	t.Parallel()
 	w := newLogoutWorld(t)
 	t.Run("SLO-01 SLO-13 SLO-22 by Redirect", func(t *testing.T) {
 		sp, app := w.leaver(t, "one", front("one")...)

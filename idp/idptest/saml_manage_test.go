@@ -77,6 +77,7 @@ func (w *world) ours(t *testing.T) *rsa.PublicKey {
 }
 
 func TestSAMLManageNames(t *testing.T) {
+	t.Parallel()
 	w := newLogoutWorld(t)
 	t.Run("NIM-01 NID-01 Terminate by SOAP", func(t *testing.T) { w.terminated(t) })
 	t.Run("NIM-02 NID-10 NewID by Redirect and POST", func(t *testing.T) { w.renamed(t) })

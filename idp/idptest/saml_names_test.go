@@ -11,6 +11,7 @@ import (
 
 // TestSAMLNames is section 5 of the requirements: name identifiers and attributes.
 func TestSAMLNames(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	t.Run("persistent", func(t *testing.T) { w.persistentNames(t) })
 	t.Run("NID-04 transient names last one session", func(t *testing.T) {

@@ -44,6 +44,7 @@ func (w *world) released(t *testing.T, c *Client, sp *SP) (*Response, []string) 
 }
 
 func TestSAMLRelease(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.AddPerson(t, "gus", "Employees")
 	if _, err := w.API.SetUser(t.Context(), "gus", api.Change{Set: map[string]string{"attributes": `{"affiliation":["member","staff"]}`}}); err != nil {

@@ -22,6 +22,7 @@ const (
 // TestSAMLRequest is section 2 of the requirements: what an AuthnRequest may ask. saml_flow_test.go has the rows that take
 // more than one exchange.
 func TestSAMLRequest(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.setOrganisation(t, "signin.mfa_enrolment", "admin") // nobody here has a second factor
 	plain := w.sp(t, "plain", nil)

@@ -25,6 +25,7 @@ const (
 
 // TestSAMLResponse is section 3 of the requirements: the answer and its assertion.
 func TestSAMLResponse(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	plain := w.sp(t, "plain", nil)
 	t.Run("RSP-01 RSP-39 the page that posts the answer", func(t *testing.T) { w.postingPage(t, plain) })

@@ -114,6 +114,7 @@ func (f *failing) Update(ctx context.Context, fn func(store.Tx) error, reads ...
 
 // TestSAMLStoreDown is REQ-65 for the store: what cannot be recorded is not answered.
 func TestSAMLStoreDown(t *testing.T) {
+	t.Parallel()
 	broken := &failing{}
 	s := Start(t, Options{Logs: io.Discard, Store: func(inner store.Store) store.Store {
 		broken.Store = inner

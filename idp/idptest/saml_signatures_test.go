@@ -168,6 +168,7 @@ func (w *world) signedAlgorithms(t *testing.T, sp *SP) {
 
 // TestSAMLEnvelopedSignatures is BND-14, BND-15 and the rows of section 4 about what a posted signature may be.
 func TestSAMLEnvelopedSignatures(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	sp := w.signing(t, "enveloped")
 	const reference = `<ds:Reference`

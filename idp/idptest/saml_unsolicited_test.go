@@ -11,6 +11,7 @@ import (
 
 // TestSAMLUnsolicited is section 6 of the requirements: starts from the portal.
 func TestSAMLUnsolicited(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	t.Run("UNS-01 UNS-02 a tile leads into the app", func(t *testing.T) { w.tile(t) })
 	t.Run("UNS-03 the default address for POST", func(t *testing.T) {

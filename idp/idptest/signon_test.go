@@ -9,6 +9,7 @@ import (
 
 // TestSignOn is the main job over the wire: SP-initiated by Redirect and by POST, IdP-initiated, and one click when signed in.
 func TestSignOn(t *testing.T) {
+	t.Parallel()
 	s := Start(t, Options{})
 	ana := s.AddPerson(t, "ana", "Employees")
 	sp := NewSP(t, "wiki")
@@ -50,6 +51,7 @@ func checkAnswer(t *testing.T, page *Page, sp *SP, metadata []byte, inResponseTo
 
 // TestSignInPage covers what the page offers beside name and password.
 func TestSignInPage(t *testing.T) {
+	t.Parallel()
 	s := Start(t, Options{})
 	s.AddPerson(t, "ana", "Employees")
 	s.AddPerson(t, "ben", "Employees")
@@ -103,6 +105,7 @@ func TestSignInPage(t *testing.T) {
 
 // TestAllowCreate is REQ-31: no persistent name is introduced where the request forbids it; afterwards it is the same one.
 func TestAllowCreate(t *testing.T) {
+	t.Parallel()
 	s := Start(t, Options{})
 	s.AddPerson(t, "ana", "Employees")
 	sp := NewSP(t, "wiki")

@@ -24,6 +24,7 @@ func theirs() Leave {
 }
 
 func TestUpstreamLogout(t *testing.T) {
+	t.Parallel()
 	b := newForger(t, nil, front("uni")...)
 	w := &logoutWorld{b.world, b.URL + "/saml/slo", b.URL + "/saml/soap"}
 	sp, app := w.leaver(t, "brokered", front("brokered")...)
@@ -131,6 +132,7 @@ func (w *logoutWorld) othersLeave(t *testing.T, b *broker, sp *SP, app api.App) 
 
 // TestUpstreamLogoutUntold: where the upstream takes no logout, the person is told to sign out there.
 func TestUpstreamLogoutUntold(t *testing.T) {
+	t.Parallel()
 	b := newForger(t, nil)
 	w := &logoutWorld{b.world, b.URL + "/saml/slo", b.URL + "/saml/soap"}
 	sp, app := w.leaver(t, "brokered", front("brokered")...)
@@ -143,6 +145,7 @@ func TestUpstreamLogoutUntold(t *testing.T) {
 
 // TestUpstreamLogoutBySOAP: an upstream that takes nothing else is told from server to server.
 func TestUpstreamLogoutBySOAP(t *testing.T) {
+	t.Parallel()
 	b := &broker{world: newWorld(t)}
 	b.fake = b.newSP(t, "uni")
 	server := b.fake.listenSOAP(t)
@@ -162,6 +165,7 @@ func TestUpstreamLogoutBySOAP(t *testing.T) {
 // TestUpstreamThatIsAnApp: one entity id on both sides, as of two Gatehouses in front of each other. Each message is taken for the
 // side that it concerns.
 func TestUpstreamThatIsAnApp(t *testing.T) {
+	t.Parallel()
 	b := newForger(t, nil, front("uni")...)
 	w := &logoutWorld{b.world, b.URL + "/saml/slo", b.URL + "/saml/soap"}
 	app := w.AddApp(t, b.fake.Metadata(), nil)
@@ -204,6 +208,7 @@ func TestUpstreamThatIsAnApp(t *testing.T) {
 
 // TestUpstreamLogoutNameless: an upstream that named nobody cannot be told whose session ends, and the page says so.
 func TestUpstreamLogoutNameless(t *testing.T) {
+	t.Parallel()
 	b := newForger(t, nil, front("uni")...)
 	sp := b.sp(t, "brokered", nil)
 	c, id := b.begin(t, sp)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestUpstream(t *testing.T) {
+	t.Parallel()
 	b := newBroker(t, nil)
 	sp := b.sp(t, "brokered", nil)
 
@@ -75,6 +76,7 @@ func TestUpstream(t *testing.T) {
 }
 
 func TestUpstreamLimits(t *testing.T) {
+	t.Parallel()
 	b := newBroker(t, nil)
 	sp := b.sp(t, "limited", nil)
 	t.Run("REQ-51 ProxyCount=0 is not passed on", func(t *testing.T) {
@@ -131,6 +133,7 @@ func TestUpstreamLimits(t *testing.T) {
 }
 
 func TestUpstreamAlone(t *testing.T) {
+	t.Parallel()
 	b := newBroker(t, nil)
 	b.organisation(t, "signin.methods", "upstream")
 	sp := b.sp(t, "alone", nil)
@@ -176,6 +179,7 @@ func TestUpstreamAlone(t *testing.T) {
 }
 
 func TestUpstreamCreates(t *testing.T) {
+	t.Parallel()
 	b := newBroker(t, map[string]string{"match": "link", "create": "true", "profile": "Employees"})
 	b.up.AddPerson(t, "nina", "Members")
 	for range 2 {
@@ -189,6 +193,7 @@ func TestUpstreamCreates(t *testing.T) {
 }
 
 func TestUpstreamForged(t *testing.T) {
+	t.Parallel()
 	b := newForger(t, nil)
 	sp := b.sp(t, "forged", nil)
 	begin := func(t *testing.T) (*Client, string) {

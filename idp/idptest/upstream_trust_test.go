@@ -45,6 +45,7 @@ func (b *broker) begin(t *testing.T, sp *SP) (*Client, string) {
 }
 
 func TestUpstreamEncrypted(t *testing.T) {
+	t.Parallel()
 	b := newForger(t, nil)
 	sp := b.sp(t, "encrypted", nil)
 	ours, stranger := b.encryptionKey(t), NewSP(t, "stranger")
@@ -106,6 +107,7 @@ func TestUpstreamEncrypted(t *testing.T) {
 
 // TestUpstreamSpeaksForItsOwn: of several identity providers none may speak for the people of another.
 func TestUpstreamSpeaksForItsOwn(t *testing.T) {
+	t.Parallel()
 	b := newForger(t, map[string]string{"domains": "uni.example.org,alumni.example.org", "create": "true", "profile": "Employees"})
 	sp := b.sp(t, "several", nil)
 	b.AddPerson(t, "uma", "Employees", func(n *api.NewUser) { n.Email = "uma@uni.example.org" })
@@ -153,6 +155,7 @@ func TestUpstreamSpeaksForItsOwn(t *testing.T) {
 // TestUpstreamRollover: an upstream's next key is believed from the look that finds it, its old one until the look that misses it, and
 // none past the end of its metadata.
 func TestUpstreamRollover(t *testing.T) {
+	t.Parallel()
 	b := &broker{world: newWorld(t)}
 	url, text := published(t)
 	first, second := b.newSP(t, "uni"), b.newSP(t, "uni")
