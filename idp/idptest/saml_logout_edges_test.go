@@ -9,7 +9,6 @@ import (
 
 // TestSAMLLogoutEdges are the ways in which a logout could lie, or end what it must not.
 func TestSAMLLogoutEdges(t *testing.T) {
-	t.Parallel()
 	w := newLogoutWorld(t)
 	t.Run("SLO-13 SLO-26 an app that was given two names may use either", func(t *testing.T) {
 		sp, _ := w.leaver(t, "two-names", front("two-names")...)

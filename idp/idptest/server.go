@@ -6,8 +6,6 @@ package idptest
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,8 +17,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/crypto/argon2"
 
 	"gatehouse/certs"
 	"gatehouse/idp"
@@ -198,7 +194,7 @@ func (s *Server) AddPerson(t testing.TB, name, profile string, change ...func(*a
 	user, err := s.API.AddUser(t.Context(), n)
 	if err == nil && ready {
 		err = s.Store.Update(t.Context(), func(tx store.Tx) error {
-			return directory.Credentials.Put(tx, &directory.Credential{User: user.ID, Password: passwordHash(), Changed: user.Created})
+			return directory.Credentials.Put(tx, &directory.Credential{User: user.ID, Password: s.passwordHash(t), Changed: user.Created})
 		})
 	}
 	if err != nil {
@@ -207,13 +203,24 @@ func (s *Server) AddPerson(t testing.TB, name, profile string, change ...func(*a
 	return user
 }
 
-// passwordHash is Password as the server hashes it, made once: it is what most people of most tests have.
-var passwordHash = sync.OnceValue(func() string {
-	salt := []byte(rand.Text())
-	hash := argon2.IDKey([]byte(Password), salt, 2, 19*1024, 1, 32)
-	encode := base64.RawStdEncoding.EncodeToString
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, 19*1024, 2, 1, encode(salt), encode(hash))
-})
+// samplePassword is Password as a server hashes it, made once: it is what most people of most tests have.
+var samplePassword struct {
+	once sync.Once
+	hash string
+	err  error
+}
+
+func (s *Server) passwordHash(t testing.TB) string {
+	t.Helper()
+	one := &samplePassword
+	one.once.Do(func() {
+		one.hash, one.err = directory.New(s.Store, time.Now).HashPassword(t.Context(), Password, &directory.User{})
+	})
+	if one.err != nil {
+		t.Fatal(one.err)
+	}
+	return one.hash
+}
 
 // AddApp registers a service provider's metadata, open to everybody unless settings say otherwise.
 func (s *Server) AddApp(t testing.TB, metadata []byte, settings map[string]string) api.App {
