@@ -65,7 +65,7 @@ func TestClientsInTheConsole(t *testing.T) {
 func TestSecretsInTheConsole(t *testing.T) {
 	w := newWorld(t)
 	owner, auditor := w.person("ada", RoleOwner).Actor, w.person("eve", RoleAuditor).Actor
-	added, err := w.AddApp(t.Context(), socket, api.NewApp{OAuth: `{"client_name":"Orders","redirect_uris":["https://orders.example/cb"],"jwks":{"keys":[{"kty":"EC","crv":"P-256","kid":"<one>","x":"a","y":"b"}]}}`})
+	added, err := w.AddApp(t.Context(), socket, api.NewApp{OAuth: `{"client_name":"Orders","redirect_uris":["https://orders.example/cb"],"jwks":{"keys":[{"kty":"EC","crv":"P-256","kid":"<one>","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}}`})
 	must(t, err)
 	server, path := w.server(), "/admin/apps/"+added.App.ID+"/credentials"
 	w.actor = auditor
@@ -97,6 +97,23 @@ func TestSecretsInTheConsole(t *testing.T) {
 	}
 	if status, body := send(t, server, "GET", "/admin/apps/"+w.app("saml")+"/credentials", "", ""); status != 404 || !strings.Contains(body, "has no client ID") {
 		t.Errorf("%d %s", status, body)
+	}
+}
+
+// TestCertificateClientInTheConsole: what its certificate says stands beside how it proves itself, and it has no secrets to make.
+func TestCertificateClientInTheConsole(t *testing.T) {
+	w := newWorld(t)
+	w.actor = w.person("ada", RoleOwner).Actor
+	added, err := w.AddApp(t.Context(), socket, api.NewApp{OAuth: `{"client_name":"Bank","redirect_uris":["https://bank.example/cb"],"token_endpoint_auth_method":"tls_client_auth","tls_client_auth_san_dns":"client.bank.example"}`})
+	must(t, err)
+	server, path := w.server(), "/admin/apps/"+added.App.ID
+	if status, body := send(t, server, "GET", path+"/credentials", "", ""); status != 200 || !strings.Contains(body, "client.bank.example") || !strings.Contains(body, "A certificate of an authority") || strings.Contains(body, "/rotate") {
+		t.Errorf("%d %s", status, body)
+	}
+	_, body := send(t, server, "GET", path+"/settings", "", "")
+	proves, next := strings.Index(body, ">"+proof+"</h2>"), strings.Index(body, ">"+signOut+"</h2>")
+	if field := strings.Index(body, `name="oauth.tls_client_auth_san_dns"`); proves < 0 || field < proves || next < field {
+		t.Errorf("the certificate's fields stand at %d, their heading at %d, the next at %d", field, proves, next)
 	}
 }
 

@@ -58,7 +58,13 @@ func (a *Admin) credentialsPage(w http.ResponseWriter, r *http.Request, app *api
 	for _, one := range slices.Backward(app.OAuth.Secrets) {
 		page.Secrets = append(page.Secrets, templates.SecretRow{ID: one.ID, Created: one.Created, Used: one.LastUsed})
 	}
-	page.Proof = append(wordedFacts(set, "oauth.token_endpoint_auth_method"), clientKeyFacts(set)...)
+	proofs := []string{"oauth.token_endpoint_auth_method"}
+	for _, s := range app.Settings {
+		if strings.HasPrefix(s.Key, tlsKeys) && !s.IsDefault {
+			proofs = append(proofs, s.Key)
+		}
+	}
+	page.Proof = append(wordedFacts(set, proofs...), clientKeyFacts(set)...)
 	page.Settings = wordedFacts(set, "oauth.redirect_uris", "oauth.scopes", "oauth.grant_types", "oauth.run_as", "oauth.access_token_format", "oauth.access_token_lifetime", "oauth.introspect")
 	if may(r, AppsRegister) && app.State != string(sp.Removed) {
 		page.SettingsHref = page.App.Base + "/settings"

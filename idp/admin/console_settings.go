@@ -258,6 +258,9 @@ var keyGroups = map[string]string{
 	"oauth.subject_type": tokens, "oauth.post_logout_redirect_uris": signOut, "oauth.backchannel_logout_uri": signOut, "oauth.frontchannel_logout_uri": signOut,
 }
 
+// tlsKeys begin the keys of settings about client certificates.
+const tlsKeys = "oauth.tls_"
+
 // The groups of OAuth settings; those that have none stand under the protocol's name.
 const (
 	askedFor = "OAuth: what it may ask for"
@@ -273,6 +276,9 @@ var groupNames = map[string]string{
 func groupOf(key string) string {
 	if name := keyGroups[key]; name != "" {
 		return name
+	}
+	if strings.HasPrefix(key, tlsKeys) {
+		return proof
 	}
 	prefix, _, found := strings.Cut(key, ".")
 	if !found {
