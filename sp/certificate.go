@@ -86,6 +86,11 @@ func (s *TLSSubject) count() int {
 	return len(slices.DeleteFunc([]string{s.DN, s.DNS, s.URI, s.IP, s.Email}, func(v string) bool { return v == "" }))
 }
 
+// String is what must be there, for administrators.
+func (s *TLSSubject) String() string {
+	return s.DN + s.DNS + s.URI + s.IP + s.Email
+}
+
 // Is tells whether a certificate says it: letter by letter, save that DNS names have no case. Whether the certificate is to be believed
 // is the caller's to judge.
 func (s *TLSSubject) Is(cert *x509.Certificate) bool {

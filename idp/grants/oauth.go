@@ -168,19 +168,25 @@ var Codes = &store.Table[Code]{
 	Expires: func(c *Code) time.Time { return c.Expires.Add(replayFor) },
 }
 
+// Binding is what somebody must have to use a token. Of the zero value it is nothing: a bearer token.
+type Binding struct {
+	Key         string `json:"jkt,omitempty"` // thumbprint of a key (RFC 9449, 6.1)
+	Certificate string `json:"x5t,omitempty"` // SHA-256 of a certificate (RFC 8705, 3.1)
+}
+
 // AccessToken is one access token: of a grant, or with a grant of its own.
 type AccessToken struct {
-	Hash      string    `json:"hash"` // of the token; of one that is a JWT, of its jti
-	Grant     string    `json:"grant,omitempty"`
-	Own       *Grant    `json:"own,omitempty"`
-	Scopes    []string  `json:"scopes"`
-	Address   string    `json:"address,omitempty"` // from where it was asked for
-	Refreshed bool      `json:"refreshed,omitempty"`
-	From      string    `json:"from,omitempty"` // key of the token that it was exchanged for and is over with
-	Act       []string  `json:"act,omitempty"`  // client ids that act for the person, the latest first (RFC 8693, 4.1)
-	Key       string    `json:"jkt,omitempty"`  // thumbprint of the key that it is bound to (RFC 9449); empty: a bearer token
-	Issued    time.Time `json:"issued"`
-	Expires   time.Time `json:"expires"`
+	Hash      string   `json:"hash"` // of the token; of one that is a JWT, of its jti
+	Grant     string   `json:"grant,omitempty"`
+	Own       *Grant   `json:"own,omitempty"`
+	Scopes    []string `json:"scopes"`
+	Address   string   `json:"address,omitempty"` // from where it was asked for
+	Refreshed bool     `json:"refreshed,omitempty"`
+	From      string   `json:"from,omitempty"` // key of the token that it was exchanged for and is over with
+	Act       []string `json:"act,omitempty"`  // client ids that act for the person, the latest first (RFC 8693, 4.1)
+	Binding
+	Issued  time.Time `json:"issued"`
+	Expires time.Time `json:"expires"`
 }
 
 // AccessTokens is the table of access tokens.
@@ -194,13 +200,13 @@ var AccessTokens = &store.Table[AccessToken]{
 // RefreshToken is the one refresh token that a grant has at a time. It is found by the part that never changes; what changes at
 // every use is the rest, of which Hash is the hash: who shows another rest shows a token that was used before (RFC 9700, 4.14).
 type RefreshToken struct {
-	Family string    `json:"family"` // hash of the part that stays
-	Hash   string    `json:"hash"`
-	Grant  string    `json:"grant"`
-	Key    string    `json:"jkt,omitempty"` // as of an AccessToken; of public clients alone
-	Issued time.Time `json:"issued"`
-	Used   time.Time `json:"used,omitzero"`
-	Until  time.Time `json:"until,omitzero"` // as the policy was at the last use; zero: open
+	Family  string    `json:"family"` // hash of the part that stays
+	Hash    string    `json:"hash"`
+	Grant   string    `json:"grant"`
+	Binding           // of public clients alone
+	Issued  time.Time `json:"issued"`
+	Used    time.Time `json:"used,omitzero"`
+	Until   time.Time `json:"until,omitzero"` // as the policy was at the last use; zero: open
 }
 
 // RefreshTokens is the table of refresh tokens.

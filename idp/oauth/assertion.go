@@ -90,7 +90,7 @@ func (h *Handlers) judgeAssertion(r *http.Request, id string, claims *jwt.Claims
 	case claims.Expiry == nil:
 		return refuse("", "assertion_exp", "The client_assertion needs an exp.")
 	}
-	if problem := h.meant(claims.Audience, h.BaseURL, h.BaseURL+tokenPath, h.BaseURL+r.URL.Path); problem != nil {
+	if problem := h.meant(claims.Audience, slices.Concat([]string{h.BaseURL}, h.addresses(tokenPath), h.addresses(r.URL.Path))...); problem != nil {
 		return problem
 	}
 	return h.timely(claims)

@@ -17,7 +17,7 @@ import (
 type shown struct {
 	id, secret string
 	assertion  string
-	method     string // sp.AuthSecretBasic, sp.AuthSecretPost, sp.AuthPrivateKeyJWT, sp.AuthNone
+	method     string // sp.AuthSecretBasic, sp.AuthSecretPost, sp.AuthPrivateKeyJWT, sp.AuthNone; none of a client that shows a certificate alone
 }
 
 // identified is a client whose proof is good, if what it showed is spent with the request.
@@ -116,8 +116,11 @@ func (h *Handlers) check(r *http.Request, c *identified, s shown) (*Problem, err
 	switch {
 	case client.Public() && s.method == sp.AuthNone:
 		return nil, nil
-	case s.method == sp.AuthNone, s.method == sp.AuthPrivateKeyJWT && client.Method() != s.method, s.method != sp.AuthPrivateKeyJWT && !client.HasSecret():
+	case !suits(client, s.method):
 		return badClient("wrong_auth_method").because(client.Method(), s.method), nil
+	}
+	if s.method == sp.AuthNone {
+		return h.slowed(r, s.id, h.checkCertificate(r, c.app)), nil
 	}
 	if s.method == sp.AuthPrivateKeyJWT {
 		once, problem := h.checkAssertion(r, c.app, s.assertion)
@@ -145,6 +148,17 @@ func (h *Handlers) slowed(r *http.Request, id string, wrong *Problem) *Problem {
 	}
 	h.wrong.count(from, h.Now())
 	return wrong
+}
+
+// suits tells whether a client that can keep a secret may prove itself this way.
+func suits(client *sp.OAuth, method string) bool {
+	switch method {
+	case sp.AuthNone:
+		return client.ShowsCertificate()
+	case sp.AuthPrivateKeyJWT:
+		return client.Method() == method
+	}
+	return client.HasSecret()
 }
 
 // noteUse writes at most once an hour when a secret was shown last.

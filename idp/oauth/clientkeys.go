@@ -43,7 +43,6 @@ const (
 	maxKeys      = 50    // of one client
 	maxTries     = 5     // keys tried for one signature
 	maxAddresses = 1_000 // of each kind that are kept
-	minRSABits   = 2048
 )
 
 // keptAt is what was fetched last from addresses that clients named. The zero value is ready; do not copy.
@@ -152,13 +151,19 @@ func fits(key *jose.JSONWebKey, algorithm string) bool {
 	}
 	switch public := key.Key.(type) {
 	case *rsa.PublicKey:
-		return (strings.HasPrefix(algorithm, "RS") || strings.HasPrefix(algorithm, "PS")) && public.N.BitLen() >= minRSABits
+		return (strings.HasPrefix(algorithm, "RS") || strings.HasPrefix(algorithm, "PS")) && strong(public)
 	case *ecdsa.PublicKey:
 		return algorithm == map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}[public.Curve.Params().Name]
 	case ed25519.PublicKey:
 		return algorithm == string(jose.EdDSA)
 	}
 	return false
+}
+
+// strong tells whether a key is long enough to be believed; curves are by their kind.
+func strong(key any) bool {
+	public, ok := key.(*rsa.PublicKey)
+	return !ok || public.N.BitLen() >= sp.StrongRSABits
 }
 
 // unverified reads a JWT that somebody else signed, of one of the types given in lower case; "" is one that names none. Nothing of

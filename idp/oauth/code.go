@@ -36,7 +36,7 @@ func (h *Handlers) redeem(tx store.Tx, c *call) (*issue, *Problem, error) {
 	if problem := h.checkCode(&code, c); problem != nil {
 		return nil, problem, nil
 	}
-	if problem := boundTo(code.Key, c.key); problem != nil {
+	if problem := boundTo(grants.Binding{Key: code.Key}, c.has); problem != nil {
 		return nil, problem, nil
 	}
 	if problem, err := h.stillSignedIn(tx, &code.Grant); problem != nil || err != nil {
@@ -129,7 +129,7 @@ func (h *Handlers) open(tx store.Tx, c *call, i *issue) error {
 		}
 		refresh := &grants.RefreshToken{Grant: g.ID, Issued: c.now}
 		if c.app.Definition.OAuth.Public() { // others prove themselves at every refresh anyway (RFC 9449, 5)
-			refresh.Key = c.key
+			refresh.Binding = c.binding()
 		}
 		i.refresh, refresh.Until = newRefresh(refresh), policy.RefreshUntil(c.now, c.now)
 		g.Refresh, g.Until = refresh.Family, keptUntil(refresh.Until, g.Until)

@@ -51,6 +51,8 @@ type metadata struct {
 	FrontLogout           bool     `json:"frontchannel_logout_supported"`
 	FrontLogoutSession    bool     `json:"frontchannel_logout_session_supported"`
 	ClientDocuments       bool     `json:"client_id_metadata_document_supported"`
+	BoundTokens           bool     `json:"tls_client_certificate_bound_access_tokens"`
+	Aliases               *aliases `json:"mtls_endpoint_aliases,omitempty"`
 }
 
 // discovery answers both well-known addresses with the same document: what it says holds for either protocol.
@@ -88,7 +90,7 @@ func (h *Handlers) discovery(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handlers) metadata() *metadata {
-	proven, signed := []string{sp.AuthSecretBasic, sp.AuthSecretPost, sp.AuthPrivateKeyJWT}, clientAlgorithmNames()
+	proven, signed := append([]string{sp.AuthSecretBasic, sp.AuthSecretPost, sp.AuthPrivateKeyJWT}, h.MTLS.methods()...), clientAlgorithmNames()
 	orNone := append(slices.Clone(proven), sp.AuthNone)
 	m := &metadata{
 		Issuer: h.BaseURL, Authorization: h.BaseURL + authorizePath, Token: h.BaseURL + tokenPath, UserInfo: h.BaseURL + userinfoPath,
@@ -102,6 +104,7 @@ func (h *Handlers) metadata() *metadata {
 		DisplayValues: []string{"page", "popup"}, ClaimTypes: []string{"normal"}, Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "sid"},
 		ChallengeMethods: []string{"S256"}, Prompts: []string{"none", "login", "consent", "select_account"},
 		ClaimsParameter: true, IssParameter: true, BackLogout: true, BackLogoutSession: true, FrontLogout: true, FrontLogoutSession: true,
+		BoundTokens: h.MTLS.On, Aliases: h.MTLS.aliases(),
 	}
 	for _, one := range h.methods() {
 		m.GrantTypes = append(m.GrantTypes, one.name)

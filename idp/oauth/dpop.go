@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ const typeDPoP = "dpop+jwt"
 // dpopAge is how old a proof may be, and how far ahead a client's clock: so long is it remembered.
 const dpopAge = time.Minute
 
-// possession is what a request proves to have: the thumbprint of a key (RFC 7638). The zero value proves nothing.
+// possession is the key that a request proves to have: its thumbprint (RFC 7638). The zero value proves nothing.
 type possession struct {
 	key  string
 	once single
@@ -78,16 +79,22 @@ func (h *Handlers) possession(key *jose.JSONWebKey, claims *proofClaims) (posses
 	}}, nil
 }
 
-// mustPossess is possessed at the token endpoint, for apps whose every token must be bound too (RFC 9449, 5.2).
-func (h *Handlers) mustPossess(r *http.Request, c *identified) (possession, *Problem) {
-	has, problem := h.possessed(r, "")
-	switch {
-	case problem != nil:
+// mustPossess is what a request to the token endpoint has, which is all that its app's every token must be bound to (RFC 9449, 5.2; RFC
+// 8705, 3.4).
+func (h *Handlers) mustPossess(r *http.Request, c *identified) (grants.Binding, *Problem) {
+	has := grants.Binding{Certificate: certificateOf(r)}
+	proven, problem := h.possessed(r, "")
+	if problem != nil {
 		return has, problem
-	case has.key != "":
-		c.once = append(c.once, has.once)
-	case c.app.Definition.OAuth.NeedsDPoP():
+	}
+	if has.Key = proven.key; has.Key != "" {
+		c.once = append(c.once, proven.once)
+	}
+	switch client := c.app.Definition.OAuth; {
+	case has.Key == "" && client.NeedsDPoP():
 		return has, badProof("dpop_missing", "This app takes bound tokens alone (oauth.dpop_bound_access_tokens): send a DPoP proof.")
+	case has.Certificate == "" && client.BindsCertificates():
+		return has, refuse(codeInvalidRequest, "no_certificate", "This app takes tokens alone that are bound to its certificate (oauth.tls_client_certificate_bound_access_tokens), and none came: use the mtls_endpoint_aliases of the discovery document.")
 	}
 	return has, nil
 }
@@ -102,7 +109,7 @@ func (h *Handlers) judgeProof(r *http.Request, claims *proofClaims, access strin
 		return badProof("dpop_jti", "The DPoP proof needs a jti of at most 256 bytes.")
 	case claims.Method != r.Method:
 		return badProof("dpop_method", "The DPoP proof is for another method (htm).").because(r.Method, claims.Method)
-	case !sameTarget(claims.URI, h.BaseURL+r.URL.Path):
+	case !slices.ContainsFunc(h.addresses(r.URL.Path), func(ours string) bool { return sameTarget(claims.URI, ours) }):
 		return badProof("dpop_uri", "The DPoP proof is for another address (htu).").because(h.BaseURL+r.URL.Path, claims.URI)
 	case claims.Issued == nil || !now.Before(claims.Issued.Time().Add(dpopAge)) || claims.Issued.Time().After(now.Add(dpopAge)):
 		return badProof("dpop_iat", "The DPoP proof was not made in this minute (iat): make a new one for each request, and set the clock.")
@@ -130,32 +137,35 @@ func withoutPort(u *url.URL) string {
 	return u.Host
 }
 
-// boundTo refuses a request without the key that what it shows is bound to; an empty binding asks for none.
-func boundTo(binding, key string) *Problem {
+// boundTo refuses a request without what the thing that it shows is bound to.
+func boundTo(binding, has grants.Binding) *Problem {
 	switch {
-	case binding == "" || binding == key:
+	case binding.Certificate != "" && binding.Certificate != has.Certificate:
+		return badGrant("other_certificate", "What was shown is bound to another client certificate than that of the request, or the request has none.")
+	case binding.Key == "" || binding.Key == has.Key:
 		return nil
-	case key == "":
+	case has.Key == "":
 		return badProof("dpop_missing", "What was shown is bound to a key: send a DPoP proof.")
 	}
 	return badProof("dpop_other_key", "What was shown is bound to another key than that of the DPoP proof.")
 }
 
-// confirmation is how tokens say what they are bound to (RFC 9449, 6; RFC 7800).
+// confirmation is how tokens say what they are bound to (RFC 7800; RFC 9449, 6; RFC 8705, 3.1).
 type confirmation struct {
-	Key string `json:"jkt,omitempty"`
+	Key         string `json:"jkt,omitempty"`
+	Certificate string `json:"x5t#S256,omitempty"`
 }
 
-func confirms(key string) *confirmation {
-	if key == "" {
+func confirms(b grants.Binding) *confirmation {
+	if b == (grants.Binding{}) {
 		return nil
 	}
-	return &confirmation{Key: key}
+	return &confirmation{b.Key, b.Certificate}
 }
 
-// tokenType is how a token is to be shown.
-func tokenType(key string) string {
-	if key == "" {
+// tokenType is how a token is to be shown: one that is bound to a certificate alone as any other.
+func tokenType(b grants.Binding) string {
+	if b.Key == "" {
 		return "Bearer"
 	}
 	return "DPoP"

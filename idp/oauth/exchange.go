@@ -40,7 +40,7 @@ func (h *Handlers) exchange(tx store.Tx, c *call) (*issue, *Problem, error) {
 	case len(f.access.Act) >= maxActors:
 		return nil, refuse(codeInvalidRequest, "too_many_actors", "The subject_token was handed on five times already."), nil
 	}
-	if problem := boundTo(f.access.Key, c.key); problem != nil { // else it would become a bearer token
+	if problem := boundTo(f.access.Binding, c.has); problem != nil { // else it would become a bearer token
 		return nil, problem, nil
 	}
 	c.facts["subject_grant"] = f.grant.ID

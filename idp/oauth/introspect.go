@@ -86,8 +86,8 @@ func (h *Handlers) inspect(tx store.Tx, asker *sp.App, token string) (introspect
 		answer.Username = facts.User.Name
 	}
 	if f.kind == kindAccess {
-		answer.Type, answer.Audience, answer.Act = tokenType(f.access.Key), h.BaseURL, actorOf(f.access.Act)
-		answer.Confirmation = confirms(f.access.Key)
+		answer.Type, answer.Audience, answer.Act = tokenType(f.access.Binding), h.BaseURL, actorOf(f.access.Act)
+		answer.Confirmation = confirms(f.access.Binding)
 	}
 	if f.grant.Class != "" {
 		answer.Class, answer.AuthTime = f.grant.Class, f.grant.AuthAt.Unix()

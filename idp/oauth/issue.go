@@ -39,8 +39,8 @@ type issue struct {
 	nonce     string
 	refresh   string // the refresh token
 
-	bound   string // thumbprint of the key that the access token is bound to
-	access  string // the access token, or the jti of one that will be signed
+	bound   grants.Binding // of the access token
+	access  string         // the access token, or the jti of one that will be signed
 	issued  time.Time
 	expires time.Time
 	key     *certs.Key     // nil: there is nothing to sign
@@ -58,7 +58,7 @@ func (h *Handlers) give(tx store.Tx, c *call, i *issue) (*Problem, error) {
 			return problem, err
 		}
 	}
-	i.bound = c.key
+	i.bound = c.binding()
 	i.access, i.issued, i.expires = sp.RandomSecret(), c.now, c.now.Add(lifetime(i.facts))
 	if !i.until.IsZero() && i.until.Before(i.expires) {
 		i.expires = i.until
@@ -69,7 +69,7 @@ func (h *Handlers) give(tx store.Tx, c *call, i *issue) (*Problem, error) {
 		hash = grants.Hash(i.access)
 	}
 	token := &grants.AccessToken{
-		Hash: hash, Grant: i.grant.ID, Scopes: i.scopes, Address: c.address.String(), Refreshed: i.refreshed, From: i.from, Act: i.act, Key: c.key, Issued: c.now, Expires: i.expires,
+		Hash: hash, Grant: i.grant.ID, Scopes: i.scopes, Address: c.address.String(), Refreshed: i.refreshed, From: i.from, Act: i.act, Binding: i.bound, Issued: c.now, Expires: i.expires,
 	}
 	if i.own {
 		token.Own = i.grant

@@ -40,6 +40,7 @@ type Handlers struct {
 	Lends      func(roles []string, scope string) bool
 	SubjectKey []byte // of pairwise subjects; whoever has it can link people across apps
 	BaseURL    string // public origin: the issuer
+	MTLS       MTLS
 	Now        func() time.Time
 
 	// Result shows a person how a sign-out went; Confirm asks whether to sign out, for an app of a name: the fields go to action, and

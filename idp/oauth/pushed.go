@@ -116,7 +116,7 @@ func (h *Handlers) bindPushed(r *http.Request, c *identified, values url.Values)
 	if problem != nil || has.key == "" {
 		return problem
 	}
-	if problem := boundTo(values.Get("dpop_jkt"), has.key); problem != nil {
+	if problem := boundTo(grants.Binding{Key: values.Get("dpop_jkt")}, grants.Binding{Key: has.key}); problem != nil {
 		return problem
 	}
 	values.Set("dpop_jkt", has.key)

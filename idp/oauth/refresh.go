@@ -55,7 +55,7 @@ func (h *Handlers) refresh(tx store.Tx, c *call) (*issue, *Problem, error) {
 		return nil, badGrant("refresh_token_of_other_client", "The refresh token was not given to this client."), nil
 	}
 	c.facts["grant"] = g.ID
-	if problem := boundTo(token.Key, c.key); problem != nil { // of no use to who lacks the key, so nothing is lost to them yet
+	if problem := boundTo(token.Binding, c.has); problem != nil { // of no use to who lacks the key, so nothing is lost to them yet
 		return nil, problem, nil
 	}
 	if grants.Hash(rest) != token.Hash {

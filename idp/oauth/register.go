@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"gatehouse/certs"
@@ -231,6 +232,9 @@ func (h *Handlers) describeClient(tx store.Tx, app *sp.App, metadata *sp.Registr
 		return refuse(codeInvalidMetadata, "bad_metadata", metadataName(wrong.Key)+": "+wrong.Reason+".").because("", wrong.Key), nil
 	case err != nil:
 		return nil, err
+	}
+	if client := app.Definition.OAuth; client.ShowsCertificate() && !slices.Contains(h.MTLS.methods(), client.Method()) {
+		return refuse(codeInvalidMetadata, "certificates_off", "token_endpoint_auth_method: "+client.Method()+" is not offered here: see token_endpoint_auth_methods_supported of the discovery document."), nil
 	}
 	if app.Definition.OAuth.SigningAlgorithm() == sp.AlgorithmES256 {
 		if _, _, err := h.Keys.Active(tx, certs.ECDSA); errors.Is(err, certs.ErrNoKey) {

@@ -52,7 +52,7 @@ func (h *Handlers) resource(w http.ResponseWriter, _ *http.Request) error {
 // the person for an app that acts alone. An error is a *web.Error, audited within the bounds for strangers.
 func (h *Handlers) Caller(r *http.Request) (web.Actor, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	shows, problem := presented{token: strings.TrimSpace(token)}, (*Problem)(nil)
+	shows, problem := presented{token: strings.TrimSpace(token), certificate: certificateOf(r)}, (*Problem)(nil)
 	if strings.EqualFold(scheme, "DPoP") {
 		shows, problem = h.proven(r, shows.token)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
+	"gatehouse/idp/grants"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -45,13 +46,22 @@ type call struct {
 	app     *sp.App
 	form    url.Values
 	address netip.Addr
-	key     string // thumbprint of the key that the request proves to have
+	has     grants.Binding // what the request proves to have
 	now     time.Time
 	facts   map[string]string // for the audit entry
 
 	wanted   asked             // of what before reads
 	asserted *jwt.Claims       // of a verified assertion
 	password *directory.Result // of a password that was checked
+}
+
+// binding is what tokens are bound to: the key of any proof, a certificate where the app is set so (RFC 8705, 3).
+func (c *call) binding() grants.Binding {
+	b := c.has
+	if !c.app.Definition.OAuth.BindsCertificates() {
+		b.Certificate = ""
+	}
+	return b
 }
 
 // token is the token endpoint: parse, authenticate, one Update, sign, answer.
@@ -68,11 +78,11 @@ func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
 	if problem == nil && err == nil {
 		way, problem, err = h.method(r.Context(), from.app, values.Get("grant_type"))
 	}
-	var has possession
+	var has grants.Binding
 	if problem == nil && err == nil {
 		has, problem = h.mustPossess(r, &from)
 	}
-	asking := call{app: from.app, form: values, address: web.Of(r).Address, key: has.key, now: h.Now()}
+	asking := call{app: from.app, form: values, address: web.Of(r).Address, has: has, now: h.Now()}
 	if problem == nil && err == nil && way.before != nil {
 		problem, err = way.before(r.Context(), &asking)
 	}

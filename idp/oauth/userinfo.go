@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"gatehouse/certs"
+	"gatehouse/idp/grants"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -13,10 +14,11 @@ import (
 // bearerChallenge is what a bearer of no good token is told (RFC 6750, 3).
 const bearerChallenge = `Bearer realm="Gatehouse"`
 
-// presented is an access token that a request shows, and the key that it proves to have.
+// presented is an access token that a request shows, and the key and certificate that it proves to have.
 type presented struct {
-	token string
-	has   possession
+	token       string
+	has         possession
+	certificate string
 }
 
 // presented reads the access token of a request: in the header, or in the body of a form, never in the query (RFC 6750, 2). One that
@@ -28,7 +30,7 @@ func (h *Handlers) presented(r *http.Request) (presented, *Problem, error) {
 		return shows, problem, nil
 	}
 	token, problem, err := bearer(r, scheme, token)
-	return presented{token: token}, problem, err
+	return presented{token: token, certificate: certificateOf(r)}, problem, err
 }
 
 // proven reads a token that is shown with a proof.
@@ -40,7 +42,7 @@ func (h *Handlers) proven(r *http.Request, token string) (presented, *Problem) {
 	if problem != nil {
 		problem.Status, problem.Challenge = http.StatusUnauthorized, dpopChallenge(problem)
 	}
-	return presented{token, has}, problem
+	return presented{token, has, certificateOf(r)}, problem
 }
 
 // dpopChallenge tells how a bound token is shown (RFC 9449, 7.1).
@@ -89,12 +91,22 @@ func (h *Handlers) shown(tx store.Tx, shows presented) (*found, *Problem, error)
 	if err != nil || f == nil || f.kind != kindAccess {
 		return nil, badToken(), err
 	}
-	if f.access.Key != shows.has.key {
-		p := refuse(codeInvalidToken, "bound_token", "The access token is bound to a key: show it as DPoP, with a proof of that key; one that is not bound as Bearer.")
-		p.Status, p.Challenge = http.StatusUnauthorized, dpopChallenge(p)
-		return f, p, nil
+	return f, shows.lacks(f.access.Binding), nil
+}
+
+// lacks refuses a token without what it is bound to (RFC 9449, 7.1; RFC 8705, 3).
+func (p *presented) lacks(b grants.Binding) *Problem {
+	switch {
+	case b.Key != p.has.key:
+		problem := refuse(codeInvalidToken, "bound_token", "The access token is bound to a key: show it as DPoP, with a proof of that key; one that is not bound as Bearer.")
+		problem.Status, problem.Challenge = http.StatusUnauthorized, dpopChallenge(problem)
+		return problem
+	case b.Certificate != "" && b.Certificate != p.certificate:
+		problem := badToken()
+		problem.Reason, problem.Text = "other_certificate", "The access token is bound to another client certificate than that of the request, or the request has none."
+		return problem
 	}
-	return f, nil, nil
+	return nil
 }
 
 // userinfo tells an app about the person whose access token it shows (OpenID Connect Core 1.0, 5.3).
