@@ -7,6 +7,7 @@ package idp
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"gatehouse/certs"
+	"gatehouse/idp/oauth"
 	"gatehouse/store"
 )
 
@@ -32,10 +34,47 @@ type Config struct {
 	Sealer   *certs.Sealer
 	Proxies  []netip.Prefix // whose X-Forwarded-For is believed
 	Fetch    []netip.Prefix // private addresses that metadata may be fetched from, over plain http too
+	MTLS     MTLS           // how clients show certificates
 	Breached string         // file of passwords that nobody may choose, see directory.OpenBreached; empty: none
 	Node     string         // names this node in the audit; empty: "main"
 	Log      *slog.Logger   // nil: discarded
 	Now      func() time.Time
+}
+
+// MTLS is how clients of OAuth show certificates (RFC 8705); the zero value: they cannot. Browsers are asked for none.
+type MTLS struct {
+	Listener    net.Listener   // asks for client certificates; nil: off
+	TLSCert     string         // files of the listener's own certificate
+	TLSKey      string
+	URL         string         // public origin of the endpoints there, or of those where a proxy asks; empty: the base URL
+	Header      string         // in which Proxies tell the certificate of their client; empty: they do not
+	Authorities *x509.CertPool // whose certificates count for tls_client_auth; nil: it is off
+}
+
+func (m *MTLS) on() bool { return m.Listener != nil || m.Header != "" }
+
+// clients is what the endpoints of clients need to know.
+func (m *MTLS) clients() oauth.MTLS {
+	return oauth.MTLS{On: m.on(), URL: m.URL, Authorities: m.Authorities}
+}
+
+// check refuses what would take a stranger's word, or could not work.
+func (m *MTLS) check(c *Config) error {
+	switch {
+	case m.Listener != nil && m.TLSCert == "":
+		return errors.New("a listener that asks for client certificates speaks TLS: give it a certificate and a key")
+	case m.Header != "" && len(c.Proxies) == 0:
+		return errors.New("a header with client certificates counts from a trusted proxy alone: name its addresses")
+	case !m.on() && (m.Authorities != nil || m.URL != ""):
+		return errors.New("authorities and an address for client certificates need a way for certificates to come in: a listener, or the header of a trusted proxy")
+	case m.URL == "":
+		return nil
+	}
+	m.URL = strings.TrimSuffix(m.URL, "/")
+	if !strings.HasPrefix(m.URL, "https://") {
+		return fmt.Errorf("the address %q for client certificates must begin with https://", m.URL)
+	}
+	return CheckBaseURL(m.URL)
 }
 
 // check fills the optional fields and refuses what cannot work, in a sentence that says what to do.
@@ -53,6 +92,9 @@ func (c *Config) check() error {
 		c.Node = "main"
 	}
 	c.BaseURL = strings.TrimSuffix(c.BaseURL, "/")
+	if err := c.MTLS.check(c); err != nil {
+		return err
+	}
 	return CheckBaseURL(c.BaseURL)
 }
 

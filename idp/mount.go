@@ -3,6 +3,7 @@ package idp
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gorilla/mux"
@@ -38,6 +39,13 @@ func (s *Server) routes() []web.Route {
 		all = append(all, part...)
 	}
 	return all
+}
+
+// certified is every path of the listener that asks for client certificates: what programs call, and no page.
+func (s *Server) certified() []web.Route {
+	return slices.DeleteFunc(s.routes(), func(route web.Route) bool {
+		return !oauth.ForCertificates(route.Path) && !strings.HasPrefix(route.Path, scim.Root+"/") && !strings.HasPrefix(route.Path, api.Root+"/")
+	})
 }
 
 // handler mounts the routes. Anything else is a 404 or 405 page of ours.

@@ -2,6 +2,7 @@ package idp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -75,6 +76,14 @@ func (s *Server) listen() []server {
 		}
 		return public.Serve(s.config.Listener)
 	}}}
+	if s.config.MTLS.Listener != nil {
+		asking := s.httpServer(s.mount(s.certified()))
+		// Any certificate will do for the connection: what it is worth is said where it counts.
+		asking.TLSConfig = &tls.Config{ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12}
+		all = append(all, server{asking, func() error {
+			return asking.ServeTLS(s.config.MTLS.Listener, s.config.MTLS.TLSCert, s.config.MTLS.TLSKey)
+		}})
+	}
 	if s.config.Private != nil {
 		all = append(all, plain(s.httpServer(s.private()), s.config.Private))
 	}

@@ -124,7 +124,7 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	s.sessions = &session.Keeper{Now: c.Now}
 	s.kit = &web.Kit{
-		Log: c.Log, Now: c.Now, Proxies: c.Proxies, Cookies: web.Cookies{Secure: web.IsHTTPS(c.BaseURL)},
+		Log: c.Log, Now: c.Now, Proxies: c.Proxies, CertificateHeader: c.MTLS.Header, Cookies: web.Cookies{Secure: web.IsHTTPS(c.BaseURL)},
 		Brand: s.brand, Guard: s.guard, Home: home,
 		Busy: func(err error) bool { return errors.Is(err, store.ErrBusy) || errors.Is(err, directory.ErrBusy) },
 	}
@@ -148,7 +148,7 @@ func (s *Server) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.oauth = &oauth.Handlers{Engine: s.engine, Store: c.Store, Keys: s.keys, Claims: sources, Fetch: client, Passwords: s.directory, SubjectKey: subjects, BaseURL: c.BaseURL, Now: c.Now}
+	s.oauth = &oauth.Handlers{Engine: s.engine, Store: c.Store, Keys: s.keys, Claims: sources, Fetch: client, Passwords: s.directory, SubjectKey: subjects, BaseURL: c.BaseURL, MTLS: c.MTLS.clients(), Now: c.Now}
 	s.oauth.Lends, s.engine.Caller = admin.Lends, s.oauth.Caller
 	s.engine.ProtocolOf = func(app *sp.App) string {
 		switch {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -29,6 +31,8 @@ import (
 type serveOptions struct {
 	data, listen, baseURL, privateListen string
 	tlsCert, tlsKey                      string
+	mtlsListen, mtlsURL                  string
+	certHeader, clientCA                 string
 	proxies, fetch                       []string
 	breached                             string
 	verbose, furnished                   bool // furnished: the caller makes the first owner
@@ -55,6 +59,10 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.privateListen, "private-listen", "127.0.0.1:0", "address for health and profiles, or off")
 	f.StringSliceVar(&o.proxies, "trusted-proxy", nil, "CIDR range of reverse proxies whose X-Forwarded-For is believed; may be repeated")
 	f.StringSliceVar(&o.fetch, "allow-fetch", nil, "CIDR range of private addresses that metadata may be fetched from; may be repeated")
+	f.StringVar(&o.mtlsListen, "mtls-listen", "", "address and port for apps that show a client certificate; browsers are asked for none elsewhere; needs --tls-cert")
+	f.StringVar(&o.mtlsURL, "mtls-url", "", "the public address of --mtls-listen, or the one where a proxy asks for certificates; default: the host of the base URL and the port of --mtls-listen")
+	f.StringVar(&o.certHeader, "client-cert-header", "", "header in which a --trusted-proxy tells the certificate of its client, such as Client-Cert (RFC 9440, or PEM escaped as in URLs); ignored from anybody else")
+	f.StringVar(&o.clientCA, "client-ca", "", "file of the authorities whose client certificates count for tls_client_auth, PEM")
 	f.StringVar(&o.breached, "breached-passwords", "", "file of passwords that nobody may choose: sorted SHA-1 hashes, or passwords, one a line")
 	f.BoolVar(&o.verbose, "verbose", false, "log every request")
 	return command
@@ -140,6 +148,11 @@ func (o serveOptions) open(ctx context.Context, logs io.Writer) (config idp.Conf
 	if config.Listener, err = net.Listen("tcp", o.listen); keep(config.Listener, err) != nil {
 		return config, closeAll, fmt.Errorf("cannot listen on %s: %w: choose another --listen address", o.listen, err)
 	}
+	if o.mtlsListen != "" {
+		if config.MTLS.Listener, err = net.Listen("tcp", o.mtlsListen); keep(config.MTLS.Listener, err) != nil {
+			return config, closeAll, fmt.Errorf("cannot listen on %s: %w: choose another --mtls-listen address", o.mtlsListen, err)
+		}
+	}
 	if o.privateListen != "off" {
 		if config.Private, err = net.Listen("tcp", o.privateListen); keep(config.Private, err) != nil {
 			return config, closeAll, fmt.Errorf("cannot listen on %s: %w: choose another --private-listen address, or off", o.privateListen, err)
@@ -148,6 +161,9 @@ func (o serveOptions) open(ctx context.Context, logs io.Writer) (config idp.Conf
 	config.Socket, err = api.Listen(o.data)
 	if keep(config.Socket, err) == nil && config.BaseURL == "" {
 		config.BaseURL = o.listenURL(config.Listener.Addr())
+	}
+	if config.MTLS.Listener != nil && config.MTLS.URL == "" {
+		config.MTLS.URL = besides(config.BaseURL, config.MTLS.Listener.Addr())
 	}
 	return config, closeAll, err
 }
@@ -189,6 +205,12 @@ func (o serveOptions) check() error {
 		return usagef("serve needs --data DIR: the folder that holds everything")
 	case (o.tlsCert == "") != (o.tlsKey == ""):
 		return usagef("--tls-cert and --tls-key go together: give both or neither")
+	case o.mtlsListen != "" && o.tlsCert == "":
+		return usagef("--mtls-listen needs --tls-cert and --tls-key: certificates are shown over TLS")
+	case o.certHeader != "" && len(o.proxies) == 0:
+		return usagef("--client-cert-header needs --trusted-proxy: the header counts from there alone")
+	case (o.clientCA != "" || o.mtlsURL != "") && o.mtlsListen == "" && o.certHeader == "":
+		return usagef("--client-ca and --mtls-url need --mtls-listen, or --client-cert-header behind a proxy")
 	}
 	if o.baseURL != "" {
 		if err := idp.CheckBaseURL(strings.TrimSuffix(o.baseURL, "/")); err != nil {
@@ -222,8 +244,38 @@ func (o serveOptions) config(logs io.Writer) (idp.Config, error) {
 	if config.Proxies, err = prefixes("--trusted-proxy", o.proxies); err != nil {
 		return config, err
 	}
-	config.Fetch, err = prefixes("--allow-fetch", o.fetch)
+	if config.Fetch, err = prefixes("--allow-fetch", o.fetch); err != nil {
+		return config, err
+	}
+	config.MTLS = idp.MTLS{TLSCert: o.tlsCert, TLSKey: o.tlsKey, URL: o.mtlsURL, Header: o.certHeader}
+	config.MTLS.Authorities, err = authorities(o.clientCA)
 	return config, err
+}
+
+// authorities reads certificates of a PEM file; nil: there is no file.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, usagef("--client-ca cannot be read: %v", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, usagef("--client-ca %s holds no certificate in PEM", file)
+	}
+	return pool, nil
+}
+
+// besides is the address of another port of the base URL's host.
+func besides(base string, listener net.Addr) string {
+	u, err := url.Parse(base)
+	_, port, wrong := net.SplitHostPort(listener.String())
+	if err != nil || wrong != nil {
+		return ""
+	}
+	return "https://" + net.JoinHostPort(u.Hostname(), port)
 }
 
 func prefixes(flag string, values []string) ([]netip.Prefix, error) {
