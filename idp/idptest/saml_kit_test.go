@@ -43,10 +43,16 @@ func (c *clock) advance(d time.Duration) { c.moved.Add(int64(d)) }
 // instant is now as a request writes it.
 func (c *clock) instant() string { return c.now().UTC().Format("2006-01-02T15:04:05Z") }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldOf(t, Options{}) }
+
+// newWorldOf is newWorld with other options; without Proxies all of loopback is trusted.
+func newWorldOf(t *testing.T, o Options) *world {
 	t.Helper()
 	w := &world{xml: NewXML(t), clock: &clock{}}
-	w.Server = Start(t, Options{Now: w.clock.now, Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	if o.Now = w.clock.now; o.Proxies == nil {
+		o.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	}
+	w.Server = Start(t, o)
 	w.sso = w.URL + "/saml/sso"
 	w.AddPerson(t, "ana", "Employees")
 	w.AddPerson(t, "bob", "Contractors")

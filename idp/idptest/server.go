@@ -33,8 +33,9 @@ type Options struct {
 	Proxies  []netip.Prefix
 	Logs     io.Writer // nil: the test's log when it fails
 	Store    func(store.Store) store.Store
-	Named    bool   // people open http://localhost:…, where passkeys work; else http://127.0.0.1:…
-	Breached string // file of passwords that nobody may choose
+	Named    bool     // people open http://localhost:…, where passkeys work; else http://127.0.0.1:…
+	Breached string   // file of passwords that nobody may choose
+	MTLS     idp.MTLS // with TLSCert it gets a listener too
 }
 
 // Server is a running Gatehouse.
@@ -43,6 +44,7 @@ type Server struct {
 	Dir   string
 	API   *api.Client // over the unix socket
 	Store store.Store
+	MTLS  string // public origin of the listener that asks for client certificates
 	idp   *idp.Server
 	stop  func()
 }
@@ -62,7 +64,7 @@ func Start(t testing.TB, o Options) *Server {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
-	s := &Server{URL: config.BaseURL, Dir: o.Dir, API: api.OverSocket(o.Dir), Store: config.Store, idp: server}
+	s := &Server{URL: config.BaseURL, Dir: o.Dir, API: api.OverSocket(o.Dir), Store: config.Store, MTLS: config.MTLS.URL, idp: server}
 	s.stop = func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -100,11 +102,17 @@ func open(t testing.TB, ctx context.Context, o Options) idp.Config {
 	}
 	config := idp.Config{
 		BaseURL: "http://" + public.Addr().String(), Listener: public, Socket: socket,
-		Store: database, Sealer: sealer, Proxies: o.Proxies, Now: o.Now, Breached: o.Breached, Log: logger(t, o.Logs),
+		Store: database, Sealer: sealer, Proxies: o.Proxies, Now: o.Now, Breached: o.Breached, MTLS: o.MTLS, Log: logger(t, o.Logs),
 		Fetch: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}
 	if o.Named {
 		config.BaseURL = fmt.Sprintf("http://localhost:%d", public.Addr().(*net.TCPAddr).Port)
+	}
+	if o.MTLS.TLSCert != "" {
+		if config.MTLS.Listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		config.MTLS.URL = "https://" + config.MTLS.Listener.Addr().String()
 	}
 	if o.Store != nil {
 		config.Store = o.Store(database)
