@@ -43,8 +43,8 @@ type Config struct {
 
 // MTLS is how clients of OAuth show certificates (RFC 8705); the zero value: they cannot. Browsers are asked for none.
 type MTLS struct {
-	Listener    net.Listener   // asks for client certificates; nil: off
-	TLSCert     string         // files of the listener's own certificate
+	Listener    net.Listener // asks for client certificates; nil: off
+	TLSCert     string       // files of the listener's own certificate
 	TLSKey      string
 	URL         string         // public origin of the endpoints there, or of those where a proxy asks; empty: the base URL
 	Header      string         // in which Proxies tell the certificate of their client; empty: they do not
