@@ -168,3 +168,25 @@ func TestServeIsAlone(t *testing.T) {
 	address := taken.Addr().String()
 	refusesToServe(t, exitRefused, "cannot listen on "+address, "--data", filepath.Join(t.TempDir(), "other"), "--listen", address)
 }
+
+// TestServeRefusesCertificatesFromNowhere: what would take a stranger's word for a certificate, or could not work, is said at once.
+func TestServeRefusesCertificatesFromNowhere(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	if err := os.WriteFile(empty, []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for sentence, flags := range map[string][]string{
+		"--mtls-listen needs --tls-cert":                 {"--mtls-listen", "127.0.0.1:0"},
+		"--client-cert-header needs --trusted-proxy":     {"--client-cert-header", "Client-Cert"},
+		"--client-ca and --mtls-url need":                {"--client-ca", empty},
+		"holds no certificate in PEM":                    {"--client-ca", empty, "--trusted-proxy", "10.0.0.1/32", "--client-cert-header", "Client-Cert"},
+		"--client-ca cannot be read":                     {"--client-ca", empty + ".absent", "--trusted-proxy", "10.0.0.1/32", "--client-cert-header", "Client-Cert"},
+		"for client certificates must begin with https:": {"--mtls-url", "http://127.0.0.1:9", "--trusted-proxy", "10.0.0.1/32", "--client-cert-header", "Client-Cert"},
+	} {
+		code := exitUsage
+		if strings.HasPrefix(sentence, "for client") {
+			code = exitRefused
+		}
+		refusesToServe(t, code, sentence, append([]string{"--data", filepath.Join(t.TempDir(), "data")}, flags...)...)
+	}
+}
