@@ -33,6 +33,7 @@ func oauthSettingCases() map[string]settingCase {
 		"oauth.tls_client_auth_san_uri":                    {"none", good("spiffe://example.org/orders"), []string{"orders", "%zz:"}},
 		"oauth.tls_client_auth_san_ip":                     {"none", good("192.0.2.1", "2001:db8::1"), []string{"192.0.2.0/24", "host"}},
 		"oauth.tls_client_auth_san_email":                  {"none", good("orders@example.org"), []string{"orders", "@x", "x@"}},
+		"oauth.resources":                                  {"none", good("https://orders.example.org/api,urn:example:orders"), []string{"orders", "/orders", "https://orders.example.org/#x", "https://orders.example.org/#", "https://", "https://a b/"}},
 		"oauth.run_as":                                     {"none", good("usr_x"), []string{"a\nb"}},
 		"oauth.access_token_format":                        choices("opaque", "jwt"),
 		"oauth.access_token_lifetime":                      {"10m", good("1h"), []string{"1s", "25h"}},

@@ -63,9 +63,10 @@ type Policy struct {
 	Affiliation    string         `json:"affiliation,omitempty"` // entity id of a group of apps that know people by the same names
 	MayMapTo       []string       `json:"may_map_to,omitempty"`  // ids or entity ids of apps whose names of people this one may ask for
 
-	RunAs                string `json:"run_as,omitempty"`                // user id as whom the app acts with its own credentials alone; empty: it may not
-	Introspect           string `json:"introspect,omitempty"`            // whose tokens it may ask about: own, children, all; empty: own
-	RegistrationApproval string `json:"registration_approval,omitempty"` // none, required: do clients under it wait for an administrator?
+	Resources            []string `json:"resources,omitempty"`             // what it may ask tokens for beside Gatehouse (RFC 8707)
+	RunAs                string   `json:"run_as,omitempty"`                // user id as whom the app acts with its own credentials alone; empty: it may not
+	Introspect           string   `json:"introspect,omitempty"`            // whose tokens it may ask about: own, children, all; empty: own
+	RegistrationApproval string   `json:"registration_approval,omitempty"` // none, required: do clients under it wait for an administrator?
 }
 
 // Access is one person at one app at one moment: all that Decide weighs.

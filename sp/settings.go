@@ -111,7 +111,7 @@ func (a *App) Apply(values map[string]string) error {
 // OfPolicy tells whether a setting is an administrator's: it is kept with the policy, whatever its name.
 func OfPolicy(key string) bool {
 	return strings.HasPrefix(key, "policy.") || slices.Contains([]string{
-		"saml.affiliation", "saml.may_map_to", "oauth.run_as", "oauth.introspect", "oauth.registration_approval",
+		"saml.affiliation", "saml.may_map_to", "oauth.run_as", "oauth.resources", "oauth.introspect", "oauth.registration_approval",
 	}, key)
 }
 

@@ -3,6 +3,7 @@ package sp
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -55,6 +56,8 @@ func oauthTokenSettings() []Setting {
 			func(a *App) **bool { return &client(a).RequireDPoP }),
 		text("oauth.run_as", "Run as", "The person as whom the app acts by its own credentials alone (client_credentials).",
 			func(a *App) *string { return &a.Policy.RunAs }),
+		eachOf(list("oauth.resources", "Resources", "Addresses of the APIs that the app may ask tokens for (RFC 8707), letter by letter. Gatehouse itself always is one.",
+			func(a *App) *[]string { return &a.Policy.Resources }), CheckResource),
 		choice("oauth.access_token_format", "Access tokens", "A gateway that verifies a JWT by itself cannot see that it was revoked.",
 			[]string{TokenOpaque, TokenJWT}, func(a *App) *string { return &client(a).AccessTokenFormat }),
 		span("oauth.access_token_lifetime", "Access token lifetime", "How long an access token is good.", "10m",
@@ -111,6 +114,15 @@ func scopeList(key, help, def string, field func(*App) *[]string) Setting {
 func isPrintable(item string) error {
 	if !printable(item) {
 		return errors.New("is no address")
+	}
+	return nil
+}
+
+// CheckResource refuses what cannot name a resource (RFC 8707, section 2): it must be an absolute URI without a fragment.
+func CheckResource(item string) error {
+	u, err := url.Parse(item)
+	if err != nil || u.Scheme == "" || u.Host == "" && u.Opaque == "" || strings.Contains(item, "#") || len(item) > MaxLocation || !printable(item) || strings.Contains(item, " ") {
+		return errors.New("is no absolute URI without a fragment, like https://orders.example.org")
 	}
 	return nil
 }

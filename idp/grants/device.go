@@ -11,20 +11,21 @@ import (
 // Device is the wait of a device without a browser for a person who confirms it elsewhere (RFC 8628): the device holds a device
 // code, the person types the user code.
 type Device struct {
-	Hash     string        `json:"hash"` // of the device code
-	Code     string        `json:"code"` // hash of the user code as NormalUserCode writes it
-	App      string        `json:"app"`
-	Scopes   []string      `json:"scopes"`
-	Texts    []string      `json:"texts"`   // what the person is asked to agree to
-	Address  string        `json:"address"` // from where the device asked
-	Network  string        `json:"network"` // in which that lies
-	Asked    time.Time     `json:"asked"`
-	Expires  time.Time     `json:"expires"`
-	Interval time.Duration `json:"interval"` // between two polls, at least
-	Polled   time.Time     `json:"polled,omitzero"`
-	Denied   string        `json:"denied,omitempty"` // why: a reason of flow
-	Grant    *Grant        `json:"grant,omitempty"`  // of who confirmed; stored under its id when the device code is redeemed
-	Redeemed time.Time     `json:"redeemed,omitzero"`
+	Hash      string        `json:"hash"` // of the device code
+	Code      string        `json:"code"` // hash of the user code as NormalUserCode writes it
+	App       string        `json:"app"`
+	Scopes    []string      `json:"scopes"`
+	Resources []string      `json:"resources,omitempty"`
+	Texts     []string      `json:"texts"`   // what the person is asked to agree to
+	Address   string        `json:"address"` // from where the device asked
+	Network   string        `json:"network"` // in which that lies
+	Asked     time.Time     `json:"asked"`
+	Expires   time.Time     `json:"expires"`
+	Interval  time.Duration `json:"interval"` // between two polls, at least
+	Polled    time.Time     `json:"polled,omitzero"`
+	Denied    string        `json:"denied,omitempty"` // why: a reason of flow
+	Grant     *Grant        `json:"grant,omitempty"`  // of who confirmed; stored under its id when the device code is redeemed
+	Redeemed  time.Time     `json:"redeemed,omitzero"`
 }
 
 // Bounds of devices that wait.

@@ -14,27 +14,28 @@ import (
 // Grant is one authorization of a client: everything that was given for it points here, and dies with it. A client's own grant,
 // without a person who authorized it, lies in its access token.
 type Grant struct {
-	ID      string    `json:"id"` // "gnt_…"
-	Type    string    `json:"type"`
-	App     string    `json:"app"`
-	User    string    `json:"user"`
-	Scopes  []string  `json:"scopes"`
-	Claims  *Claims   `json:"claims,omitempty"`
-	Session string    `json:"session,omitempty"` // handle of the session that it ends with; empty: of none
-	SID     string    `json:"sid,omitempty"`     // what the app calls that session
-	Level   string    `json:"level"`
-	Class   string    `json:"class"`             // acr: how strong that sign-in was, in the words that the app asked for
-	Methods []string  `json:"methods,omitempty"` // how the person had signed in
-	AuthAt  time.Time `json:"auth_at"`
-	HighAt  time.Time `json:"high_at,omitzero"`  // since when that sign-in proves level high: the older of two factors; zero: since AuthAt
-	PutOff  time.Time `json:"put_off,omitzero"`  // when the person put off a second factor in that session
-	Address string    `json:"address,omitempty"` // of the person's browser
-	Epoch   Epoch     `json:"epoch"`
-	Created time.Time `json:"created"`
-	Used    time.Time `json:"used,omitzero"`     // within an hour
-	Refresh string    `json:"refresh,omitempty"` // key of its refresh token
-	Until   time.Time `json:"until,omitzero"`    // when nothing of it can be used any more; zero: open
-	Dead    string    `json:"dead,omitempty"`    // why nothing of it is good any more: "revoked", "reused", "replayed", …; empty: it is not dead
+	ID        string    `json:"id"` // "gnt_…"
+	Type      string    `json:"type"`
+	App       string    `json:"app"`
+	User      string    `json:"user"`
+	Scopes    []string  `json:"scopes"`
+	Claims    *Claims   `json:"claims,omitempty"`
+	Resources []string  `json:"resources,omitempty"` // what its tokens may be for (RFC 8707); empty: Gatehouse alone
+	Session   string    `json:"session,omitempty"`   // handle of the session that it ends with; empty: of none
+	SID       string    `json:"sid,omitempty"`       // what the app calls that session
+	Level     string    `json:"level"`
+	Class     string    `json:"class"`             // acr: how strong that sign-in was, in the words that the app asked for
+	Methods   []string  `json:"methods,omitempty"` // how the person had signed in
+	AuthAt    time.Time `json:"auth_at"`
+	HighAt    time.Time `json:"high_at,omitzero"`  // since when that sign-in proves level high: the older of two factors; zero: since AuthAt
+	PutOff    time.Time `json:"put_off,omitzero"`  // when the person put off a second factor in that session
+	Address   string    `json:"address,omitempty"` // of the person's browser
+	Epoch     Epoch     `json:"epoch"`
+	Created   time.Time `json:"created"`
+	Used      time.Time `json:"used,omitzero"`     // within an hour
+	Refresh   string    `json:"refresh,omitempty"` // key of its refresh token
+	Until     time.Time `json:"until,omitzero"`    // when nothing of it can be used any more; zero: open
+	Dead      string    `json:"dead,omitempty"`    // why nothing of it is good any more: "revoked", "reused", "replayed", …; empty: it is not dead
 }
 
 // Claims are the names that a request asked for one by one (OpenID Connect Core 1.0, 5.5).
@@ -182,8 +183,9 @@ type AccessToken struct {
 	Scopes    []string `json:"scopes"`
 	Address   string   `json:"address,omitempty"` // from where it was asked for
 	Refreshed bool     `json:"refreshed,omitempty"`
-	From      string   `json:"from,omitempty"` // key of the token that it was exchanged for and is over with
-	Act       []string `json:"act,omitempty"`  // client ids that act for the person, the latest first (RFC 8693, 4.1)
+	Resources []string `json:"resources,omitempty"` // its audience; empty: Gatehouse
+	From      string   `json:"from,omitempty"`      // key of the token that it was exchanged for and is over with
+	Act       []string `json:"act,omitempty"`       // client ids that act for the person, the latest first (RFC 8693, 4.1)
 	Binding
 	Issued  time.Time `json:"issued"`
 	Expires time.Time `json:"expires"`

@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"path/filepath"
 	"testing"
 	"time"
@@ -170,5 +169,3 @@ func (c *certified) worker(t *testing.T, name string, metadata map[string]any) *
 	maps.Copy(whole, metadata)
 	return c.Client(t, name, whole, map[string]string{"oauth.run_as": "bob", "policy.permitted_users": "all"})
 }
-
-func byItself() url.Values { return url.Values{"grant_type": {"client_credentials"}} }

@@ -41,7 +41,7 @@ func TestMTLS(t *testing.T) {
 func (c *certified) issued(t *testing.T) {
 	rp := c.worker(t, "issued", map[string]any{"tls_client_auth_subject_dn": "CN=orders, O=Example AB"})
 	good := newHolder(t, c.root, "orders", nil)
-	if reply := c.with(t, rp, good).Send("/oauth/token", byItself()); reply.Status != http.StatusOK || reply.Text("token_type") != "Bearer" {
+	if reply := c.with(t, rp, good).Send("/oauth/token", alone); reply.Status != http.StatusOK || reply.Text("token_type") != "Bearer" {
 		t.Fatalf("%d %s", reply.Status, reply.Raw)
 	}
 	stranger := newHolder(t, nil, "Clients of Example", authority)
@@ -60,18 +60,18 @@ func (c *certified) issued(t *testing.T) {
 		{newHolder(t, c.root, "orders", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }), "certificate_expired"},
 		{newHolder(t, c.root, "orders", func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }), "certificate_expired"},
 	} {
-		c.refusedBy(t, c.with(t, rp, bad.holder).Send("/oauth/token", byItself()), http.StatusUnauthorized, "invalid_client", bad.reason)
+		c.refusedBy(t, c.with(t, rp, bad.holder).Send("/oauth/token", alone), http.StatusUnauthorized, "invalid_client", bad.reason)
 	}
 	other := c.worker(t, "issuedother", map[string]any{"tls_client_auth_subject_dn": "CN=invoices, O=Example AB"})
-	c.refusedBy(t, c.with(t, other, good).Send("/oauth/token", byItself()), http.StatusUnauthorized, "invalid_client", "certificate_of_other_client")
+	c.refusedBy(t, c.with(t, other, good).Send("/oauth/token", alone), http.StatusUnauthorized, "invalid_client", "certificate_of_other_client")
 	mixed := c.with(t, rp, good)
 	mixed.Secret = "guessed"
-	c.refusedBy(t, mixed.Send("/oauth/token", byItself()), http.StatusUnauthorized, "invalid_client", "wrong_auth_method")
+	c.refusedBy(t, mixed.Send("/oauth/token", alone), http.StatusUnauthorized, "invalid_client", "wrong_auth_method")
 	// A chain that the client sends with its certificate counts.
 	chained := c.with(t, rp, nil)
 	linked := newHolder(t, between, "orders", nil)
 	chained.http.Transport.(*http.Transport).TLSClientConfig.Certificates = []tls.Certificate{{Certificate: [][]byte{linked.Raw, between.Raw}, PrivateKey: linked.key}}
-	if reply := chained.Send("/oauth/token", byItself()); reply.Status != http.StatusOK {
+	if reply := chained.Send("/oauth/token", alone); reply.Status != http.StatusOK {
 		t.Errorf("%d %s", reply.Status, reply.Raw)
 	}
 }
@@ -88,17 +88,17 @@ func (c *certified) names(t *testing.T) {
 	other := newHolder(t, c.root, "names", func(cert *x509.Certificate) { cert.DNSNames = []string{"orders.example.org.evil.example"} })
 	for key, value := range map[string]string{"san_dns": "orders.example.org", "san_uri": name.String(), "san_email": "orders@example.org", "san_ip": "2001:db8:0::7"} {
 		rp := c.worker(t, "names-"+key[4:], map[string]any{"tls_client_auth_" + key: value})
-		if reply := c.with(t, rp, good).Send("/oauth/token", byItself()); reply.Status != http.StatusOK {
+		if reply := c.with(t, rp, good).Send("/oauth/token", alone); reply.Status != http.StatusOK {
 			t.Errorf("%s: %d %s", key, reply.Status, reply.Raw)
 		}
-		c.refusedBy(t, c.with(t, rp, other).Send("/oauth/token", byItself()), http.StatusUnauthorized, "invalid_client", "certificate_of_other_client")
+		c.refusedBy(t, c.with(t, rp, other).Send("/oauth/token", alone), http.StatusUnauthorized, "invalid_client", "certificate_of_other_client")
 	}
 }
 
 func (c *certified) selfSigned(t *testing.T) {
 	good, next := newHolder(t, nil, "self", nil), newHolder(t, nil, "self", nil)
 	rp := c.worker(t, "selfsigned", map[string]any{"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": good.jwks(t)})
-	if reply := c.with(t, rp, good).Send("/oauth/token", byItself()); reply.Status != http.StatusOK {
+	if reply := c.with(t, rp, good).Send("/oauth/token", alone); reply.Status != http.StatusOK {
 		t.Fatalf("%d %s", reply.Status, reply.Raw)
 	}
 	for _, bad := range []struct {
@@ -107,11 +107,11 @@ func (c *certified) selfSigned(t *testing.T) {
 	}{
 		{nil, "no_certificate"}, {next, "certificate_of_other_client"}, {newHolder(t, c.root, "self", nil), "certificate_of_other_client"},
 	} {
-		c.refusedBy(t, c.with(t, rp, bad.holder).Send("/oauth/token", byItself()), http.StatusUnauthorized, "invalid_client", bad.reason)
+		c.refusedBy(t, c.with(t, rp, bad.holder).Send("/oauth/token", alone), http.StatusUnauthorized, "invalid_client", bad.reason)
 	}
 	expired := newHolder(t, nil, "self", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
 	late := c.worker(t, "selfexpired", map[string]any{"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": expired.jwks(t)})
-	c.refusedBy(t, c.with(t, late, expired).Send("/oauth/token", byItself()), http.StatusUnauthorized, "invalid_client", "certificate_expired")
+	c.refusedBy(t, c.with(t, late, expired).Send("/oauth/token", alone), http.StatusUnauthorized, "invalid_client", "certificate_expired")
 
 	// Published at an address, a new certificate counts as soon as the address may be asked again.
 	var published atomic.Pointer[holder]
@@ -121,27 +121,27 @@ func (c *certified) selfSigned(t *testing.T) {
 	}))
 	defer keys.Close()
 	far := c.worker(t, "selffar", map[string]any{"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks_uri": keys.URL + "/keys"})
-	if reply := c.with(t, far, good).Send("/oauth/token", byItself()); reply.Status != http.StatusOK {
+	if reply := c.with(t, far, good).Send("/oauth/token", alone); reply.Status != http.StatusOK {
 		t.Fatalf("%d %s", reply.Status, reply.Raw)
 	}
 	published.Store(next)
-	c.refusedBy(t, c.with(t, far, next).Send("/oauth/token", byItself()), http.StatusUnauthorized, "invalid_client", "certificate_of_other_client")
+	c.refusedBy(t, c.with(t, far, next).Send("/oauth/token", alone), http.StatusUnauthorized, "invalid_client", "certificate_of_other_client")
 	c.clock.advance(2 * time.Minute)
-	if reply := c.with(t, far, next).Send("/oauth/token", byItself()); reply.Status != http.StatusOK {
+	if reply := c.with(t, far, next).Send("/oauth/token", alone); reply.Status != http.StatusOK {
 		t.Errorf("%d %s", reply.Status, reply.Raw)
 	}
-	c.refusedBy(t, c.with(t, far, good).Send("/oauth/token", byItself()), http.StatusUnauthorized, "invalid_client", "certificate_of_other_client")
+	c.refusedBy(t, c.with(t, far, good).Send("/oauth/token", alone), http.StatusUnauthorized, "invalid_client", "certificate_of_other_client")
 }
 
 // header: what a stranger writes there is not even read.
 func (c *certified) header(t *testing.T) {
 	rp := c.worker(t, "header", map[string]any{"tls_client_auth_subject_dn": "CN=header, O=Example AB"})
 	good := newHolder(t, c.root, "header", nil)
-	if reply := c.behind(rp, good.header()).Send("/oauth/token", byItself()); reply.Status != http.StatusOK {
+	if reply := c.behind(rp, good.header()).Send("/oauth/token", alone); reply.Status != http.StatusOK {
 		t.Fatalf("%d %s", reply.Status, reply.Raw)
 	}
 	for _, values := range [][]string{nil, {}, {""}, {"junk"}, {good.header()[:60]}, {good.header(), good.header()}} {
-		c.refusedBy(t, c.behind(rp, values...).Send("/oauth/token", byItself()), http.StatusUnauthorized, "invalid_client", "no_certificate")
+		c.refusedBy(t, c.behind(rp, values...).Send("/oauth/token", alone), http.StatusUnauthorized, "invalid_client", "no_certificate")
 	}
 	for _, server := range []*RP{rp, c.with(t, rp, nil)} {
 		r := server.Request("/oauth/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {rp.ID}})
@@ -194,17 +194,17 @@ func (c *certified) bound(t *testing.T) {
 	if reply := plain.UserInfo(loose); reply.Status != http.StatusOK {
 		t.Errorf("%d %s", reply.Status, reply.Raw)
 	}
-	c.exchanged(t, mine, thief)
+	c.boundExchange(t, mine, thief)
 }
 
-// exchanged: a bound token is exchanged by whoever has its certificate.
-func (c *certified) exchanged(t *testing.T, mine, thief *holder) {
+// boundExchange: a bound token is exchanged by whoever has its certificate.
+func (c *certified) boundExchange(t *testing.T, mine, thief *holder) {
 	t.Helper()
 	rp := c.worker(t, "certexchange", map[string]any{
 		"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": mine.jwks(t), "tls_client_certificate_bound_access_tokens": true,
 		"grant_types": []string{"client_credentials", sp.GrantTokenExchange},
 	})
-	token := c.with(t, rp, mine).Send("/oauth/token", byItself()).Text("access_token")
+	token := c.with(t, rp, mine).Send("/oauth/token", alone).Text("access_token")
 	form := url.Values{"grant_type": {sp.GrantTokenExchange}, "subject_token": {token}, "subject_token_type": {"urn:ietf:params:oauth:token-type:access_token"}}
 	all := c.Client(t, "certall", map[string]any{"grant_types": []string{sp.GrantTokenExchange}, "redirect_uris": []string{}, "scope": "orders.read"}, map[string]string{"oauth.introspect": "all"})
 	c.refusedBy(t, c.with(t, all, thief).Send("/oauth/token", form), http.StatusBadRequest, "invalid_grant", "other_certificate")

@@ -23,6 +23,7 @@ type asked struct {
 	State     string         `json:"state,omitempty"`
 	HasState  bool           `json:"has_state,omitempty"`
 	Scopes    []string       `json:"scopes"`
+	Resources []string       `json:"resources,omitempty"`
 	Texts     []string       `json:"texts"` // what the person is asked to agree to
 	Claims    *grants.Claims `json:"claims,omitempty"`
 	Challenge string         `json:"challenge,omitempty"`
@@ -111,7 +112,7 @@ func (h *Handlers) halt(r *http.Request, app *sp.App, id string, problem *Proble
 // read checks the rest of a request, whose problems the client is told (RFC 6749, 4.1.2.1). Parameters that it does not know it
 // ignores.
 func (h *Handlers) read(r *http.Request, app *sp.App, values url.Values, a *asked, request *flow.Request) (*Problem, error) {
-	for _, step := range []func(*sp.App, url.Values, *asked, *flow.Request) *Problem{readMode, readPushed, readType, readPKCE, h.readPrompt, h.readClaims} {
+	for _, step := range []func(*sp.App, url.Values, *asked, *flow.Request) *Problem{readMode, readPushed, readType, readPKCE, h.readPrompt, h.readClaims, h.readTargets} {
 		if problem := step(app, values, a, request); problem != nil {
 			return problem, nil
 		}
@@ -175,6 +176,12 @@ func readPKCE(app *sp.App, values url.Values, a *asked, _ *flow.Request) *Proble
 	}
 	a.Challenge = challenge
 	return nil
+}
+
+// readTargets reads what the tokens are to be for (RFC 8707, 2.1).
+func (h *Handlers) readTargets(app *sp.App, values url.Values, a *asked, _ *flow.Request) (problem *Problem) {
+	a.Resources, problem = h.targets(values["resource"], h.allowed(app))
+	return problem
 }
 
 // isVerifier tells whether a text has the form of a code verifier or challenge of at most limit characters (RFC 7636, 4.1).

@@ -39,7 +39,11 @@ func (h *Handlers) actAlone(tx store.Tx, c *call) (*issue, *Problem, error) {
 			return nil, problem, nil
 		}
 	}
-	return &issue{facts: facts, grant: g, scopes: g.Scopes, own: true}, nil, nil
+	resources, problem := h.targets(c.form["resource"], h.allowed(facts.App))
+	if problem != nil {
+		return nil, problem, nil
+	}
+	return &issue{facts: facts, grant: g, scopes: g.Scopes, resources: resources, own: true}, nil, nil
 }
 
 // aloneScopes are those that mean something without a person: nobody signs in, and nobody is away.

@@ -51,6 +51,9 @@ func (h *Handlers) redeem(tx store.Tx, c *call) (*issue, *Problem, error) {
 	if i.scopes = within(code.Grant.Scopes, facts.App.AllowedScopes()); len(i.scopes) == 0 {
 		return nil, refuse(codeInvalidScope, "scope_not_allowed", "The app may have nothing any more of what the person agreed to."), nil
 	}
+	if i.resources, problem = h.aimed(facts.App, c.form["resource"], i.grant.Resources); problem != nil {
+		return nil, problem, nil
+	}
 	if err := h.open(tx, c, i); err != nil {
 		return nil, nil, err
 	}

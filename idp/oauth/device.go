@@ -39,6 +39,9 @@ func (h *Handlers) device(w http.ResponseWriter, r *http.Request) error {
 	}
 	wanted := &asked{}
 	if problem == nil && err == nil {
+		problem = h.readTargets(app, values, wanted, nil)
+	}
+	if problem == nil && err == nil {
 		problem, err = h.readScopes(r.Context(), app, values, wanted)
 	}
 	if err != nil {
@@ -50,7 +53,7 @@ func (h *Handlers) device(w http.ResponseWriter, r *http.Request) error {
 	code, userCode := deviceCodePrefix+sp.RandomSecret(), grants.NewUserCode()
 	now, address := h.Now(), web.Of(r).AddressText()
 	problem, err = h.keepDevice(r, &grants.Device{
-		Hash: grants.Hash(code), Code: grants.Hash(userCode), App: app.ID, Scopes: wanted.Scopes, Texts: wanted.Texts, Address: address,
+		Hash: grants.Hash(code), Code: grants.Hash(userCode), App: app.ID, Scopes: wanted.Scopes, Resources: wanted.Resources, Texts: wanted.Texts, Address: address,
 		Network: audit.Network(address), Asked: now, Expires: now.Add(grants.DeviceLifetime), Interval: grants.DeviceInterval,
 	})
 	if err != nil {

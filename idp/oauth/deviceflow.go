@@ -69,7 +69,7 @@ func (d *Devices) Issue(ctx context.Context, pass *flow.Pass) (flow.Answer, erro
 		return flow.Answer{}, &flow.CannotIssue{Reason: flow.Reason{Type: "scope_not_allowed", Text: "The app may have nothing of what it asks for."}}
 	}
 	g := &grants.Grant{
-		ID: grants.NewGrantID(), Type: sp.GrantDevice, App: pass.App.ID, User: pass.User.ID, Scopes: scopes, Level: string(pass.Session.Level),
+		ID: grants.NewGrantID(), Type: sp.GrantDevice, App: pass.App.ID, User: pass.User.ID, Scopes: scopes, Resources: waiting.Resources, Level: string(pass.Session.Level),
 		AuthAt: pass.Session.AuthAt(), HighAt: pass.Session.ProvedAt(session.High), PutOff: pass.Session.PutOff, Class: classOf(sp.Level(pass.Session.Level), nil), Methods: evidence(pass.Session), Address: pass.Address.String(), Created: pass.Now,
 	}
 	pass.Reached = nil
@@ -179,6 +179,9 @@ func (h *Handlers) redeemDevice(tx store.Tx, c *call, d *grants.Device) (*issue,
 	i := &issue{facts: facts, grant: d.Grant}
 	if i.scopes = within(d.Grant.Scopes, facts.App.AllowedScopes()); len(i.scopes) == 0 {
 		return nil, refuse(codeInvalidScope, "scope_not_allowed", "The app may have nothing any more of what the person agreed to."), nil
+	}
+	if i.resources, problem = h.aimed(facts.App, c.form["resource"], d.Grant.Resources); problem != nil {
+		return nil, problem, nil
 	}
 	d.Redeemed = c.now
 	if err := h.open(tx, c, i); err != nil {

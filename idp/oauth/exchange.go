@@ -65,10 +65,27 @@ func (h *Handlers) handOn(tx store.Tx, c *call, f *found) (*issue, *Problem, err
 	if g.Scopes, problem = narrowed(c.form.Get("scope"), bound); problem != nil {
 		return nil, problem, nil
 	}
+	resources, problem := h.handedTo(facts.App, c.form["resource"], f.access.Resources)
+	if problem != nil {
+		return nil, problem, nil
+	}
 	return &issue{
-		facts: facts, grant: g, scopes: g.Scopes, own: true, until: f.expires, from: f.access.Hash,
+		facts: facts, grant: g, scopes: g.Scopes, resources: resources, own: true, until: f.expires, from: f.access.Hash,
 		act: slices.Concat([]string{c.app.Credentials.ClientID}, f.access.Act),
 	}, nil, nil
+}
+
+// handedTo are the resources of an exchanged token: those of the old one, or others that the app may ask for. A token that was not for
+// Gatehouse never becomes one for it.
+func (h *Handlers) handedTo(app *sp.App, asked, old []string) ([]string, *Problem) {
+	if len(asked) == 0 {
+		return h.aimed(app, nil, old)
+	}
+	bound := slices.Clone(app.Policy.Resources)
+	if slices.Contains(h.audience(old), h.BaseURL) {
+		bound = append(bound, h.BaseURL)
+	}
+	return h.targets(asked, bound)
 }
 
 // readExchange refuses what is not offered, so that nobody takes a token for another kind.
@@ -84,10 +101,8 @@ func (h *Handlers) readExchange(c *call) *Problem {
 	case c.form.Has("actor_token"), c.form.Has("actor_token_type"):
 		return refuse(codeInvalidRequest, "actor_token", "The actor is the client itself: send no actor_token.")
 	}
-	for _, name := range []string{"audience", "resource"} {
-		if target := c.form.Get(name); target != "" && target != h.BaseURL && target != c.app.Credentials.ClientID {
-			return refuse("invalid_target", "bad_target", "Tokens are for Gatehouse and whoever asks it about them: send no audience and no resource.").because(h.BaseURL, target)
-		}
+	if target := c.form.Get("audience"); target != "" && target != h.BaseURL && target != c.app.Credentials.ClientID {
+		return badTarget("The audience of tokens is said by resource: send no audience.").because(h.BaseURL, target)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ type introspection struct {
 	Issued   int64  `json:"iat,omitempty"`
 	Before   int64  `json:"nbf,omitempty"`
 	Subject  string `json:"sub,omitempty"`
-	Audience string `json:"aud,omitempty"`
+	Audience any    `json:"aud,omitempty"`
 	Issuer   string `json:"iss,omitempty"`
 	Class    string `json:"acr,omitempty"`
 	AuthTime int64  `json:"auth_time,omitempty"`
@@ -86,7 +86,7 @@ func (h *Handlers) inspect(tx store.Tx, asker *sp.App, token string) (introspect
 		answer.Username = facts.User.Name
 	}
 	if f.kind == kindAccess {
-		answer.Type, answer.Audience, answer.Act = tokenType(f.access.Binding), h.BaseURL, actorOf(f.access.Act)
+		answer.Type, answer.Audience, answer.Act = tokenType(f.access.Binding), audienceClaim(f.audience), actorOf(f.access.Act)
 		answer.Confirmation = confirms(f.access.Binding)
 	}
 	if f.grant.Class != "" {

@@ -30,6 +30,7 @@ type issue struct {
 	facts     *flow.Facts
 	grant     *grants.Grant
 	scopes    []string // of the access token
+	resources []string // what the access token is for; nil: Gatehouse
 	own       bool     // the grant lies in its one access token
 	alone     bool     // nobody signed in for it, so there is no ID token
 	refreshed bool
@@ -69,7 +70,7 @@ func (h *Handlers) give(tx store.Tx, c *call, i *issue) (*Problem, error) {
 		hash = grants.Hash(i.access)
 	}
 	token := &grants.AccessToken{
-		Hash: hash, Grant: i.grant.ID, Scopes: i.scopes, Address: c.address.String(), Refreshed: i.refreshed, From: i.from, Act: i.act, Binding: i.bound, Issued: c.now, Expires: i.expires,
+		Hash: hash, Grant: i.grant.ID, Scopes: i.scopes, Resources: i.resources, Address: c.address.String(), Refreshed: i.refreshed, From: i.from, Act: i.act, Binding: i.bound, Issued: c.now, Expires: i.expires,
 	}
 	if i.own {
 		token.Own = i.grant
@@ -132,10 +133,11 @@ func (h *Handlers) hand(w http.ResponseWriter, i *issue) error {
 	return nil
 }
 
-// accessClaims are those of RFC 9068, 2.2. The audience is Gatehouse itself: whoever verifies the token knows us by our issuer.
+// accessClaims are those of RFC 9068, 2.2. Where the client names no resource the audience is Gatehouse itself, which whoever verifies
+// the token knows by its issuer.
 func (h *Handlers) accessClaims(i *issue) map[string]any {
 	claims := map[string]any{
-		"iss": h.BaseURL, "aud": h.BaseURL, "sub": h.subject(i.facts.App, i.grant.User), "client_id": i.facts.App.Credentials.ClientID,
+		"iss": h.BaseURL, "aud": audienceClaim(h.audience(i.resources)), "sub": h.subject(i.facts.App, i.grant.User), "client_id": i.facts.App.Credentials.ClientID,
 		"iat": i.issued.Unix(), "exp": i.expires.Unix(), "jti": i.access, "scope": strings.Join(i.scopes, " "),
 	}
 	if cnf := confirms(i.bound); cnf != nil {

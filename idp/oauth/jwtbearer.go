@@ -74,6 +74,10 @@ func (h *Handlers) actFor(tx store.Tx, c *call) (*issue, *Problem, error) {
 	if len(scopes) == 0 {
 		return nil, refuse(codeInvalidScope, "scope_not_allowed", "An assertion gives no refresh token: ask for another scope than offline_access."), nil
 	}
+	resources, problem := h.targets(c.form["resource"], h.allowed(facts.App))
+	if problem != nil {
+		return nil, problem, nil
+	}
 	problem, err = spend(tx, []single{{
 		name: "bearer/" + c.app.ID + "/" + grants.Hash(c.asserted.ID), until: c.asserted.Expiry.Time().Add(clockSkew),
 		again: badGrant("assertion_replayed", "The assertion was used before: make a new one for each request."),
@@ -82,7 +86,7 @@ func (h *Handlers) actFor(tx store.Tx, c *call) (*issue, *Problem, error) {
 		return nil, problem, err
 	}
 	g.Scopes = words(strings.Join(slices.Concat(g.Scopes, scopes), " "))
-	i := &issue{facts: facts, grant: g, scopes: scopes, alone: true}
+	i := &issue{facts: facts, grant: g, scopes: scopes, resources: resources, alone: true}
 	return i, nil, h.open(tx, c, i)
 }
 

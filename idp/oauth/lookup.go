@@ -19,16 +19,17 @@ const (
 
 // found is a token that somebody shows, as the store knows it.
 type found struct {
-	kind    string
-	grant   *grants.Grant
-	access  *grants.AccessToken  // of an access token
-	refresh *grants.RefreshToken // of a refresh token
-	parent  *found               // the token that it was exchanged for; nil: none
-	own     bool                 // the grant lies in the access token itself
-	from    string               // the address that the policy is asked about: from where it was asked for
-	scopes  []string
-	issued  time.Time
-	expires time.Time // zero: open
+	kind     string
+	grant    *grants.Grant
+	access   *grants.AccessToken  // of an access token
+	refresh  *grants.RefreshToken // of a refresh token
+	parent   *found               // the token that it was exchanged for; nil: none
+	own      bool                 // the grant lies in the access token itself
+	from     string               // the address that the policy is asked about: from where it was asked for
+	scopes   []string
+	audience []string // of an access token that was judged
+	issued   time.Time
+	expires  time.Time // zero: open
 }
 
 // find looks a token up by what it is, whatever the hint said; nil: it is none of ours, or over.
@@ -103,6 +104,11 @@ func (h *Handlers) judge(tx store.Tx, f *found) (*flow.Facts, *Problem, error) {
 		return nil, overNow(step), nil
 	case facts.App.Definition.OAuth == nil || !f.allowed(facts.App):
 		return nil, badToken(), nil
+	}
+	if f.access != nil {
+		if f.audience = within(h.audience(f.access.Resources), h.allowed(facts.App)); len(f.audience) == 0 {
+			return nil, badToken(), nil
+		}
 	}
 	had := len(f.scopes)
 	if f.scopes = within(f.scopes, facts.App.AllowedScopes()); len(f.scopes) == 0 && had > 0 {

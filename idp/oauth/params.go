@@ -30,13 +30,13 @@ func form(r *http.Request) (url.Values, *Problem, error) {
 	return r.PostForm, once(r.PostForm), nil
 }
 
-// once refuses a parameter that is there twice, or too long.
+// once refuses a parameter that is there twice, or too long. Resources may be several (RFC 8707, 2).
 func once(values url.Values) *Problem {
 	for name, list := range values {
-		if len(list) > 1 {
+		if len(list) > 1 && (name != "resource" || len(list) > maxTargets) {
 			return refuse(codeInvalidRequest, "repeated_parameter", "A parameter is there more than once.").because("once", name)
 		}
-		if len(list[0]) > maxParameter {
+		if slices.ContainsFunc(list, func(one string) bool { return len(one) > maxParameter }) {
 			return refuse(codeInvalidRequest, "long_parameter", "A parameter is longer than 8,192 bytes.").because("at most 8192 bytes", name)
 		}
 	}

@@ -65,7 +65,10 @@ func (h *Handlers) trust(tx store.Tx, c *call) (*issue, *Problem, error) {
 	if g.Scopes = h.lent(facts.User, g.Scopes); len(g.Scopes) == 0 {
 		return nil, cannotLend(), nil
 	}
-	i := &issue{facts: facts, grant: g, scopes: g.Scopes}
+	if g.Resources, problem = h.targets(c.form["resource"], h.allowed(facts.App)); problem != nil {
+		return nil, problem, nil
+	}
+	i := &issue{facts: facts, grant: g, scopes: g.Scopes, resources: g.Resources}
 	return i, nil, h.open(tx, c, i)
 }
 

@@ -8,12 +8,13 @@ import (
 	"gatehouse/idp/web"
 )
 
-// Codes that clients are told (RFC 6749, 4.1.2.1 and 5.2; OpenID Connect Core 1.0, 3.1.2.6; RFC 6750, 3.1; RFC 9101; RFC 9449, 12.2; RFC 9470).
+// Codes that clients are told (RFC 6749, 4.1.2.1 and 5.2; OpenID Connect Core 1.0, 3.1.2.6; RFC 6750, 3.1; RFC 8707; RFC 9101; RFC 9449, 12.2; RFC 9470).
 const (
 	codeInvalidRequest       = "invalid_request"
 	codeInvalidClient        = "invalid_client"
 	codeInvalidGrant         = "invalid_grant"
 	codeInvalidScope         = "invalid_scope"
+	codeInvalidTarget        = "invalid_target"
 	codeInvalidToken         = "invalid_token"
 	codeInsufficientScope    = "insufficient_scope"
 	codeInsufficientSignIn   = "insufficient_user_authentication"

@@ -83,7 +83,7 @@ func (h *Handlers) cannot(pass *flow.Pass, a *asked) *Problem {
 // grantOf is what the person gives to the app. It ends with the session, unless the app may act while the person is away.
 func (h *Handlers) grantOf(pass *flow.Pass, a *asked) grants.Grant {
 	g := grants.Grant{
-		ID: grants.NewGrantID(), Type: sp.GrantCode, App: pass.App.ID, User: pass.User.ID, Scopes: h.lent(pass.User, a.granted(pass.App)), Claims: a.Claims,
+		ID: grants.NewGrantID(), Type: sp.GrantCode, App: pass.App.ID, User: pass.User.ID, Scopes: h.lent(pass.User, a.granted(pass.App)), Claims: a.Claims, Resources: a.Resources,
 		Session: pass.Session.Handle, SID: sessionID(pass), Level: string(pass.Session.Level), AuthAt: pass.Session.AuthAt(),
 		HighAt: pass.Session.ProvedAt(session.High), PutOff: pass.Session.PutOff,
 		Class:   classOf(sp.Level(pass.Session.Level), a.Classes),

@@ -73,6 +73,9 @@ func (h *Handlers) refresh(tx store.Tx, c *call) (*issue, *Problem, error) {
 	if i.scopes, problem = narrowed(c.form.Get("scope"), within(g.Scopes, facts.App.AllowedScopes())); problem != nil {
 		return nil, problem, nil
 	}
+	if i.resources, problem = h.aimed(facts.App, c.form["resource"], g.Resources); problem != nil {
+		return nil, problem, nil
+	}
 	return i, nil, h.rotate(tx, c, i, token, family)
 }
 

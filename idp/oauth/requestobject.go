@@ -73,10 +73,13 @@ func parameters(members map[string]strict.RawMessage) url.Values {
 	values := url.Values{}
 	for name, raw := range members {
 		var text string
+		var list []string
 		switch {
 		case slices.Contains(ofJWT, name), string(raw) == "null":
 		case strict.Unmarshal(raw, &text) == nil:
 			values.Set(name, text)
+		case name == "resource" && strict.Unmarshal(raw, &list) == nil && len(list) > 0:
+			values[name] = list
 		default:
 			values.Set(name, string(raw))
 		}

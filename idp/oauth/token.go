@@ -156,6 +156,9 @@ func (h *Handlers) note(tx store.Tx, r *http.Request, c *call, issued *issue, pr
 		problem.describe(&event)
 	} else {
 		event.User = issued.grant.User
+		if len(issued.resources) > 0 {
+			event.Facts["resource"] = strings.Join(issued.resources, " ")
+		}
 		event.Facts["grant"], event.Facts["scope"] = issued.grant.ID, strings.Join(issued.scopes, " ")
 	}
 	code, err := h.Engine.Traced(tx, event)

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"gatehouse/certs"
@@ -91,19 +92,23 @@ func (h *Handlers) shown(tx store.Tx, shows presented) (*found, *Problem, error)
 	if err != nil || f == nil || f.kind != kindAccess {
 		return nil, badToken(), err
 	}
-	return f, shows.lacks(f.access.Binding), nil
+	return f, h.turnsAway(shows, f.access), nil
 }
 
-// lacks refuses a token without what it is bound to (RFC 9449, 7.1; RFC 8705, 3).
-func (p *presented) lacks(b grants.Binding) *Problem {
+// turnsAway refuses a token without what it is bound to (RFC 9449, 7.1; RFC 8705, 3), and one that is for somebody else (RFC 8707).
+func (h *Handlers) turnsAway(shows presented, token *grants.AccessToken) *Problem {
 	switch {
-	case b.Key != p.has.key:
+	case token.Key != shows.has.key:
 		problem := refuse(codeInvalidToken, "bound_token", "The access token is bound to a key: show it as DPoP, with a proof of that key; one that is not bound as Bearer.")
 		problem.Status, problem.Challenge = http.StatusUnauthorized, dpopChallenge(problem)
 		return problem
-	case b.Certificate != "" && b.Certificate != p.certificate:
+	case token.Certificate != "" && token.Certificate != shows.certificate:
 		problem := badToken()
 		problem.Reason, problem.Text = "other_certificate", "The access token is bound to another client certificate than that of the request, or the request has none."
+		return problem
+	case !slices.Contains(h.audience(token.Resources), h.BaseURL):
+		problem := badToken()
+		problem.Reason, problem.Text = "other_audience", "The access token is for another resource than Gatehouse: ask for one without resource, or with the issuer as one of them."
 		return problem
 	}
 	return nil
