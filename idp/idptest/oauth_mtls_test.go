@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
+	"gatehouse/idp/api"
 	"gatehouse/sp"
 )
 
@@ -30,6 +32,7 @@ func TestMTLS(t *testing.T) {
 		"ORF-19 a self-signed certificate":            c.selfSigned,
 		"ORF-19 a header counts from the proxy alone": c.header,
 		"ORF-19 tokens bound to a certificate":        c.bound,
+		"ORF-19 bound tokens at our own API":          c.boundAPI,
 		"ORF-19 what is published and registered":     c.published,
 		"a client that nobody here wrote":             c.foreign,
 		"pages ask for no certificate":                c.pages,
@@ -210,6 +213,27 @@ func (c *certified) boundExchange(t *testing.T, mine, thief *holder) {
 	c.refusedBy(t, c.with(t, all, thief).Send("/oauth/token", form), http.StatusBadRequest, "invalid_grant", "other_certificate")
 	if reply := c.with(t, rp, mine).Send("/oauth/token", form); reply.Status != http.StatusOK {
 		t.Errorf("%d %s", reply.Status, reply.Raw)
+	}
+}
+
+// boundAPI: at our own API and SCIM a bound token is good with its certificate alone.
+func (c *certified) boundAPI(t *testing.T) {
+	mine, thief := newHolder(t, nil, "mine", nil), newHolder(t, nil, "thief", nil)
+	c.AddPerson(t, "olga", "Employees", func(n *api.NewUser) { n.Roles = []string{"owner"} })
+	rp := c.worker(t, "certapi", map[string]any{
+		"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": mine.jwks(t), "tls_client_certificate_bound_access_tokens": true, "scope": "directory.read",
+	})
+	c.setClient(t, rp, "oauth.run_as", "olga")
+	token := c.with(t, rp, mine).Send("/oauth/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"directory.read"}}).Text("access_token")
+	for _, path := range []string{"/api/v1/users", "/scim/v2/Users"} {
+		if reply := c.with(t, rp, mine).Call("GET", path, token, ""); reply.Status != http.StatusOK {
+			t.Errorf("%s: %d %s", path, reply.Status, reply.Raw)
+		}
+		for name, other := range map[string]*RP{"no TLS": rp, "no certificate": c.with(t, rp, nil), "another": c.with(t, rp, thief)} {
+			if reply := other.Call("GET", path, token, ""); reply.Status != http.StatusUnauthorized || !strings.Contains(reply.Header.Get("WWW-Authenticate"), "invalid_token") {
+				t.Errorf("%s with %s: %d %s", path, name, reply.Status, reply.Raw)
+			}
+		}
 	}
 }
 

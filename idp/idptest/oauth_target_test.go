@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"gatehouse/idp/api"
 	"gatehouse/sp"
 )
 
@@ -111,6 +112,15 @@ func (w *world) aimedElsewhere(t *testing.T, rp, _ *RP) {
 	if reply := rp.UserInfo(rp.Redeem(code).Text("access_token")); reply.Status != http.StatusOK {
 		t.Errorf("%d %s", reply.Status, reply.Raw)
 	}
+	w.AddPerson(t, "olga", "Employees", func(n *api.NewUser) { n.Roles = []string{"owner"} })
+	alone := w.apiClient(t, "aimalone", "directory.read", map[string]string{"oauth.run_as": "olga", "oauth.resources": ordersAPI})
+	ask := func(resource string) string {
+		return alone.Send("/oauth/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"directory.read"}, "resource": {resource}}).Text("access_token")
+	}
+	if reply := alone.Call("GET", "/api/v1/users", ask(w.URL), ""); reply.Status != http.StatusOK {
+		t.Errorf("%d %s", reply.Status, reply.Raw)
+	}
+	w.apiRefused(t, alone.Call("GET", "/api/v1/users", ask(ordersAPI), ""), http.StatusUnauthorized, "other_audience", "invalid_token")
 }
 
 func (w *world) aimedAhead(t *testing.T, rp, gateway *RP) {
