@@ -130,7 +130,7 @@ func TestClientPages(t *testing.T) {
 	g.WaitFor("#secret")
 	g.look("client-added-gateway")
 	g.Click(`form[action$="/rotate"] button`)
-	g.WaitFor("#secret")
+	g.WaitFor(`form[action$="/end-old"] button`)
 	g.look("client-rotated")
 	g.Click(`form[action$="/end-old"] button`)
 	g.WaitFor(".notice.ok")
