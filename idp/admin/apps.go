@@ -108,8 +108,11 @@ func (a *Actions) SetApp(ctx context.Context, by By, ref string, values map[stri
 		if err := mayAskOf(by, app, values); err != nil {
 			return nil, err
 		}
-		open := !app.Policy.LetsNobodyIn()
+		before, open := *app, !app.Policy.LetsNobodyIn()
 		if err := a.apply(tx, app, values); err != nil {
+			return nil, err
+		}
+		if err := mustConfirm(&before, app, values); err != nil {
 			return nil, err
 		}
 		if open && app.Policy.LetsNobodyIn() && !by.Force && !by.Empty {

@@ -86,6 +86,9 @@ func (a *Actions) planClient(tx store.Tx, by By, n api.NewApp, registration *sp.
 	if err := a.apply(tx, &app, values); err != nil {
 		return app, outcome, err
 	}
+	if err := mustConfirm(&before, &app, values); err != nil {
+		return app, outcome, err
+	}
 	if app.Definition.OAuth.HasSecret() {
 		outcome.ClientSecret = app.AddSecret(a.Now())
 	}

@@ -91,6 +91,20 @@ func mayChangeApp(by By, before, after *sp.App) error {
 	return nil
 }
 
+// mustConfirm keeps an owner who lends an app scopes of Gatehouse's API from lending with them what somebody else chose before: as whom
+// the app acts by itself, or that it speaks for people who are not asked. Values are what the owner names in the same change.
+func mustConfirm(before, after *sp.App, values map[string]string) error {
+	if before.ID == "" || before.ReachesAPI() || !after.ReachesAPI() {
+		return nil
+	}
+	for key, set := range map[string]bool{"oauth.run_as": after.Policy.RunAs != "", "oauth.grant_types": new(sp.OAuth).Unattended(after.Definition.OAuth.GrantTypes) != ""} {
+		if _, named := values[key]; set && !named {
+			return refused(http.StatusConflict, "confirm_"+key[len("oauth."):], key, "%s is to act in Gatehouse itself, and %s was set before, maybe by somebody who may not allow that: look at it, and set it in the same change, or clear it first.", after.Definition.Name, key)
+		}
+	}
+	return nil
+}
+
 // mayGrow keeps developers from giving an app that was approved what lets it act for people who are not asked, or do all that they
 // may: by then nobody would look at it any more.
 func mayGrow(before, after *sp.App) error {

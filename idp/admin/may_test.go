@@ -314,3 +314,30 @@ func TestPackageBringsNoPolicy(t *testing.T) {
 		refusal(t, err, 403, "not_yours", "app")
 	}
 }
+
+// TestOwnersLendWhatTheySee: as whom an app acts, and that it speaks for people unasked, does not come along with scopes of the API
+// unseen: an app administrator may have set it for just that.
+func TestOwnersLendWhatTheySee(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	owner, appAdmin := w.person("ada", RoleOwner), w.person("abe", RoleAppAdmin)
+	lend := map[string]string{"oauth.scopes": sp.ScopeDirectoryWrite}
+	for key, value := range map[string]string{"oauth.run_as": "ada", "oauth.grant_types": sp.GrantJWTBearer} {
+		added, err := w.AddApp(t.Context(), appAdmin, api.NewApp{OAuth: `{"client_name":"trap","grant_types":["client_credentials"]}`, Set: map[string]string{key: value}})
+		must(t, err)
+		_, err = w.SetApp(t.Context(), owner, added.App.ID, lend)
+		refusal(t, err, 409, "confirm_"+strings.TrimPrefix(key, "oauth."), key)
+		_, err = w.SetApp(t.Context(), owner, added.App.ID, map[string]string{"oauth.scopes": lend["oauth.scopes"], key: value})
+		must(t, err)
+	}
+	added, err := w.AddApp(t.Context(), appAdmin, api.NewApp{OAuth: `{"client_name":"bound","grant_types":["client_credentials"]}`, Set: map[string]string{"oauth.run_as": "ada", "policy.scopes": "openid"}})
+	must(t, err)
+	_, err = w.SetApp(t.Context(), owner, added.App.ID, lend)
+	must(t, err) // the bound still keeps it out
+	_, err = w.SetApp(t.Context(), owner, added.App.ID, map[string]string{"policy.scopes": sp.Undo})
+	refusal(t, err, 409, "confirm_run_as", "oauth.run_as")
+	_, err = w.SetApp(t.Context(), owner, added.App.ID, map[string]string{"oauth.run_as": sp.Undo})
+	must(t, err)
+	_, err = w.SetApp(t.Context(), owner, added.App.ID, map[string]string{"policy.scopes": sp.Undo})
+	must(t, err)
+}
