@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -52,6 +54,9 @@ func demo(ctx context.Context, listen, data string, out, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := demoFolder(data); err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ready, ended := make(chan string, 1), make(chan error, 1)
@@ -67,6 +72,19 @@ func demo(ctx context.Context, listen, data string, out, logs io.Writer) error {
 		}
 	}
 	return <-ended
+}
+
+// keptApps is the file of a demo's folder that the sample apps keep their keys in. Its presence tells that people in there have the
+// demo's password.
+const keptApps = "sampleapps.json"
+
+// demoFolder refuses a folder of a Gatehouse that is no demo: it would get an owner whose password everybody knows.
+func demoFolder(data string) error {
+	_, noDatabase := os.Stat(serveOptions{data: data}.database())
+	if _, noDemo := os.Stat(filepath.Join(data, keptApps)); noDatabase == nil && errors.Is(noDemo, fs.ErrNotExist) {
+		return usagef("%s holds a Gatehouse that is no demo, and sample people with a known password would be added to it: give the demo a folder of its own", data)
+	}
+	return nil
 }
 
 // isFree tells whether nobody listens on the port, also at the other address of localhost, where a browser would find them.
@@ -91,12 +109,18 @@ func demoAddress(listen string) (string, error) {
 		}
 		return "127.0.0.1:0", nil
 	}
-	host, _, err := net.SplitHostPort(listen)
-	if err != nil {
+	if _, _, err := net.SplitHostPort(listen); err != nil {
 		return "", usagef("--listen %q is no address: write it like %s", listen, demoListen)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if !onLoopback(listen) {
 		return "", usagef("the demo has known passwords and so listens on this machine only: use --listen %s", demoListen)
 	}
 	return listen, nil
+}
+
+// onLoopback tells whether an address with a port is one that other machines do not reach.
+func onLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }

@@ -33,7 +33,7 @@ func furnish(ctx context.Context, url, data string, out io.Writer) error {
 func startApps(ctx context.Context, url, data string) (*sampleapps.Apps, error) {
 	config := sampleapps.Config{
 		MetadataURL: url + "/saml/metadata", Apps: sampleapps.Demo(), Issuer: url, Clients: sampleapps.DemoClients(),
-		Host: "127.0.0.1", Keep: filepath.Join(data, "sampleapps.json"),
+		Host: "127.0.0.1", Keep: filepath.Join(data, keptApps),
 	}
 	for i := range config.Apps {
 		config.Apps[i].Port = firstAppPort + i

@@ -131,7 +131,7 @@ func (o serveOptions) open(ctx context.Context, logs io.Writer) (config idp.Conf
 		}
 		return err
 	}
-	if err := o.mustBelongTogether(); err != nil {
+	if err := errors.Join(o.mustBelongTogether(), o.mustBeNoDemo()); err != nil {
 		return config, closeAll, err
 	}
 	database, err := bolt.Open(o.database(), bolt.Options{})
@@ -187,6 +187,16 @@ func (o serveOptions) mustBelongTogether() error {
 	_, noDatabase := os.Stat(o.database())
 	if noKey == nil && errors.Is(noDatabase, fs.ErrNotExist) {
 		return fmt.Errorf("%s is missing although its sealing key is there: put the database back from a backup, or remove seal.key to begin anew", o.database())
+	}
+	return nil
+}
+
+// mustBeNoDemo keeps the sample people, whose password everybody knows, from whoever is at another machine.
+func (o serveOptions) mustBeNoDemo() error {
+	base, err := url.Parse(o.baseURL)
+	here := onLoopback(o.listen) && (o.mtlsListen == "" || onLoopback(o.mtlsListen)) && err == nil && (base.Host == "" || onLoopback(net.JoinHostPort(base.Hostname(), "0")))
+	if _, err := os.Stat(filepath.Join(o.data, keptApps)); err == nil && !here {
+		return fmt.Errorf("%s is the folder of a demo, whose sample people have a known password: serve it on this machine only, or begin with a new folder", o.data)
 	}
 	return nil
 }

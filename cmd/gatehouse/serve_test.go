@@ -190,3 +190,23 @@ func TestServeRefusesCertificatesFromNowhere(t *testing.T) {
 		refusesToServe(t, code, sentence, append([]string{"--data", filepath.Join(t.TempDir(), "data")}, flags...)...)
 	}
 }
+
+// TestDemoStaysADemo: people whose password everybody knows come neither into a folder that is in use, nor from a demo's to the network.
+func TestDemoStaysADemo(t *testing.T) {
+	used, played := t.TempDir(), t.TempDir()
+	for path := range map[string]bool{filepath.Join(used, "gatehouse.db"): true, filepath.Join(played, "gatehouse.db"): true, filepath.Join(played, "sampleapps.json"): true} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := demo(t.Context(), "127.0.0.1:0", used, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "is no demo") {
+		t.Errorf("a demo in a folder that is in use: %v", err)
+	}
+	if err := demoFolder(played); err != nil {
+		t.Errorf("a demo goes on: %v", err)
+	}
+	const sentence = "is the folder of a demo"
+	refusesToServe(t, exitRefused, sentence, "--data", played, "--listen", "0.0.0.0:0", "--base-url", "https://id.example.org")
+	refusesToServe(t, exitRefused, sentence, "--data", played, "--listen", "127.0.0.1:0", "--base-url", "https://id.example.org")
+	refusesToServe(t, exitRefused, "cannot be used", "--data", played, "--listen", "127.0.0.1:0")
+}
