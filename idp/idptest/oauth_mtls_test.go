@@ -34,6 +34,7 @@ func TestMTLS(t *testing.T) {
 		"ORF-19 tokens bound to a certificate":        c.bound,
 		"ORF-19 bound tokens at our own API":          c.boundAPI,
 		"ORF-19 what is published and registered":     c.published,
+		"a client that nobody approved":               c.strangers,
 		"a client that nobody here wrote":             c.foreign,
 		"pages ask for no certificate":                c.pages,
 	} {
@@ -294,6 +295,24 @@ func (c *certified) pages(t *testing.T) {
 		if response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusMethodNotAllowed {
 			t.Errorf("%s answers %d", path, response.StatusCode)
 		}
+	}
+}
+
+// strangers: a client that nobody approved says where its certificate is, and nothing is fetched from there.
+func (c *certified) strangers(t *testing.T) {
+	c.organisation(t, "oauth.open_registration", "true")
+	defer c.organisation(t, "oauth.open_registration", "false")
+	mine, fetched := newHolder(t, nil, "stranger", nil), atomic.Int32{}
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fetched.Add(1)
+		_ = json.NewEncoder(w).Encode(mine.jwks(t))
+	}))
+	defer server.Close()
+	answer := c.rest(t, http.MethodPost, c.URL+"/oauth/register", "", map[string]any{"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks_uri": server.URL, "redirect_uris": []string{"https://stranger.example/cb"}}, nil)
+	rp := &RP{ID: answer.Text("client_id"), t: t, server: c.Server}
+	c.refusedBy(t, c.with(t, rp, mine).Send("/oauth/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {rp.ID}}), http.StatusUnauthorized, "invalid_client", "app_not_active")
+	if n := fetched.Load(); n != 0 {
+		t.Errorf("fetched %d times", n)
 	}
 }
 

@@ -100,13 +100,23 @@ func (k *keptKeys) find(now time.Time, id string, fetch func() ([]jose.JSONWebKe
 }
 
 // keysOf are the public keys of a client: those of its registration, or those at its address, which only the hardened client
-// fetches. It must not be called inside a transaction.
-func (h *Handlers) keysOf(ctx context.Context, app *sp.App, id string) ([]jose.JSONWebKey, error) {
+// fetches. The problem has no code yet. It must not be called inside a transaction.
+func (h *Handlers) keysOf(ctx context.Context, app *sp.App, id string) ([]jose.JSONWebKey, *Problem) {
 	client := app.Definition.OAuth
-	if client.JWKSURI == "" {
-		return readKeys(client.JWKS)
+	var keys []jose.JSONWebKey
+	var err error
+	switch {
+	case client.JWKSURI == "":
+		keys, err = readKeys(client.JWKS)
+	case app.State != sp.Active: // anybody may have registered it
+		return nil, refuse("", "app_not_active", "The app waits for approval or is blocked, so its keys (jwks_uri) are not fetched.")
+	default:
+		keys, err = h.keysAt(ctx, &h.published, client.JWKSURI, id)
 	}
-	return h.keysAt(ctx, &h.published, client.JWKSURI, id)
+	if err != nil { // the cause is for the administrator alone: it tells what our network looks like
+		return nil, refuse("", "client_keys", "The app's keys (jwks_uri) cannot be had now.").because(client.JWKSURI, err.Error())
+	}
+	return keys, nil
 }
 
 // keysAt are the keys that an address publishes.
@@ -191,13 +201,10 @@ func (h *Handlers) signedBy(ctx context.Context, app *sp.App, token string, clai
 	if problem != nil {
 		return problem
 	}
-	if app.State != sp.Active && app.Definition.OAuth.JWKSURI != "" { // anybody may have registered it
-		return refuse("", "app_not_active", "The app waits for approval or is blocked, so its keys (jwks_uri) are not fetched.")
-	}
 	header := parsed.Signatures[0].Protected
-	keys, err := h.keysOf(ctx, app, header.KeyID)
-	if err != nil { // the cause is for the administrator alone: it tells what our network looks like
-		return refuse("", "client_keys", "The app's keys (jwks_uri) cannot be had now.").because(app.Definition.OAuth.JWKSURI, err.Error())
+	keys, problem := h.keysOf(ctx, app, header.KeyID)
+	if problem != nil {
+		return problem
 	}
 	return openJWT(parsed, keys, claims)
 }

@@ -126,9 +126,10 @@ func (h *Handlers) checkSelfSigned(ctx context.Context, cert *x509.Certificate, 
 		return len(key.Certificates) > 0 && key.Certificates[0].Equal(cert) && strong(key.Key)
 	}
 	for _, id := range []string{"", "not one that is known"} { // the second time the keys are fetched anew
-		keys, err := h.keysOf(ctx, app, id)
-		if err != nil {
-			return badCertificate("client_keys", "The app's keys (jwks_uri) cannot be had now.").because(app.Definition.OAuth.JWKSURI, err.Error())
+		keys, problem := h.keysOf(ctx, app, id)
+		if problem != nil {
+			problem.Code = codeInvalidClient
+			return problem
 		}
 		if slices.ContainsFunc(keys, is) {
 			return nil
