@@ -1,6 +1,8 @@
 package oauth
 
 import (
+	"hash/maphash"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -11,12 +13,15 @@ type throttle struct {
 	mu     sync.Mutex
 	minute time.Time
 	wrong  map[string]int
+	seed   maphash.Seed // of this minute
 }
 
-// Bounds of wrong secrets: for one client from one network, and how many such pairs are counted, in a minute.
+// Bounds of wrong secrets: for one client from one network, how many such pairs are counted by themselves in a minute, and by how many
+// counters those that come after them are counted together: a flood slows down whoever is new in it, never nobody.
 const (
 	wrongPerMinute = 20
 	maxCounted     = 10_000
+	shared         = 1_000
 )
 
 // full tells whether there were too many wrong secrets in this minute.
@@ -26,7 +31,7 @@ func (t *throttle) full(key string, now time.Time) bool { return t.over(key, now
 func (t *throttle) over(key string, now time.Time, limit int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return now.Truncate(time.Minute).Equal(t.minute) && t.wrong[key] >= limit
+	return now.Truncate(time.Minute).Equal(t.minute) && t.wrong[t.counter(key)] >= limit
 }
 
 // count counts a wrong secret.
@@ -34,9 +39,15 @@ func (t *throttle) count(key string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if minute := now.Truncate(time.Minute); !minute.Equal(t.minute) {
-		t.minute, t.wrong = minute, map[string]int{}
+		t.minute, t.wrong, t.seed = minute, map[string]int{}, maphash.MakeSeed()
 	}
-	if len(t.wrong) < maxCounted || t.wrong[key] > 0 {
-		t.wrong[key]++
+	t.wrong[t.counter(key)]++
+}
+
+// counter is the key under which something is counted in this minute.
+func (t *throttle) counter(key string) string {
+	if t.wrong[key] > 0 || len(t.wrong) < maxCounted {
+		return key
 	}
+	return "shared " + strconv.FormatUint(maphash.String(t.seed, key)%shared, 10)
 }
