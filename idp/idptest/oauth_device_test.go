@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -239,5 +241,35 @@ func (w *world) deviceGuessed(t *testing.T, tv *RP) {
 	}
 	if grown := len(w.Audit(t)) - before; guesses != 20 || grown > 20 {
 		t.Errorf("%d guesses from one network in a minute, %d entries", guesses, grown)
+	}
+}
+
+// TestDeviceFlood: from however many networks devices come, no more wait than are bounded in all; the next minute is another.
+func TestDeviceFlood(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tv := w.television(t, "television", nil)
+	var good, slowed atomic.Int32
+	var group sync.WaitGroup
+	for range 32 {
+		group.Go(func() {
+			for range 33 {
+				switch rp := *tv; rp.Device().Status {
+				case http.StatusOK:
+					good.Add(1)
+				case http.StatusTooManyRequests:
+					slowed.Add(1)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if good.Load() < 1000 || good.Load() > 1031 || good.Load()+slowed.Load() != 32*33 { // those on their way at once may pass together
+		t.Errorf("%d wait, %d were slowed down", good.Load(), slowed.Load())
+	}
+	w.refusedBy(t, tv.Device(), http.StatusTooManyRequests, "temporarily_unavailable", "too_many_devices")
+	w.clock.advance(time.Minute)
+	if reply := tv.Device(); reply.Status != http.StatusOK {
+		t.Errorf("%d %s", reply.Status, reply.Raw)
 	}
 }

@@ -52,10 +52,11 @@ func (h *Handlers) device(w http.ResponseWriter, r *http.Request) error {
 	}
 	code, userCode := deviceCodePrefix+sp.RandomSecret(), grants.NewUserCode()
 	now, address := h.Now(), web.Of(r).AddressText()
-	problem, err = h.keepDevice(r, &grants.Device{
+	waits := &grants.Device{
 		Hash: grants.Hash(code), Code: grants.Hash(userCode), App: app.ID, Scopes: wanted.Scopes, Resources: wanted.Resources, Texts: wanted.Texts, Address: address,
 		Network: audit.Network(address), Asked: now, Expires: now.Add(grants.DeviceLifetime), Interval: grants.DeviceInterval,
-	})
+	}
+	problem, err = h.left(app.Definition.OAuth, "devices", devicesPerMinute, func() (*Problem, error) { return h.keepDevice(r, waits) })
 	if err != nil {
 		return err
 	}

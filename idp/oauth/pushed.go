@@ -49,11 +49,14 @@ func (h *Handlers) push(w http.ResponseWriter, r *http.Request) error {
 		if c.app.Definition.OAuth.Public() {
 			record.Network = audit.Network(web.Of(r).AddressText())
 		}
-		err = h.Store.Update(r.Context(), func(tx store.Tx) (err error) {
-			if problem, err = spend(tx, c.once); problem == nil && err == nil {
-				problem, err = keepPushed(tx, record)
-			}
-			return err
+		problem, err = h.left(c.app.Definition.OAuth, "pushed", pushedPerMinute, func() (problem *Problem, err error) {
+			err = h.Store.Update(r.Context(), func(tx store.Tx) (err error) {
+				if problem, err = spend(tx, c.once); problem == nil && err == nil {
+					problem, err = keepPushed(tx, record)
+				}
+				return err
+			})
+			return problem, err
 		})
 	}
 	if err != nil {

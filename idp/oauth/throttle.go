@@ -2,9 +2,12 @@ package oauth
 
 import (
 	"hash/maphash"
+	"net/http"
 	"strconv"
 	"sync"
 	"time"
+
+	"gatehouse/sp"
 )
 
 // throttle slows down whoever shows wrong secrets: guessing 256 bits is hopeless, but each try costs an audit entry. The zero
@@ -42,6 +45,27 @@ func (t *throttle) count(key string, now time.Time) {
 		t.minute, t.wrong, t.seed = minute, map[string]int{}, maphash.MakeSeed()
 	}
 	t.wrong[t.counter(key)]++
+}
+
+// What clients that anybody can say they are may leave to wait in a minute, in all: devices, and pushed requests. Single networks are
+// bounded by what waits of them.
+const (
+	devicesPerMinute = 1_000
+	pushedPerMinute  = 3_000
+)
+
+// left does what leaves something to wait for a client, unless too much was left in this minute; only what was left counts.
+func (h *Handlers) left(client *sp.OAuth, what string, limit int, do func() (*Problem, error)) (*Problem, error) {
+	if client.Public() && h.newcomers.over(what, h.Now(), limit) {
+		p := refuse("temporarily_unavailable", "too_many_"+what, "Too many requests wait just now. Try again in a minute.")
+		p.Status, p.RetryAfter = http.StatusTooManyRequests, "60"
+		return p, nil
+	}
+	problem, err := do()
+	if client.Public() && problem == nil && err == nil {
+		h.newcomers.count(what, h.Now())
+	}
+	return problem, err
 }
 
 // counter is the key under which something is counted in this minute.
