@@ -84,8 +84,15 @@ func (m *Metadata) tags() [][2]string {
 }
 
 // KeepStricter puts back what a newer definition must not lower by itself: the demand for signed requests, encryption, and
-// algorithms. Asked are the settings that somebody asked for beside it, which hold. It returns the keys that it put back.
+// algorithms; that a client proves itself, PKCE, pushed requests and bound tokens. Asked are the settings that somebody asked for beside it, which hold. It returns the keys that it put back.
 func (a *App) KeepStricter(before *App, asked map[string]string) []string {
+	return append(a.keepSAML(before, asked), a.keepClient(before, asked)...)
+}
+
+func (a *App) keepSAML(before *App, asked map[string]string) []string {
+	if before.Definition.SAML == nil {
+		return nil
+	}
 	was, is := before.Definition.SAML, *a.Definition.SAML
 	var kept []string
 	if _, word := asked["saml.require_signed_requests"]; !word && was.RequireSigned() && !is.RequireSigned() {
@@ -104,5 +111,28 @@ func (a *App) KeepStricter(before *App, asked map[string]string) []string {
 		kept = append(kept, "saml.signature_algorithm")
 	}
 	a.Definition.SAML = &is
+	return kept
+}
+
+func (a *App) keepClient(before *App, asked map[string]string) []string {
+	if before.Definition.OAuth == nil {
+		return nil
+	}
+	was, is := before.Definition.OAuth, *a.Definition.OAuth
+	var kept []string
+	keep := func(key string, lowered bool, back func()) {
+		if _, word := asked[key]; lowered && !word {
+			back()
+			kept = append(kept, key)
+		}
+	}
+	keep("oauth.token_endpoint_auth_method", is.Public() && !was.Public(), func() {
+		is.AuthMethod, is.JWKS, is.JWKSURI, is.TLSSubject = was.AuthMethod, was.JWKS, was.JWKSURI, was.TLSSubject
+	})
+	keep("oauth.require_pkce", was.NeedsPKCE() && !is.NeedsPKCE(), func() { is.RequirePKCE = new(true) })
+	keep("oauth.require_pushed_authorization_requests", was.NeedsPAR() && !is.NeedsPAR(), func() { is.RequirePAR = new(true) })
+	keep("oauth.dpop_bound_access_tokens", was.NeedsDPoP() && !is.NeedsDPoP(), func() { is.RequireDPoP = new(true) })
+	keep("oauth.tls_client_certificate_bound_access_tokens", was.BindsCertificates() && !is.BindsCertificates(), func() { is.BindCertificates = new(true) })
+	a.Definition.OAuth = &is
 	return kept
 }

@@ -58,6 +58,7 @@ type AppCredentialsPage struct {
 	Next         Link   // what is left to do
 	Client       []Fact // to enter at the app
 	Endpoints    []Fact // for apps that do not read the discovery document
+	Public       bool   // it cannot keep a secret
 	HasSecret    bool   // it proves itself by one
 	Secrets      []SecretRow
 	Proof        []Fact

@@ -43,12 +43,7 @@ func (c *cli) appAdd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c.warn(added.Warnings)
-			c.differences(added)
-			if added.ClientID != "" {
-				return c.credentials(api.ClientSecret{ID: added.App.ID, ClientID: added.ClientID, ClientSecret: added.ClientSecret})
-			}
-			return c.id(added, added.App.ID)
+			return c.added(added)
 		}),
 	}
 	f := command.Flags()
@@ -68,9 +63,11 @@ func (c *cli) appAdd() *cobra.Command {
 func (c *cli) appInstall() *cobra.Command {
 	n := newApp{}
 	command := &cobra.Command{
-		Use: "install FILE|-", Short: "connect an app from a package that `app export` made; prints its id alone", Args: exactly(1),
+		Use: "install FILE|-", Short: "connect an app from a package that `app export` made; prints its id alone, of an OAuth client JSON with its secret", Args: exactly(1),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
-			n.metadata = args[0]
+			if n.metadata = args[0]; n.to != "" && !n.replace {
+				return usagef("--to says which app is upgraded: give --replace too")
+			}
 			ask, err := c.ask(n)
 			if err != nil {
 				return err
@@ -82,15 +79,24 @@ func (c *cli) appInstall() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c.warn(added.Warnings)
-			c.differences(added)
-			return c.id(added, added.App.ID)
+			return c.added(added)
 		}),
 	}
 	f := command.Flags()
 	f.StringArrayVar(&n.set, "set", nil, "KEY=VALUE of a setting; may be repeated")
-	f.BoolVar(&n.replace, "replace", false, "upgrade the definition of the app that has the entity id; its policy stays")
+	f.BoolVar(&n.replace, "replace", false, "upgrade the definition of the app that has the entity id, or of --to; its policy stays")
+	f.StringVar(&n.to, "to", "", "with --replace: the app that a package without an entity id upgrades")
 	return command
+}
+
+// added prints what adding made: the id alone, or with a new client id JSON that shows its secret this once.
+func (c *cli) added(added api.AddedApp) error {
+	c.warn(added.Warnings)
+	c.differences(added)
+	if added.ClientID != "" {
+		return c.credentials(api.ClientSecret{ID: added.App.ID, ClientID: added.ClientID, ClientSecret: added.ClientSecret})
+	}
+	return c.id(added, added.App.ID)
 }
 
 func (c *cli) appAttempts() *cobra.Command {
@@ -136,7 +142,7 @@ func (c *cli) ask(n newApp) (api.NewApp, error) {
 		return ask, err
 	}
 	switch {
-	case n.oauth == "" && n.to != "":
+	case n.oauth == "" && n.to != "" && !n.replace:
 		return ask, usagef("--to says which app gets a client id: give its client metadata with --oauth")
 	case n.oauth != "" && n.metadata+n.entityID+n.acs+n.source != "":
 		return ask, usagef("--oauth describes an OAuth client: leave out --metadata, --entity-id, --acs and --source")

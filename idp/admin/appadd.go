@@ -25,7 +25,7 @@ const maxMetadata = 1 << 20
 // nothing that protects it is lowered by itself. Unless Set says otherwise everybody may use it. What a
 // developer adds waits for approval, and nobody may use it until an administrator says who.
 func (a *Actions) AddApp(ctx context.Context, by By, n api.NewApp) (api.AddedApp, error) {
-	if n.OAuth != "" || n.To != "" {
+	if ofClient(&n) {
 		return a.addClient(ctx, by, n)
 	}
 	in, err := a.parse(ctx, &n)
@@ -34,6 +34,9 @@ func (a *Actions) AddApp(ctx context.Context, by By, n api.NewApp) (api.AddedApp
 	}
 	return a.store(ctx, by, n, in)
 }
+
+// ofClient tells whether an app is added by client metadata; To beside Replace says which app a package upgrades.
+func ofClient(n *api.NewApp) bool { return n.OAuth != "" || n.To != "" && !n.Replace }
 
 func (a *Actions) store(ctx context.Context, by By, n api.NewApp, in incoming) (api.AddedApp, error) {
 	var added api.AddedApp
@@ -61,7 +64,7 @@ func (a *Actions) store(ctx context.Context, by By, n api.NewApp, in incoming) (
 
 // PreviewApp tells what AddApp would make of the same input, and changes nothing.
 func (a *Actions) PreviewApp(ctx context.Context, by By, n api.NewApp) (api.AddedApp, error) {
-	if n.OAuth != "" || n.To != "" {
+	if ofClient(&n) {
 		return a.previewClient(ctx, by, n)
 	}
 	in, err := a.parse(ctx, &n)
@@ -75,12 +78,20 @@ func (a *Actions) preview(ctx context.Context, by By, n api.NewApp, in incoming)
 	var preview api.AddedApp
 	err := a.view(ctx, func(tx store.Tx) (err error) {
 		_, preview, err = a.plan(tx, by, n, in)
+		hideExamples(&preview)
 		return err
 	})
 	return preview, err
 }
 
-// Upgrade replaces the metadata of one app by newer metadata of the same entity id, or, unless confirmed, tells what that
+// hideExamples takes the client id and the secret that nobody will have out of a preview.
+func hideExamples(preview *api.AddedApp) {
+	if preview.ClientID != "" {
+		preview.ClientID, preview.ClientSecret, preview.App.ClientID = "", "", ""
+	}
+}
+
+// Upgrade replaces the definition of one app by newer metadata of the same entity id or by a package, or, unless confirmed, tells what that
 // would change. It returns the metadata's text too, so that what was reviewed is what is stored; from is the address that the text
 // was fetched at for the review, which the app follows then.
 func (a *Actions) Upgrade(ctx context.Context, by By, ref string, n api.NewApp, from string, confirmed bool) (api.AddedApp, string, error) {
@@ -96,8 +107,14 @@ func (a *Actions) Upgrade(ctx context.Context, by By, ref string, n api.NewApp, 
 	}
 	err = a.view(ctx, func(tx store.Tx) error {
 		app, err := findApp(tx, ref)
-		if err == nil && app.EntityID() != in.Metadata.EntityID {
-			err = badValue("metadata", "The metadata is of %.200q, but this app is %.200q: add it as a new app.", in.Metadata.EntityID, app.EntityID())
+		switch of := in.Metadata.EntityID; {
+		case err != nil:
+		case of == "":
+			n.To = app.ID
+		case app.Definition.SAML == nil:
+			err = badValue("metadata", "%s does not use SAML: give an app package of an OAuth client, or add this as a new app.", app.Definition.Name)
+		case of != app.EntityID():
+			err = badValue("metadata", "The metadata is of %.200q, but this app is %.200q: add it as a new app.", of, app.EntityID())
 		}
 		return err
 	})
@@ -113,10 +130,12 @@ func (a *Actions) Upgrade(ctx context.Context, by By, ref string, n api.NewApp, 
 	return outcome, n.Metadata, err
 }
 
-// incoming is a definition as it was read, and the settings that were asked for beside it.
+// incoming is a definition as it was read, and the settings that were asked for beside it. Without an entity id it is a package of an
+// app that does not use SAML.
 type incoming struct {
 	metadata.Result
-	asked map[string]string
+	asked  map[string]string
+	client bool // it is of an OAuth client, too or alone
 }
 
 // parse reads the metadata, wherever it comes from; what was fetched is filled in.
@@ -140,7 +159,7 @@ func (a *Actions) parse(ctx context.Context, n *api.NewApp) (incoming, error) {
 	opts := metadata.Options{Now: a.Now(), OwnEntityID: own}
 	if n.EntityID != "" || n.ACS != "" {
 		built, err := metadata.Build(n.EntityID, n.ACS, opts)
-		return incoming{metadata.Result{Metadata: built}, n.Set}, worded(err)
+		return incoming{Result: metadata.Result{Metadata: built}, asked: n.Set}, worded(err)
 	}
 	if n.URL != "" {
 		fetched, err := a.Fetcher.Fetch(ctx, n.URL)
@@ -152,36 +171,92 @@ func (a *Actions) parse(ctx context.Context, n *api.NewApp) (incoming, error) {
 	if len(n.Metadata) > maxMetadata {
 		return incoming{}, badValue("metadata", "The metadata is larger than 1 MiB: give that of this one app.")
 	}
-	asked := n.Set
-	document, err := unpack(n)
+	in := incoming{asked: n.Set}
+	p, err := unpack(n)
 	if err != nil {
-		return incoming{}, err
+		return in, err
 	}
-	result, err := metadata.Parse([]byte(document), opts)
-	result.Metadata.SourceURL = n.URL
-	return incoming{result, asked}, worded(err)
+	if in.client = hasClient(&p); p.Metadata == "" {
+		return in, nil
+	}
+	in.Result, err = metadata.Parse([]byte(p.Metadata), opts)
+	in.Metadata.SourceURL = n.URL
+	return in, worded(err)
+}
+
+// earlier is the app that is there already: the one with the entity id, or without one the app that a package is to upgrade. The zero
+// value: there is none.
+func earlier(tx store.Tx, n api.NewApp, in incoming) (sp.App, error) {
+	if in.Metadata.EntityID == "" {
+		return upgraded(tx, n)
+	}
+	app, _, err := sp.Apps.By(tx, "entity_id", in.Metadata.EntityID)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return sp.App{}, nil
+	case err == nil && !n.Replace:
+		return app, refused(409, "exists", "entity_id", "This entity id is connected already, as %q (%s): replace that app's metadata instead (on the command line with --replace).", app.Definition.Name, app.ID)
+	case err == nil && n.To != "":
+		return app, badValue("to", "The entity id says which app this upgrades: leave the other name of it out.")
+	}
+	return app, err
+}
+
+// upgraded is the app that a package of an OAuth client upgrades, which nothing in the package names.
+func upgraded(tx store.Tx, n api.NewApp) (sp.App, error) {
+	switch {
+	case !n.Replace:
+		return sp.App{}, nil
+	case n.To == "":
+		return sp.App{}, badValue("to", "The package is of an OAuth client, which has no entity id: say which app it upgrades (on the command line with --to APP).")
+	}
+	app, err := findApp(tx, n.To)
+	switch {
+	case err != nil:
+		return app, err
+	case app.State == sp.Removed:
+		return app, sp.ErrRemoved
+	case app.Definition.OAuth == nil:
+		return app, refused(409, "no_client", "to", "%s has no client id, so no package of an OAuth client upgrades it.", app.Definition.Name)
+	}
+	return app, nil
+}
+
+// define makes the app that there is not yet, or gives the one before the newer definition, as far as it is no setting.
+func (a *Actions) define(by By, n api.NewApp, in incoming, app *sp.App, outcome *api.AddedApp) error {
+	switch saml := in.Metadata.EntityID != ""; {
+	case app.ID == "":
+		var def sp.Definition
+		if saml {
+			def = sp.Definition{SAML: &sp.SAML{Metadata: in.Metadata}, Description: in.Metadata.Description, LogoURL: in.Metadata.LogoURL, Contact: in.Metadata.Contact}
+		}
+		*app = sp.New(n.Name, def, sp.PermitAll, by.ID, a.Now())
+		a.await(by, app)
+	case saml:
+		outcome.Replaced = true
+		outcome.Differences = wireDifferences(metadata.Diff(app.Definition.SAML.Metadata, in.Metadata))
+		if err := app.ReplaceMetadata(in.Metadata, a.Now()); err != nil {
+			return err
+		}
+	default:
+		outcome.Replaced, app.Changed = true, a.Now()
+	}
+	if in.client && app.Definition.OAuth == nil {
+		app.Definition.OAuth, app.Credentials.ClientID = &sp.OAuth{}, sp.NewClientID()
+	}
+	return nil
 }
 
 // plan works out the app as it will be, with warnings and differences, and writes nothing.
 func (a *Actions) plan(tx store.Tx, by By, n api.NewApp, in incoming) (sp.App, api.AddedApp, error) {
-	app, _, err := sp.Apps.By(tx, "entity_id", in.Metadata.EntityID)
-	before := app
 	outcome := api.AddedApp{Warnings: wireWarnings(in.Warnings)}
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		def := sp.Definition{SAML: &sp.SAML{Metadata: in.Metadata}, Description: in.Metadata.Description, LogoURL: in.Metadata.LogoURL, Contact: in.Metadata.Contact}
-		app = sp.New(n.Name, def, sp.PermitAll, by.ID, a.Now())
-		a.await(by, &app)
-	case err != nil:
+	app, err := earlier(tx, n, in)
+	if err != nil {
 		return app, outcome, err
-	case !n.Replace:
-		return app, outcome, refused(409, "exists", "entity_id", "This entity id is connected already, as %q (%s): replace that app's metadata instead (on the command line with --replace).", app.Definition.Name, app.ID)
-	default:
-		outcome.Replaced = true
-		outcome.Differences = wireDifferences(metadata.Diff(app.Definition.SAML.Metadata, in.Metadata))
-		if err := app.ReplaceMetadata(in.Metadata, a.Now()); err != nil {
-			return app, outcome, err
-		}
+	}
+	before := app
+	if err := a.define(by, n, in, &app, &outcome); err != nil {
+		return app, outcome, err
 	}
 	if err := mayAskOf(by, known(&before), n.Set); err != nil {
 		return app, outcome, err
@@ -204,6 +279,7 @@ func (a *Actions) plan(tx store.Tx, by By, n api.NewApp, in incoming) (sp.App, a
 		}
 		outcome.Differences = append(outcome.Differences, changes...)
 	}
+	a.credentials(&before, &app, &outcome)
 	if err := mayChangeApp(by, &before, &app); err != nil {
 		return app, outcome, err
 	}
@@ -237,7 +313,8 @@ func warnOfSameName(tx store.Tx, app *sp.App, outcome *api.AddedApp) error {
 
 func addEvent(app *sp.App, n api.NewApp, outcome api.AddedApp) audit.Event {
 	facts := describe(n.Set)
-	facts["entity_id"] = app.EntityID()
+	setFilled(facts, "entity_id", app.EntityID())
+	setFilled(facts, "client_id", app.Credentials.ClientID)
 	if from := n.URL + n.Source; from != "" {
 		facts["source"] = from
 	}

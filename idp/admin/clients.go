@@ -52,7 +52,7 @@ func (a *Actions) previewClient(ctx context.Context, by By, n api.NewApp) (api.A
 	var preview api.AddedApp
 	err = a.view(ctx, func(tx store.Tx) error {
 		_, preview, err = a.planClient(tx, by, n, registration)
-		preview.ClientID, preview.ClientSecret, preview.App.ClientID = "", "", ""
+		hideExamples(&preview)
 		return err
 	})
 	return preview, err
@@ -89,10 +89,7 @@ func (a *Actions) planClient(tx store.Tx, by By, n api.NewApp, registration *sp.
 	if err := mustConfirm(&before, &app, values); err != nil {
 		return app, outcome, err
 	}
-	if app.Definition.OAuth.HasSecret() {
-		outcome.ClientSecret = app.AddSecret(a.Now())
-	}
-	outcome.ClientID = app.Credentials.ClientID
+	a.credentials(&before, &app, &outcome)
 	if err := mayChangeApp(by, &before, &app); err != nil {
 		return app, outcome, err
 	}
@@ -102,6 +99,20 @@ func (a *Actions) planClient(tx store.Tx, by By, n api.NewApp, registration *sp.
 	outcome.Warnings = append(outcome.Warnings, appWarnings(&app)...)
 	outcome.App, err = a.show(tx, &app)
 	return app, outcome, err
+}
+
+// credentials tells what an app that became a client is known by, and gives it the secret that it needs, shown this once.
+func (a *Actions) credentials(before, app *sp.App, outcome *api.AddedApp) {
+	client := app.Definition.OAuth
+	if client == nil {
+		return
+	}
+	if client.HasSecret() && len(app.Credentials.Secrets) == 0 {
+		outcome.ClientSecret = app.AddSecret(a.Now())
+	}
+	if before.Definition.OAuth == nil || outcome.ClientSecret != "" {
+		outcome.ClientID = app.Credentials.ClientID
+	}
 }
 
 // clientToBe is a new app, or the one that gets a second protocol.

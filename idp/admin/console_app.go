@@ -48,7 +48,10 @@ func (a *Admin) appOverview(w http.ResponseWriter, r *http.Request, token string
 		}
 		page.IdP, page.IdPLinks = a.idpFacts(entityID, "/saml/metadata/"+app.ID)
 		page.IdPLinks[1].Href += "?app=" + app.ID // its own signing key's
-		page.Launch, page.Export = a.launchOf(&app), page.App.Base+"/export"
+		page.Launch = a.launchOf(&app)
+	}
+	if !app.Builtin {
+		page.Export = page.App.Base + "/export"
 	}
 	if app.SAML != nil && app.OAuth == nil && app.State != string(sp.Removed) && may(r, AppsRegister) {
 		page.Add = page.App.Base + "/client"

@@ -209,6 +209,9 @@ func (a *Admin) appAdd(w http.ResponseWriter, r *http.Request) error {
 		}
 		return a.appNewPage(w, r, page, chosen)
 	}
+	if added.ClientID != "" { // from a package
+		return a.clientAdded(w, r, &added)
+	}
 	web.SeeOther(w, link(appBase(added.App.ID), "done", "added"))
 	return nil
 }

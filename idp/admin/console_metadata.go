@@ -60,6 +60,10 @@ func (a *Admin) appMetadataSave(w http.ResponseWriter, r *http.Request) error {
 		}
 		return a.appMetadataPage(w, r, &app, page)
 	}
+	if confirmed && outcome.ClientSecret != "" {
+		web.NoStore(w.Header())
+		return a.credentialsPage(w, r, &outcome.App, templates.AppCredentialsPage{Secret: outcome.ClientSecret})
+	}
 	if confirmed {
 		web.SeeOther(w, link(appBase(app.ID)+"/metadata", "done", "replaced"))
 		return nil

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,10 +24,24 @@ const (
 	packageVersion = 1
 )
 
-// travels tells whether a setting is the developer's: not the policy, and not what names something of this organisation. OAuth
-// clients do not travel yet.
+// travels tells whether a setting is the developer's: not the policy, and not what names something of this organisation.
 func travels(key string) bool {
-	return !sp.OfPolicy(key) && !strings.HasPrefix(key, "oauth.") && key != "saml.signing_key" && key != "saml.metadata_refresh"
+	return !sp.OfPolicy(key) && key != "saml.signing_key" && key != "saml.metadata_refresh"
+}
+
+// hasClient tells whether a package is of an OAuth client: none works without a setting of its own, be it a redirect URI or a grant type.
+func hasClient(p *api.Package) bool {
+	for key := range p.Settings {
+		if strings.HasPrefix(key, "oauth.") {
+			return true
+		}
+	}
+	return false
+}
+
+// describes tells whether a setting is of what a package is about: people or a protocol that its app speaks.
+func describes(p *api.Package, key string) bool {
+	return travels(key) && (p.Metadata != "" || !strings.HasPrefix(key, "saml.")) && (hasClient(p) || !strings.HasPrefix(key, "oauth."))
 }
 
 // ExportApp makes the package of an app: its definition without policy, credentials and ids.
@@ -37,19 +52,19 @@ func (a *Actions) ExportApp(ctx context.Context, ref string) (api.Package, error
 		if err != nil {
 			return err
 		}
-		if app.Definition.OAuth != nil && app.Definition.SAML == nil {
-			return refused(http.StatusConflict, "no_saml", "app", "%s is an OAuth client, which cannot be exported yet: add it there by its client metadata.", app.Definition.Name)
-		}
-		if flow.IsBuiltin(app.ID) || app.Definition.SAML == nil {
+		if flow.IsBuiltin(app.ID) {
 			return refused(http.StatusConflict, "builtin", "app", "%s is part of Gatehouse and cannot be exported.", app.Definition.Name)
 		}
-		document, err := metadata.Write(&app.Definition.SAML.Metadata)
-		if err != nil {
-			return err
+		p = api.Package{Format: packageFormat, Version: packageVersion, Settings: map[string]string{}}
+		if saml := app.Definition.SAML; saml != nil {
+			document, err := metadata.Write(&saml.Metadata)
+			if err != nil {
+				return err
+			}
+			p.Metadata = string(document)
 		}
-		p = api.Package{Format: packageFormat, Version: packageVersion, Settings: map[string]string{}, Metadata: string(document)}
 		for _, setting := range sp.Settings() {
-			if !travels(setting.Key) {
+			if !travels(setting.Key) || !app.Uses(setting.Key) {
 				continue
 			}
 			value, isDefault, err := app.Setting(setting.Key)
@@ -65,11 +80,11 @@ func (a *Actions) ExportApp(ctx context.Context, ref string) (api.Package, error
 	return p, err
 }
 
-// unpack reads an app package where metadata was expected, and returns the metadata in it. The package's settings join those
-// that were asked for, which come first; every other part of the definition goes back to its default.
-func unpack(n *api.NewApp) (string, error) {
+// unpack reads an app package where metadata was expected; metadata alone comes back as a package without settings. The package's
+// settings join those that were asked for, which come first; every other part of the definition goes back to its default.
+func unpack(n *api.NewApp) (api.Package, error) {
 	if !strings.HasPrefix(strings.TrimSpace(n.Metadata), "{") {
-		return n.Metadata, nil
+		return api.Package{Metadata: n.Metadata}, nil
 	}
 	var p api.Package
 	d := json.NewDecoder(bytes.NewReader([]byte(n.Metadata)))
@@ -82,27 +97,25 @@ func unpack(n *api.NewApp) (string, error) {
 	}
 	switch {
 	case err == nil && p.Format == packageFormat && p.Version > packageVersion:
-		return "", badValue("metadata", "This app package was made by a newer Gatehouse: update this one first.")
-	case err != nil || p.Format != packageFormat || p.Version < 1 || p.Metadata == "" || p.Settings["name"] == "":
-		return "", badValue("metadata", "This is neither SAML metadata nor an app package of Gatehouse: export the app again.")
+		return p, badValue("metadata", "This app package was made by a newer Gatehouse: update this one first.")
+	case err != nil || p.Format != packageFormat || p.Version < 1 || p.Metadata == "" && !hasClient(&p) || p.Settings["name"] == "":
+		return p, badValue("metadata", "This is neither SAML metadata nor an app package of Gatehouse: export the app again.")
 	}
 	asked := n.Set
 	n.Set = map[string]string{}
 	for _, setting := range sp.Settings() {
-		if travels(setting.Key) {
+		if describes(&p, setting.Key) {
 			n.Set[setting.Key] = sp.Undo
 		}
 	}
 	for key, value := range p.Settings {
-		if !travels(key) || !slices.ContainsFunc(sp.Settings(), func(s sp.Setting) bool { return s.Key == key }) {
-			return "", badValue("metadata", "The app package holds %.60q, which is not part of a definition: export the app again.", key)
+		if !describes(&p, key) || !slices.ContainsFunc(sp.Settings(), func(s sp.Setting) bool { return s.Key == key }) {
+			return p, badValue("metadata", "The app package holds %.60q, which is not part of a definition: export the app again.", key)
 		}
 		n.Set[key] = value
 	}
-	for key, value := range asked {
-		n.Set[key] = value
-	}
-	return p.Metadata, nil
+	maps.Copy(n.Set, asked)
+	return p, nil
 }
 
 // keepStricter puts back what a newer definition must not lower by itself, and says so in warnings. What was asked for beside the
@@ -120,16 +133,20 @@ func keepStricter(before, after *sp.App, asked map[string]string) []api.Warning 
 func settingChanges(before, after *sp.App) ([]api.Difference, error) {
 	var changes []api.Difference
 	for _, setting := range sp.Settings() {
-		if !travels(setting.Key) {
+		if !travels(setting.Key) || !after.Uses(setting.Key) {
 			continue
 		}
-		was, _, err := before.Setting(setting.Key)
+		is, isDefault, err := after.Setting(setting.Key)
 		if err != nil {
 			return nil, err
 		}
-		is, _, err := after.Setting(setting.Key)
-		if err != nil {
-			return nil, err
+		was := ""
+		if before.Uses(setting.Key) {
+			if was, _, err = before.Setting(setting.Key); err != nil {
+				return nil, err
+			}
+		} else if isDefault { // of a protocol that is new to the app
+			continue
 		}
 		if was != is {
 			changes = append(changes, api.Difference{Field: setting.Key, Before: was, After: is})

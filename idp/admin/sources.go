@@ -43,7 +43,7 @@ func (a *Actions) fromSource(ctx context.Context, n *api.NewApp) (incoming, erro
 		n.Set = describe(asked)
 		n.Set["saml.metadata_refresh"] = sp.RefreshAutomatic
 	}
-	return incoming{result, asked}, nil
+	return incoming{Result: result, asked: asked}, nil
 }
 
 // MetadataSources lists the sources.

@@ -111,16 +111,17 @@ type Certificate struct {
 }
 
 // Package is the definition of an app as it travels to another organisation: no policy, no credentials, no ids. Settings are in
-// the form that Set takes; Metadata is the app's SAML metadata.
+// the form that Set takes; Metadata is the app's SAML metadata, if it uses SAML. An OAuth client has settings that begin with "oauth.".
 type Package struct {
 	Format   string            `json:"format"` // gatehouse-app
 	Version  int               `json:"version"`
 	Settings map[string]string `json:"settings"`
-	Metadata string            `json:"metadata"`
+	Metadata string            `json:"metadata,omitempty"`
 }
 
 // NewApp asks for a new app in one of four forms: Metadata (XML, or a Package as JSON), URL (fetched by the server), EntityID and
-// Source (a metadata source), or EntityID and ACS; or OAuth: client metadata as JSON (RFC 7591), for a new app or for the app To. Replace upgrades the app that has the entity id already.
+// Source (a metadata source), or EntityID and ACS; or OAuth: client metadata as JSON (RFC 7591), for a new app or for the app To. Replace upgrades the app that has the entity id already,
+// or the app To by a package that has none.
 type NewApp struct {
 	Metadata string            `json:"metadata,omitempty"`
 	URL      string            `json:"url,omitempty"`
