@@ -110,6 +110,7 @@ func newCertified(t *testing.T) *certified {
 	server := newHolder(t, nil, "server", func(c *x509.Certificate) {
 		authority(c)
 		c.IPAddresses, c.ExtKeyUsage = []net.IP{net.IPv4(127, 0, 0, 1)}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		c.KeyUsage |= x509.KeyUsageDigitalSignature // OpenSSL asks for it
 	})
 	dir, pool := t.TempDir(), x509.NewCertPool()
 	pool.AddCert(root.Certificate)

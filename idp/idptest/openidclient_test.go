@@ -33,7 +33,7 @@ func TestOpenIDClientGrants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	results := s.runGrants(t, made.Token, rp.Redirect)
+	results := s.runPeer(t, "grants.js", map[string]string{"issuer": s.URL, "token": made.Token, "redirect": rp.Redirect})
 	for _, row := range []struct {
 		name, scenario string
 		want           map[string]any
@@ -59,16 +59,37 @@ func TestOpenIDClientGrants(t *testing.T) {
 	}
 }
 
-// runGrants runs the program and does what it asks for.
-func (s *Server) runGrants(t *testing.T, token, redirect string) map[string]map[string]any {
+// TestOpenIDClientCertificate lets openid-client prove itself by a certificate, at the listener that asks for one.
+func TestOpenIDClientCertificate(t *testing.T) {
+	t.Parallel()
+	c := newCertified(t)
+	mine := newHolder(t, c.root, "peer", nil)
+	rp := c.Client(t, "certified", map[string]any{
+		"scope": "openid email offline_access", "token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_subject_dn": "CN=peer,O=Example AB",
+		"tls_client_certificate_bound_access_tokens": true,
+	}, nil)
+	cert, key := mine.pem(t)
+	ca, _ := c.server.pem(t)
+	have := c.runPeer(t, "mtls.js", map[string]string{"issuer": c.URL, "client_id": rp.ID, "redirect": rp.Redirect, "cert": string(cert), "key": string(key), "ca": string(ca)})["certified"]
+	t.Run("OPR-13 ORF-19 openid-client with a certificate", func(t *testing.T) {
+		for name, want := range map[string]any{"email": "ana@example.org", "stolen": "invalid_token", "unproved": "OAUTH_WWW_AUTHENTICATE_CHALLENGE", "active": true, "thumb": mine.thumb()} {
+			if have[name] != want {
+				t.Errorf("%s: %v, want %v: %v", name, have[name], want, have)
+			}
+		}
+	})
+}
+
+// runPeer runs one of the programs and does what it asks for.
+func (s *Server) runPeer(t *testing.T, program string, ask map[string]string) map[string]map[string]any {
 	t.Helper()
-	config, err := json.Marshal(map[string]string{"issuer": s.URL, "token": token, "redirect": redirect})
+	config, err := json.Marshal(ask)
 	if err != nil {
 		t.Fatal(err)
 	}
 	modules, dir := openIDClient(t), t.TempDir()
 	writeFiles(t, dir, 0o600, map[string][]byte{"config.json": config})
-	command := exec.CommandContext(t.Context(), "node", filepath.Join(modules, "grants.js"), filepath.Join(dir, "config.json"))
+	command := exec.CommandContext(t.Context(), "node", filepath.Join(modules, program), filepath.Join(dir, "config.json"))
 	var complaints bytes.Buffer
 	command.Stderr = &complaints
 	in, err := command.StdinPipe()

@@ -66,7 +66,7 @@ type OpenIDClientPerson struct {
 // openIDClient is the folder of npm's openid-client with our programs around it.
 func openIDClient(t testing.TB) string {
 	t.Helper()
-	return npmPackage(t, "openid-client", "server.js", "grants.js")
+	return npmPackage(t, "openid-client", "server.js", "grants.js", "mtls.js")
 }
 
 // StartOpenIDClient starts a relying party made with npm's openid-client for the length of the test; metadata are further members of
