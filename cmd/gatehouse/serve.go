@@ -53,7 +53,7 @@ func serveCommand() *cobra.Command {
 	f := command.Flags()
 	f.StringVar(&o.data, "data", "", "the folder that holds everything; made if it is absent")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address and port to listen on")
-	f.StringVar(&o.baseURL, "base-url", "", "the public address, such as https://id.example.org; default: http:// and the listen address")
+	f.StringVar(&o.baseURL, "base-url", "", "the public address, such as https://id.example.org; default: http://, or with --tls-cert https://, and the listen address")
 	f.StringVar(&o.tlsCert, "tls-cert", "", "certificate file, PEM; without it Gatehouse speaks plain http (behind a proxy, or on loopback)")
 	f.StringVar(&o.tlsKey, "tls-key", "", "key file for --tls-cert, PEM")
 	f.StringVar(&o.privateListen, "private-listen", "127.0.0.1:0", "address for health and profiles, or off")
@@ -174,6 +174,9 @@ func (o serveOptions) listenURL(listener net.Addr) string {
 	address, err := netip.ParseAddrPort(listener.String())
 	if err == nil && o.furnished && (address.Addr() == netip.IPv6Loopback() || address.Addr() == netip.AddrFrom4([4]byte{127, 0, 0, 1})) {
 		return fmt.Sprintf("http://localhost:%d", address.Port())
+	}
+	if o.tlsCert != "" {
+		return "https://" + listener.String()
 	}
 	return "http://" + listener.String()
 }
