@@ -60,6 +60,7 @@ type AppRow struct {
 	Name     string
 	Href     string
 	EntityID string
+	Origin   string // how it came, if nobody added it
 	State    string
 	LogoURL  string
 	Who      string // who may use it, in words
@@ -131,8 +132,10 @@ type AppPage struct {
 	Export   string // address of the app's package; empty: none
 	Add      string // address of the page that gives it a client ID; empty: no right, or it has one
 
-	OAuth   []Fact   // what it is as an OAuth client
-	Clients *Clients // that register under it; nil: none can
+	Origin        string   // how it came, if nobody added it
+	ApproveAction string   // of an app that waits; empty: no right
+	OAuth         []Fact   // what it is as an OAuth client
+	Clients       *Clients // that register under it; nil: none can
 }
 
 // Clients are those that register under an app. Action posts nothing and makes the token; empty: no right. Token is shown this once.

@@ -57,7 +57,7 @@ func appSamples() []sample {
 func appRows() []AppRow {
 	rows := []AppRow{{Name: longName, Href: "/admin/apps/app_9", EntityID: "https://" + strings.Repeat("very-long-host.", 12) + "example/saml/metadata", State: "active", Who: "2 profiles, 1 permission set, 14 groups and 3 people", Warnings: 3, Changed: moment}}
 	for i, name := range names {
-		rows = append(rows, AppRow{Name: name, Href: fmt.Sprint("/admin/apps/app_", i), EntityID: "https://sp" + fmt.Sprint(i) + ".example/saml", State: []string{"active", "blocked", "pending"}[i%3], Who: "Everybody", Changed: moment.Add(-time.Duration(i) * 30 * time.Hour)})
+		rows = append(rows, AppRow{Name: name, Href: fmt.Sprint("/admin/apps/app_", i), Origin: []string{"", "Registered itself"}[i%2], EntityID: "https://sp" + fmt.Sprint(i) + ".example/saml", State: []string{"active", "blocked", "pending"}[i%3], Who: "Everybody", Changed: moment.Add(-time.Duration(i) * 30 * time.Hour)})
 	}
 	return rows
 }
@@ -68,6 +68,11 @@ func appPageSamples() []sample {
 		{"app", func(w io.Writer) error {
 			return App(w, AppPage{Shell: head(), App: benefits, Warnings: warnings(), Nobody: true, IdP: idpFacts(), IdPLinks: []Link{{"Metadata", "/saml/metadata/app_1"}, {"Certificate", "/saml/certificate.pem"}}, Launch: "https://id.brightwater.example/launch/app_1",
 				Facts: []Fact{{Label: "Entity ID", Text: "https://benefits.example/saml/metadata", Kind: "code"}, {Label: "ACS URLs", Tags: []string{"https://benefits.example/saml/acs", "https://" + strings.Repeat("long", 30)}}, {Label: "Added", Time: moment}}})
+		}},
+		{"app_pending", func(w io.Writer) error {
+			pending := benefits
+			pending.State = "pending"
+			return App(w, AppPage{Shell: head(), App: pending, Origin: "From the document at notes.example", ApproveAction: "/approve", Facts: idpFacts()})
 		}},
 		{"app_blocked", func(w io.Writer) error {
 			blocked := benefits

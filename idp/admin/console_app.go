@@ -56,6 +56,9 @@ func (a *Admin) appOverview(w http.ResponseWriter, r *http.Request, token string
 	if app.SAML != nil && app.OAuth == nil && app.State != string(sp.Removed) && may(r, AppsRegister) {
 		page.Add = page.App.Base + "/client"
 	}
+	if page.Origin = origin(&app); app.State == string(sp.Pending) && may(r, AppsWrite) {
+		page.ApproveAction = page.App.Base + "/approve"
+	}
 	if page.Clients, err = a.clientsOf(r, &app, token); err != nil {
 		return err
 	}

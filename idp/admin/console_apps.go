@@ -115,7 +115,7 @@ func contains(app *api.App, text string) bool {
 
 func appRow(app *api.App) templates.AppRow {
 	row := templates.AppRow{
-		Name: app.Name, Href: appBase(app.ID), EntityID: cmp.Or(app.EntityID, app.ClientID), State: app.State, LogoURL: flow.LogoPath(app.ID, app.LogoURL),
+		Name: app.Name, Href: appBase(app.ID), EntityID: cmp.Or(app.EntityID, app.ClientID), Origin: origin(app), State: app.State, LogoURL: flow.LogoPath(app.ID, app.LogoURL),
 		Who: who(app), Changed: app.Changed,
 	}
 	if app.Builtin {

@@ -41,6 +41,20 @@ func (a *Admin) clientsOf(r *http.Request, app *api.App, token string) (*templat
 	return shown, err
 }
 
+// origin says in words how a client came that nobody added; empty: somebody did.
+func origin(app *api.App) string {
+	host := (&sp.Credentials{ClientID: app.ClientID}).DocumentHost()
+	switch {
+	case host != "":
+		return "From the document at " + host
+	case app.CreatedBy == sp.OpenParent:
+		return "Registered itself"
+	case looksLikeID(app.CreatedBy, "app_"):
+		return "Registered itself, by a token of another app"
+	}
+	return ""
+}
+
 // oauthFacts are what an app is as an OAuth client.
 func (a *Admin) oauthFacts(r *http.Request, app *api.App) ([]templates.Fact, error) {
 	if app.OAuth == nil {
@@ -50,13 +64,13 @@ func (a *Admin) oauthFacts(r *http.Request, app *api.App) ([]templates.Fact, err
 	switch app.OAuth.Parent {
 	case "":
 	case sp.OpenParent:
-		facts = append(facts, templates.Fact{Label: "Registered", Text: "By itself, under no app", Hint: "Nobody answers for it: look closely before you approve it."})
+		facts = append(facts, templates.Fact{Label: "How it came", Text: origin(app), Hint: "Nobody answers for it: look closely before you approve it."})
 	default:
 		parent, err := a.Actions.App(r.Context(), app.OAuth.Parent)
 		if err != nil {
 			return nil, err
 		}
-		facts = append(facts, templates.Fact{Label: "Registered under", Text: parent.Name, Href: appBase(parent.ID)})
+		facts = append(facts, templates.Fact{Label: "How it came", Text: origin(app)}, templates.Fact{Label: "Registered under", Text: parent.Name, Href: appBase(parent.ID)})
 	}
 	return facts, nil
 }
