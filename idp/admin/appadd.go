@@ -271,6 +271,9 @@ func (a *Actions) plan(tx store.Tx, by By, n api.NewApp, in incoming) (sp.App, a
 	if err := a.apply(tx, &app, values); err != nil {
 		return app, outcome, err
 	}
+	if err := mustConfirm(&before, &app, values); err != nil {
+		return app, outcome, err
+	}
 	if outcome.Replaced {
 		outcome.Warnings = append(outcome.Warnings, keepStricter(&before, &app, in.asked)...)
 		changes, err := settingChanges(&before, &app)
