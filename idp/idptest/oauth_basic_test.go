@@ -26,6 +26,10 @@ func TestOpenIDBasic(t *testing.T) {
 		if header.Algorithm != "RS256" || len(rp.Keys().Key(header.KeyID)) != 1 {
 			t.Errorf("%+v", header)
 		}
+		var offered map[string]any
+		if w.JSON(t, "/.well-known/openid-configuration", &offered); slices.Contains(offered["id_token_signing_alg_values_supported"].([]any), any("none")) {
+			t.Error("unsigned ID tokens are offered")
+		}
 	})
 	t.Run("OBP-04 three ways to userinfo", func(t *testing.T) { w.userinfoWays(t, rp) })
 	t.Run("OBP-05 no nonce", func(t *testing.T) {
@@ -35,7 +39,7 @@ func TestOpenIDBasic(t *testing.T) {
 	})
 	t.Run("OBP-06 OBP-07 claims of scopes", func(t *testing.T) { w.scopeClaims(t, rp) })
 	t.Run("ODY-05 OBP-08 a redirect URI with a query", func(t *testing.T) { w.redirectWithQuery(t) })
-	t.Run("OBP-09 OBP-13 OBP-15 parameters that change nothing", func(t *testing.T) {
+	t.Run("OBP-09 OBP-13 OBP-15 ORF-18 parameters that change nothing", func(t *testing.T) {
 		rp.Tokens(w.ana(t), "display", "page", "ui_locales", "de fr", "claims_locales", "en", "acr_values", "1 2", "login_hint", "ana", "entirely", "unknown")
 		rp.Tokens(w.ana(t), "display", "popup")
 		page := rp.Visit(w.browser(t), rp.Ask("login_hint", "ana"))
@@ -44,13 +48,16 @@ func TestOpenIDBasic(t *testing.T) {
 		}
 	})
 	t.Run("OBP-10 ORF-18 prompt=login", func(t *testing.T) { w.promptLogin(t, rp) })
-	t.Run("OBP-11 OBP-14 prompt=none", func(t *testing.T) { w.promptNone(t, rp) })
-	t.Run("OBP-12 max_age", func(t *testing.T) { w.maxAge(t, rp) })
-	t.Run("OBP-16 a code twice", func(t *testing.T) { w.codeTwice(t, rp, 31*time.Second) })
+	t.Run("OBP-11 OBP-14 ORF-18 prompt=none", func(t *testing.T) { w.promptNone(t, rp) })
+	t.Run("OBP-12 ORF-18 max_age", func(t *testing.T) { w.maxAge(t, rp) })
+	t.Run("OBP-16 a code twice", func(t *testing.T) {
+		w.codeTwice(t, rp, 0)
+		w.codeTwice(t, rp, 31*time.Second)
+	})
 	t.Run("OBP-17 an unregistered redirect URI", func(t *testing.T) {
 		w.checkHere(t, rp.Visit(w.ana(t), rp.Ask("redirect_uri", "https://evil.example/cb")), "bad_redirect_uri")
 	})
-	t.Run("OBP-18 the request by POST", func(t *testing.T) {
+	t.Run("OBP-18 ORF-18 the request by POST", func(t *testing.T) {
 		page := w.ana(t).Post("/oauth/authorize", rp.Ask())
 		if rp.Callback(page).Get("code") == "" {
 			t.Errorf("%d %q", page.Status, page.Header.Get("Location"))
@@ -71,6 +78,7 @@ func TestOpenIDBasic(t *testing.T) {
 		if rp.Tokens(w.ana(t)).Text("access_token") == "" {
 			t.Error("no token")
 		}
+		w.refusedBy(t, rp.Redeem(rp.Code(w.ana(t)), "code_verifier", strings.Repeat("x", 43)), http.StatusBadRequest, "invalid_grant", "wrong_code_verifier")
 	})
 	t.Run("OCF-01 discovery", func(t *testing.T) { w.discovery(t, rp) })
 	t.Run("ODY-04 no redirect_uri", func(t *testing.T) {
@@ -295,6 +303,15 @@ func (w *world) discovery(t *testing.T, rp *RP) {
 		if address, _ := oidc[name].(string); !strings.HasPrefix(address, w.URL+"/oauth/") {
 			t.Errorf("%s is %v", name, oidc[name])
 		}
+	}
+	for name, value := range oidc {
+		address, _ := value.(string)
+		if path, ours := strings.CutPrefix(address, w.URL+"/"); ours && w.browser(t).Get("/"+path).Status == http.StatusNotFound {
+			t.Errorf("%s leads to nothing: %s", name, address)
+		}
+	}
+	if subjects, _ := oidc["subject_types_supported"].([]any); len(subjects) != 2 || !slices.Contains(subjects, any("public")) {
+		t.Errorf("subjects are %v", subjects)
 	}
 	for name, value := range map[string]string{
 		"response_types_supported": "code", "subject_types_supported": "pairwise", "id_token_signing_alg_values_supported": "RS256", "claims_supported": "email",

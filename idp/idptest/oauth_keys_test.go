@@ -193,6 +193,8 @@ func (w *world) badAssertions(t *testing.T, rp *RP, key *signingKey) {
 		"no jti":                  {map[string]any{"jti": nil}, nil, "assertion_jti"},
 		"a long jti":              {map[string]any{"jti": strings.Repeat("x", 300)}, nil, "assertion_jti"},
 		"another issuer":          {map[string]any{"iss": other.ID}, nil, "assertion_of_other_client"},
+		"another subject":         {map[string]any{"sub": other.ID}, nil, "assertion_of_other_client"},
+		"no subject":              {map[string]any{"sub": nil}, nil, "assertion_of_other_client"},
 		"a request object's type": {nil, map[string]any{"typ": "oauth-authz-req+jwt"}, "jwt_type"},
 		"a proof's type":          {nil, map[string]any{"typ": "dpop+jwt"}, "jwt_type"},
 	} {

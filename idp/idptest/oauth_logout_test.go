@@ -225,7 +225,9 @@ func (w *world) logoutTokens(t *testing.T) {
 	ana := w.signedIn(t, "ana")
 	_, first := one.Claims(one.Tokens(ana).Text("id_token"))
 	_, second := two.Claims(two.Tokens(ana).Text("id_token"))
-	ana.Post("/logout", nil)
+	if ana.Post("/logout", nil); signedInHere(ana) {
+		t.Error("the session is not over")
+	}
 	seen := map[string]bool{}
 	for name, c := range map[string]struct {
 		rp    *RP

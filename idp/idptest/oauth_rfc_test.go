@@ -1,8 +1,10 @@
 package idptest
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"net/http"
 	"net/url"
 	"strings"
@@ -221,9 +223,11 @@ func (w *world) introspection(t *testing.T, rp *RP) {
 	if reply.JSON["active"] != true || reply.Text("client_id") != rp.ID || reply.Text("username") != "ana" || reply.Text("scope") != "openid profile" || reply.Text("token_type") != "Bearer" || reply.JSON["exp"] == nil || reply.JSON["iat"] == nil {
 		t.Errorf("%s", reply.Raw)
 	}
-	other := w.Client(t, "curious", nil, nil)
+	revoked := rp.Tokens(w.ana(t)).Text("access_token")
+	rp.Send("/oauth/revoke", url.Values{"token": {revoked}})
+	foreign, ended := w.Client(t, "curious", nil, nil).Introspect(token), rp.Introspect(revoked)
 	w.clock.advance(10 * time.Minute)
-	for name, reply := range map[string]*Reply{"expired": rp.Introspect(token), "another's": other.Introspect(token), "unknown": rp.Introspect("nonsense"), "a JWT": rp.Introspect("a.b.c")} {
+	for name, reply := range map[string]*Reply{"expired": rp.Introspect(token), "another's": foreign, "revoked": ended, "unknown": rp.Introspect("nonsense"), "a JWT": rp.Introspect("a.b.c")} {
 		if strings.TrimSpace(reply.Raw) != `{"active":false}` || reply.Status != http.StatusOK {
 			t.Errorf("%s: %d %s", name, reply.Status, reply.Raw)
 		}
@@ -256,6 +260,10 @@ func (w *world) forgedTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	der, err := x509.MarshalPKIXPublicKey(rp.Keys().Keys[0].Key)
+	if err != nil {
+		t.Fatal(err)
+	}
 	encode := base64.RawURLEncoding.EncodeToString
 	kid := rp.Keys().Keys[0].KeyID
 	forged := map[string]string{
@@ -264,6 +272,7 @@ func (w *world) forgedTokens(t *testing.T) {
 		"the ID token":       tokens.Text("id_token"),
 		"another payload":    parts[0] + "." + encode([]byte(`{"jti":"x"}`)) + "." + parts[2],
 		"HS256, public key":  macSigned(t, public, kid, parts[1]),
+		"HS256, its PEM":     macSigned(t, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), kid, parts[1]),
 		"its jti as a token": claimOf(t, parts[1], "jti"),
 	}
 	for name, token := range forged {
