@@ -84,7 +84,7 @@ func (m *Metadata) tags() [][2]string {
 }
 
 // KeepStricter puts back what a newer definition must not lower by itself: the demand for signed requests, encryption, and
-// algorithms; that a client proves itself, PKCE, pushed requests and bound tokens. Asked are the settings that somebody asked for beside it, which hold. It returns the keys that it put back.
+// algorithms; that a client proves itself and speaks for nobody unasked, PKCE, pushed requests and bound tokens. Asked are the settings that somebody asked for beside it, which hold. It returns the keys that it put back.
 func (a *App) KeepStricter(before *App, asked map[string]string) []string {
 	return append(a.keepSAML(before, asked), a.keepClient(before, asked)...)
 }
@@ -128,6 +128,11 @@ func (a *App) keepClient(before *App, asked map[string]string) []string {
 	}
 	keep("oauth.token_endpoint_auth_method", is.Public() && !was.Public(), func() {
 		is.AuthMethod, is.JWKS, is.JWKSURI, is.TLSSubject = was.AuthMethod, was.JWKS, was.JWKSURI, was.TLSSubject
+	})
+	keep("oauth.grant_types", was.Unattended(is.GrantTypes) != "", func() {
+		if is.GrantTypes = was.GrantTypes; len(is.RedirectURIs) == 0 {
+			is.RedirectURIs = was.RedirectURIs
+		}
 	})
 	keep("oauth.require_pkce", was.NeedsPKCE() && !is.NeedsPKCE(), func() { is.RequirePKCE = new(true) })
 	keep("oauth.require_pushed_authorization_requests", was.NeedsPAR() && !is.NeedsPAR(), func() { is.RequirePAR = new(true) })

@@ -276,6 +276,9 @@ func (a *Actions) plan(tx store.Tx, by By, n api.NewApp, in incoming) (sp.App, a
 	}
 	if outcome.Replaced {
 		outcome.Warnings = append(outcome.Warnings, keepStricter(&before, &app, in.asked)...)
+		if err := app.Validate(); err != nil {
+			return app, outcome, err
+		}
 		changes, err := settingChanges(&before, &app)
 		if err != nil {
 			return app, outcome, err

@@ -79,7 +79,8 @@ func TestClientPackagesKeepTheStricter(t *testing.T) {
 		for key := range strict {
 			delete(s, key)
 		}
-		s["oauth.require_pkce"], s["oauth.token_endpoint_auth_method"] = "false", sp.AuthNone
+		s["oauth.require_pkce"], s["oauth.token_endpoint_auth_method"], s["oauth.grant_types"] = "false", sp.AuthNone, sp.GrantJWTBearer
+		delete(s, "oauth.redirect_uris")
 	})
 	ask := api.NewApp{Metadata: lowered, Replace: true, To: added.App.ID}
 	preview, err := w.PreviewApp(t.Context(), socket, ask)
@@ -98,7 +99,7 @@ func TestClientPackagesKeepTheStricter(t *testing.T) {
 			kept++
 		}
 	}
-	if set["oauth.token_endpoint_auth_method"].Value != sp.AuthSecretBasic || set["oauth.require_pkce"].Value != "true" || kept != 5 || len(preview.Differences)+len(upgraded.Differences) != 0 {
+	if set["oauth.token_endpoint_auth_method"].Value != sp.AuthSecretBasic || set["oauth.require_pkce"].Value != "true" || kept != 6 || len(preview.Differences)+len(upgraded.Differences) != 0 {
 		t.Errorf("%d kept: %+v %+v", kept, upgraded.Warnings, upgraded.Differences)
 	}
 	ask.Set = map[string]string{"oauth.token_endpoint_auth_method": sp.AuthNone}
@@ -107,6 +108,24 @@ func TestClientPackagesKeepTheStricter(t *testing.T) {
 	if settingsByKey(&upgraded.App)["oauth.token_endpoint_auth_method"].Value != sp.AuthNone {
 		t.Error("asked for by name, and still refused")
 	}
+}
+
+// TestPackagesLendNothingUnseen: an owner's upgrade gives an app no scopes of the API while it acts as whom somebody else chose.
+func TestPackagesLendNothingUnseen(t *testing.T) {
+	w := newWorld(t)
+	owner, appAdmin := w.person("ada", RoleOwner), w.person("abe", RoleAppAdmin)
+	_, err := w.AddApp(t.Context(), appAdmin, api.NewApp{OAuth: `{"client_name":"trap","grant_types":["client_credentials"]}`, Set: map[string]string{"oauth.run_as": "ada"}})
+	must(t, err)
+	ask := api.NewApp{Metadata: w.packageOf("trap", func(s map[string]string) { s["oauth.scopes"] = sp.ScopeDirectoryWrite }), Replace: true, To: "trap"}
+	_, err = w.AddApp(t.Context(), appAdmin, ask)
+	refusal(t, err, 409, "confirm_run_as", "oauth.run_as")
+	_, err = w.AddApp(t.Context(), owner, ask)
+	refusal(t, err, 409, "confirm_run_as", "oauth.run_as")
+	ask.Set = map[string]string{"oauth.run_as": "ada"}
+	_, err = w.AddApp(t.Context(), appAdmin, ask)
+	refusal(t, err, 403, "needs_owner", "oauth.scopes")
+	_, err = w.AddApp(t.Context(), owner, ask)
+	must(t, err)
 }
 
 // TestClientPackagesAndSecrets: an app that becomes a client by a package, or needs a secret by one, is shown what is new, this once.
