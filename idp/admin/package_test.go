@@ -110,24 +110,6 @@ func TestClientPackagesKeepTheStricter(t *testing.T) {
 	}
 }
 
-// TestPackagesLendNothingUnseen: an owner's upgrade gives an app no scopes of the API while it acts as whom somebody else chose.
-func TestPackagesLendNothingUnseen(t *testing.T) {
-	w := newWorld(t)
-	owner, appAdmin := w.person("ada", RoleOwner), w.person("abe", RoleAppAdmin)
-	_, err := w.AddApp(t.Context(), appAdmin, api.NewApp{OAuth: `{"client_name":"trap","grant_types":["client_credentials"]}`, Set: map[string]string{"oauth.run_as": "ada"}})
-	must(t, err)
-	ask := api.NewApp{Metadata: w.packageOf("trap", func(s map[string]string) { s["oauth.scopes"] = sp.ScopeDirectoryWrite }), Replace: true, To: "trap"}
-	_, err = w.AddApp(t.Context(), appAdmin, ask)
-	refusal(t, err, 409, "confirm_run_as", "oauth.run_as")
-	_, err = w.AddApp(t.Context(), owner, ask)
-	refusal(t, err, 409, "confirm_run_as", "oauth.run_as")
-	ask.Set = map[string]string{"oauth.run_as": "ada"}
-	_, err = w.AddApp(t.Context(), appAdmin, ask)
-	refusal(t, err, 403, "needs_owner", "oauth.scopes")
-	_, err = w.AddApp(t.Context(), owner, ask)
-	must(t, err)
-}
-
 // TestClientPackagesAndSecrets: an app that becomes a client by a package, or needs a secret by one, is shown what is new, this once.
 func TestClientPackagesAndSecrets(t *testing.T) {
 	w := newWorld(t)
