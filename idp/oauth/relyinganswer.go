@@ -136,7 +136,10 @@ func (h *Relying) complete(ctx context.Context, provider *federation.OpenID, acc
 	if more["sub"] != told["sub"] { // 5.3.2: it may be about somebody else
 		return errors.New("its userinfo endpoint speaks of somebody else (sub)")
 	}
-	if told["email"] != nil && more["email"] != told["email"] { // what is verified is the other address
+	switch { // what is verified is the address that it was said of
+	case told["email"] == nil:
+		delete(told, "email_verified")
+	case more["email"] != told["email"]:
 		delete(more, "email_verified")
 	}
 	for name, value := range more {
