@@ -16,7 +16,6 @@ import (
 
 	"gatehouse/idp/api"
 	"gatehouse/sp"
-	"gatehouse/store"
 )
 
 // documentServer is a web server on which clients publish what they are (draft-ietf-oauth-client-id-metadata-document).
@@ -109,6 +108,7 @@ func TestClientDocuments(t *testing.T) {
 	t.Run("client ids that are no addresses of documents", func(t *testing.T) { w.noDocuments(t, d) })
 	t.Run("a document changes", func(t *testing.T) { w.documentChanges(t, d) })
 	t.Run("floods of documents", func(t *testing.T) { w.documentFlood(t, d) })
+	t.Run("documents are pushed out", func(t *testing.T) { w.documentsPushedOut(t, d) })
 	t.Run("nobody approves", func(t *testing.T) { w.nobodyApproves(t, d) })
 }
 
@@ -297,68 +297,6 @@ func (w *world) documentChanges(t *testing.T, d *documentServer) {
 	if err != nil || app.PermittedUsers != "all" {
 		t.Errorf("the policy is gone: %+v, %v", app, err)
 	}
-}
-
-// documentFlood: strangers cannot make Gatehouse fetch without end, whoever they ask about.
-func (w *world) documentFlood(t *testing.T, d *documentServer) {
-	w.clock.advance(time.Minute)
-	ask := func(path string, from http.RoundTripper) *Reply {
-		rp := w.documented(t, d, path)
-		rp.http = &http.Client{Transport: from}
-		return rp.Send("/oauth/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {rp.ID}})
-	}
-	before := d.total()
-	last := &Reply{}
-	for i := range 40 { // of one server, from many networks
-		last = ask(fmt.Sprintf("/flood%d", i), manyHops{&w.address})
-	}
-	if n := d.total() - before; n != 30 || last.Status != http.StatusTooManyRequests || last.Header.Get("Retry-After") == "" {
-		t.Errorf("fetched %d times, %d %s", n, last.Status, last.Raw)
-	}
-	w.clock.advance(time.Minute)
-	for i := range 40 { // from one network, of many servers that do not answer
-		rp := w.documented(t, d, "/")
-		rp.ID, rp.http = fmt.Sprintf("https://127.0.0.1:%d/id", 1+i), &http.Client{Transport: oneHop("203.0.113.5")}
-		last = rp.Send("/oauth/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {rp.ID}})
-	}
-	if last.Status != http.StatusTooManyRequests {
-		t.Errorf("%d %s", last.Status, last.Raw)
-	}
-	w.clock.advance(time.Minute)
-	err := w.Store.Update(t.Context(), func(tx store.Tx) error {
-		for range sp.MaxWaiting {
-			app := sp.NewChild(nil, w.clock.now())
-			app.Definition.Name, app.Network = "Filler", "203.0.113.9"
-			if err := sp.Apps.Put(tx, &app); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.publish("/onemore", nil)
-	reply := ask("/onemore", oneHop("203.0.113.9"))
-	w.refusedBy(t, reply, http.StatusTooManyRequests, "temporarily_unavailable", "too_many_waiting")
-	w.organisation(t, "oauth.open_registration", "true")
-	register := func(from string) *Reply {
-		return w.rest(t, http.MethodPost, w.URL+"/oauth/register", "", map[string]any{"redirect_uris": []string{"https://a.example/cb"}}, oneHop(from))
-	}
-	w.refusedBy(t, register("203.0.113.9"), http.StatusTooManyRequests, "temporarily_unavailable", "too_many_waiting")
-	if reply := register("203.0.114.9"); reply.Status != http.StatusCreated {
-		t.Errorf("from another network: %d %s", reply.Status, reply.Raw)
-	}
-}
-
-func (d *documentServer) total() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	n := 0
-	for _, one := range d.asked {
-		n += one
-	}
-	return n
 }
 
 // nobodyApproves: a client that was never approved is forgotten after a week, one that was stays. What is over is looked for at the

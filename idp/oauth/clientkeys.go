@@ -43,12 +43,22 @@ const (
 	maxKeys      = 50    // of one client
 	maxTries     = 5     // keys tried for one signature
 	maxAddresses = 1_000 // of each kind that are kept
+
+	fetchesPerMinute = 2 // of one address that was not kept meanwhile
 )
+
+var errFetched = errors.New("this address was asked a moment ago, and what it said is not kept, because many others were needed since")
 
 // keptAt is what was fetched last from addresses that clients named. The zero value is ready; do not copy.
 type keptAt[T any] struct {
 	mu   sync.Mutex
-	kept map[string]*T // by address
+	kept map[string]*keptOne[T] // by address
+	uses int
+}
+
+type keptOne[T any] struct {
+	what *T
+	used int // in the order of uses
 }
 
 // keptKeys are the keys that a client publishes at an address.
@@ -60,24 +70,39 @@ type keptKeys struct {
 	err     error // of the last try
 }
 
+// at is what is kept of an address; where there are too many of them, the one that was used longest ago makes room.
 func (c *keptAt[T]) at(address string) *T {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if kept := c.kept[address]; kept != nil {
-		return kept
+	if c.kept[address] == nil {
+		c.put(address, new(T))
 	}
+	c.uses++
+	c.kept[address].used = c.uses
+	return c.kept[address].what
+}
+
+// adopt takes over what another one kept.
+func (c *keptAt[T]) adopt(address string, what *T) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.put(address, what)
+}
+
+func (c *keptAt[T]) put(address string, what *T) {
 	if c.kept == nil {
-		c.kept = map[string]*T{}
+		c.kept = map[string]*keptOne[T]{}
 	}
-	for one := range c.kept {
-		if len(c.kept) < maxAddresses {
-			break
+	if c.kept[address] == nil && len(c.kept) >= maxAddresses {
+		oldest, used := "", c.uses+1
+		for one, kept := range c.kept {
+			if kept.used < used {
+				oldest, used = one, kept.used
+			}
 		}
-		delete(c.kept, one)
+		delete(c.kept, oldest)
 	}
-	kept := new(T)
-	c.kept[address] = kept
-	return kept
+	c.kept[address] = &keptOne[T]{what, c.uses}
 }
 
 // find gives the keys of an address, fetched anew where they are old or hold no key of that id. They may be used for an hour while
@@ -121,7 +146,12 @@ func (h *Handlers) keysOf(ctx context.Context, app *sp.App, id string) ([]jose.J
 
 // keysAt are the keys that an address publishes.
 func (h *Handlers) keysAt(ctx context.Context, cache *keptAt[keptKeys], address, id string) ([]jose.JSONWebKey, error) {
-	return cache.at(address).find(h.Now(), id, func() ([]jose.JSONWebKey, error) {
+	now := h.Now()
+	return cache.at(address).find(now, id, func() ([]jose.JSONWebKey, error) {
+		if h.fetches.over(address, now, fetchesPerMinute) {
+			return nil, errFetched
+		}
+		h.fetches.count(address, now)
 		var body bytes.Buffer
 		// Not the caller's context: who hangs up must not spoil the one try in a minute.
 		_, err := h.Fetch.Get(context.WithoutCancel(ctx), outbound.Ask{URL: address, Accept: "application/jwk-set+json, application/json", Most: maxKeyBytes}, &body)

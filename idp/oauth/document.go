@@ -49,7 +49,7 @@ func (h *Handlers) clientIn(r *http.Request, id string) (*sp.App, *Problem, erro
 	if err != nil || !settings.ClientDocuments {
 		return app, nil, err
 	}
-	kept := h.documents.at(id)
+	kept := h.documentOf(app, id)
 	kept.mu.Lock()
 	defer kept.mu.Unlock()
 	now := h.Now()
@@ -62,11 +62,22 @@ func (h *Handlers) clientIn(r *http.Request, id string) (*sp.App, *Problem, erro
 		if err == nil {
 			app, err = h.clientOf(r.Context(), id)
 		}
+		if err == nil && app != nil {
+			h.documents.adopt(id, kept)
+		}
 	}
 	if err != nil || app != nil && !kept.gone {
 		return app, nil, err // an approved client stays what it was while its document cannot be had
 	}
 	return app, kept.problem, nil
+}
+
+// documentOf is what is kept of a document. What strangers name pushes out nothing of clients that are known.
+func (h *Handlers) documentOf(app *sp.App, id string) *keptDocument {
+	if app == nil {
+		return h.strangers.at(id)
+	}
+	return h.documents.at(id)
 }
 
 // tooManyDocuments counts a fetch for a client that is not known, and refuses one too many.

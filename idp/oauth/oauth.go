@@ -54,8 +54,10 @@ type Handlers struct {
 	wrong     throttle
 	newcomers throttle
 	guesses   throttle // of user codes
+	fetches   throttle // of keys, by address
 	published keptAt[keptKeys]
-	documents keptAt[keptDocument]
+	documents keptAt[keptDocument] // of clients in the registry, of which there are no more than are kept
+	strangers keptAt[keptDocument] // of others
 	groups    store.Cache[directory.Group]
 	sets      store.Cache[directory.PermissionSet]
 	signers   signerCache
