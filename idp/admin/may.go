@@ -9,6 +9,7 @@ import (
 	"gatehouse/idp/directory"
 	"gatehouse/idp/flow"
 	"gatehouse/sp"
+	"gatehouse/store"
 )
 
 // The route table says which role may call an action at all. What depends on whom or what it is about stands here: mayHandle
@@ -24,6 +25,25 @@ func mayHandle(by By, user *directory.User) error {
 		return nil
 	}
 	return refused(http.StatusForbidden, "needs_owner", "roles", "%s has a role, so only an owner may do this: ask one.", user.Name)
+}
+
+// mayLimit keeps a token from shutting those out who hold a role, or letting them in from elsewhere, by the limits of their profile.
+func mayLimit(tx store.Tx, by By, profile string) error {
+	if by.all() {
+		return nil
+	}
+	for _, role := range Roles() {
+		err := directory.Users.Each(tx, store.Page{Index: "role", Value: role}, func(_ string, user *directory.User) error {
+			if user.Profile != profile {
+				return nil
+			}
+			return refused(http.StatusForbidden, "needs_owner", "profile", "%s has a role and this profile, so only an owner may set its limits: ask one.", user.Name)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mayAskOf refuses what mayChangeApp would, before names in the values are looked up, so that a developer cannot find out who

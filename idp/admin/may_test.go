@@ -8,6 +8,7 @@ import (
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/web"
 	"gatehouse/sp"
 )
 
@@ -349,5 +350,29 @@ func TestOwnersLendWhatTheySee(t *testing.T) {
 	_, err = w.SetApp(t.Context(), owner, added.App.ID, map[string]string{"oauth.run_as": sp.Undo})
 	must(t, err)
 	_, err = w.SetApp(t.Context(), owner, added.App.ID, map[string]string{"policy.scopes": sp.Undo})
+	must(t, err)
+}
+
+// TestTokensShutNoAdministratorOut: a token sets no limits of a profile that somebody with a role has, which would keep them out or let
+// them in from anywhere.
+func TestTokensShutNoAdministratorOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	owner := w.person("ada", RoleOwner)
+	token := By{Actor: web.Actor{ID: "tok_hr", Name: "hr", Scopes: []string{sp.ScopeDirectoryWrite}}}
+	app := By{Actor: web.Actor{ID: owner.ID, Name: "ada", Roles: owner.Roles, App: "app_x", Scopes: []string{sp.ScopeDirectoryWrite}}}
+	_, err := profiles.add(t.Context(), w.Actions, token, api.Named{Name: "Interns"})
+	must(t, err)
+	limits := map[string]string{"ip_ranges": "10.0.0.0/8"}
+	for _, by := range []By{token, app} {
+		_, err = profiles.set(t.Context(), w.Actions, by, "Standard", limits)
+		refusal(t, err, 403, "needs_owner", "profile")
+		_, err = profiles.set(t.Context(), w.Actions, by, "Interns", limits)
+		must(t, err)
+		_, err = profiles.set(t.Context(), w.Actions, by, "Standard", map[string]string{"name": "Standard"})
+		must(t, err)
+	}
+	owner.Force = true
+	_, err = profiles.set(t.Context(), w.Actions, owner, "Standard", limits)
 	must(t, err)
 }

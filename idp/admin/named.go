@@ -126,6 +126,11 @@ func (n *named[T]) set(ctx context.Context, a *Actions, by By, ref string, value
 		if err := n.apply(&record, values); err != nil {
 			return audit.Event{}, err
 		}
+		if _, renamed := values["name"]; n.limit != nil && (len(values) > 1 || !renamed) {
+			if err := mayLimit(tx, by, n.wire(&record).ID); err != nil {
+				return audit.Event{}, err
+			}
+		}
 		if err := n.all.Set(tx, record); err != nil {
 			return audit.Event{}, fieldOf("name", err)
 		}
