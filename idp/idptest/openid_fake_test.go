@@ -172,6 +172,7 @@ func TestOpenIDUpstreamPeople(t *testing.T) {
 		"who administers":                  {verified("root@example.org"), nil, "upstream_admin"},
 		"whom nobody knows":                {verified("nobody@example.org"), nil, "unknown_user"},
 		"verified without an address":      {map[string]any{"email": nil}, map[string]any{"sub": "s1", "email": "ana@example.org"}, "upstream_unverified"},
+		"an address that only looks alike": {verified("\uff41na@example.org"), nil, "upstream_name"},
 		"verified in words":                {map[string]any{"email_verified": "true"}, nil, ""},
 		"the address comes from userinfo":  {map[string]any{"email": nil, "email_verified": nil}, map[string]any{"sub": "s1", "email": "ana@example.org", "email_verified": true}, ""},
 		"written in another case, blanks ": {verified(" ANA@Example.ORG "), nil, ""},

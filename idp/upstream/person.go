@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
 	"gatehouse/idp/audit"
 	"gatehouse/idp/directory"
 	"gatehouse/idp/federation"
@@ -84,7 +86,17 @@ func matched(tx store.Tx, u *federation.Upstream, p *Person) (user directory.Use
 		}
 	}
 	user, _, err = directory.Users.By(tx, index, value)
+	if spelt := map[string]string{"name": user.Name, "email": user.Email}[index]; err == nil && !sameName(spelt, p.Identifier) {
+		return user, &noPerson{"upstream_name", "Your name at " + u.Title() + " only looks like one that is known here, and may be somebody else's. Ask your administrator."}
+	}
 	return user, err
+}
+
+// sameName tells whether an upstream and we write a name in the same letters, but for their case: what people could take for each other
+// is one name here, and may be two elsewhere.
+func sameName(ours, theirs string) bool {
+	plain := func(name string) string { return norm.NFC.String(strings.ToLower(strings.TrimSpace(name))) }
+	return plain(ours) == plain(theirs)
 }
 
 func (p *Person) key(u *federation.Upstream) string {
