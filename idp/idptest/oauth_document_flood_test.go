@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"gatehouse/idp/flow"
 	"gatehouse/sp"
 	"gatehouse/store"
 )
@@ -92,5 +93,29 @@ func (w *world) documentsPushedOut(t *testing.T, d *documentServer) {
 	}
 	if n := d.count("/kept"); n != 1 {
 		t.Errorf("fetched %d times within a minute", n)
+	}
+}
+
+// documentPicture: a picture that a client names after it was approved is fetched when somebody has looked at that too.
+func (w *world) documentPicture(t *testing.T, d *documentServer) {
+	w.clock.advance(time.Minute)
+	d.publish("/pictured", nil)
+	d.answer("/late.png", func(out http.ResponseWriter, _ *http.Request) { _, _ = out.Write(picture(t)) })
+	rp := w.documented(t, d, "/pictured")
+	ask := func() {
+		rp.Send("/oauth/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {rp.ID}})
+	}
+	ask()
+	w.approve(t, rp)
+	d.publish("/pictured", map[string]any{"logo_uri": d.URL + "/late.png"})
+	w.clock.advance(2 * time.Hour)
+	ask()
+	look := func() { w.browser(t).Get("/app-logo/" + rp.App + "/" + flow.LogoVersion(d.URL+"/late.png")) }
+	if look(); d.count("/late.png") != 0 {
+		t.Errorf("fetched while the client waits")
+	}
+	w.approve(t, rp)
+	if look(); d.count("/late.png") != 1 {
+		t.Errorf("fetched %d times once it was approved", d.count("/late.png"))
 	}
 }

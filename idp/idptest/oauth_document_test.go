@@ -108,6 +108,7 @@ func TestClientDocuments(t *testing.T) {
 	t.Run("client ids that are no addresses of documents", func(t *testing.T) { w.noDocuments(t, d) })
 	t.Run("a document changes", func(t *testing.T) { w.documentChanges(t, d) })
 	t.Run("floods of documents", func(t *testing.T) { w.documentFlood(t, d) })
+	t.Run("a picture that nobody looked at", func(t *testing.T) { w.documentPicture(t, d) })
 	t.Run("documents are pushed out", func(t *testing.T) { w.documentsPushedOut(t, d) })
 	t.Run("nobody approves", func(t *testing.T) { w.nobodyApproves(t, d) })
 }

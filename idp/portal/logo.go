@@ -36,7 +36,7 @@ func (h *Handlers) logo(w http.ResponseWriter, r *http.Request) error {
 		return web.NotFound("There is no such picture.")
 	}
 	logo := &sp.Logo{App: app.ID}
-	if app.Parent == "" || !app.Approved.IsZero() { // what a stranger named and nobody looked at is not fetched
+	if app.Parent == "" || app.State == sp.Active && !app.Approved.IsZero() { // what a stranger named and nobody looked at is not fetched
 		if logo, err = h.copied(r.Context(), app.ID, app.Definition.LogoURL); err != nil {
 			return err
 		}
