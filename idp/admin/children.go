@@ -56,13 +56,16 @@ func (a *Actions) withChildren(tx store.Tx, by By, parent *sp.App) (int, error) 
 	var ended []string
 	followed := 0
 	for i := range all {
-		child := &all[i]
+		before, child := all[i], &all[i]
 		kind, err := a.follow(parent, child)
 		if err != nil {
 			return 0, err
 		}
 		if kind == "" {
 			continue
+		}
+		if err := mayChangeApp(by, &before, child); err != nil {
+			return 0, err
 		}
 		followed++
 		if child.State != sp.Active {
