@@ -75,11 +75,12 @@ func (s *Server) mount(routes []web.Route) http.Handler {
 	})
 }
 
-// unmounted answers what no route takes: as JSON below the API and SCIM, else with a page.
+// unmounted answers what no route takes: as JSON below the API and SCIM and to OAuth clients, else with a page.
 func (s *Server) unmounted(answer web.HandlerFunc) http.Handler {
 	page := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Handle: s.recognized(answer)})
 	json := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, API: true, Handle: answer})
 	protocol := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Problem: scim.Problem, Handle: answer})
+	clients := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Problem: oauth.Refuse, Handle: answer})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isSCIM(r) {
 			protocol.ServeHTTP(w, r)
@@ -87,6 +88,10 @@ func (s *Server) unmounted(answer web.HandlerFunc) http.Handler {
 		}
 		if underAPI(r) {
 			json.ServeHTTP(w, r)
+			return
+		}
+		if oauth.ForCertificates(r.URL.Path) {
+			clients.ServeHTTP(w, r)
 			return
 		}
 		page.ServeHTTP(w, r)
@@ -135,8 +140,8 @@ func notFound(_ http.ResponseWriter, r *http.Request) error {
 }
 
 func notAllowed(_ http.ResponseWriter, r *http.Request) error {
-	if underAPI(r) {
-		return &web.Error{Status: http.StatusMethodNotAllowed, Reason: "method_not_allowed", Text: "This address of the API does not take the method " + r.Method + ": use another."}
+	if underAPI(r) || oauth.ForCertificates(r.URL.Path) {
+		return &web.Error{Status: http.StatusMethodNotAllowed, Reason: "method_not_allowed", Text: "This address does not take the method " + r.Method + ": use another."}
 	}
 	return &web.Error{Status: http.StatusMethodNotAllowed, Reason: "method_not_allowed", Text: "This address cannot be used in that way. Go back and use the page's own buttons."}
 }

@@ -137,8 +137,8 @@ func (w *world) bodyAlone(t *testing.T, rp *RP) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if reply := rp.Do(r); reply.Status != http.StatusMethodNotAllowed {
-			t.Errorf("%s is answered with %d", method, reply.Status)
+		if reply := rp.Do(r); reply.Status != http.StatusMethodNotAllowed || reply.Text("error") != "invalid_request" {
+			t.Errorf("%s is answered with %d %s", method, reply.Status, reply.Raw)
 		}
 	}
 	large := rp.Send("/oauth/token", url.Values{"grant_type": {strings.Repeat("x", 70<<10)}})

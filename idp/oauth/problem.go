@@ -83,6 +83,11 @@ func (p *Problem) write(w http.ResponseWriter) {
 	web.WriteJSON(w, status, errorBody{p.Code, describe(p.Text, p.Trace)})
 }
 
+// Refuse writes an error that comes before any handler of this package, such as a wrong method, as clients read it (RFC 6749, 5.2).
+func Refuse(w http.ResponseWriter, e *web.Error, code string) {
+	(&Problem{Code: codeInvalidRequest, Status: e.Status, Text: e.Text, Trace: code}).write(w)
+}
+
 // describe is a text as an error_description may hold it: ASCII without quotes and backslashes, with the code of the audit entry.
 func describe(text, trace string) string {
 	if trace != "" {
