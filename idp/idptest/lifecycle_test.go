@@ -200,7 +200,7 @@ func (w *world) attempts(t *testing.T) {
 		sp.EntityID = fmt.Sprintf("https://many-%d.example.org/%s", i, strings.Repeat("x", 500))
 		w.send(t, c, &sp, Ask{}, false)
 	}
-	if n := count(); n < 20 || n > 100 {
+	if n := count(); n < 20 || n > 150 { // 60 a minute of one network, and a minute may begin in the middle
 		t.Errorf("one person in a hurry left %d rows", n)
 	}
 }
