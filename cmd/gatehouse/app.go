@@ -150,7 +150,7 @@ func (c *cli) ask(n newApp) (api.NewApp, error) {
 		ask.OAuth, err = c.content(n.oauth, "the client's metadata")
 		return ask, err
 	case n.metadata == "" && (n.entityID == "" || (n.acs == "") == (n.source == "")):
-		return ask, usagef("give the app's metadata with --metadata FILE, URL or -, or --entity-id with --source or --acs")
+		return ask, usagef("give the app's SAML metadata with --metadata FILE, URL or -, or --entity-id with --source or --acs; an OAuth client's with --oauth FILE")
 	case n.metadata != "" && n.entityID+n.acs+n.source != "":
 		return ask, usagef("--metadata says the entity id and the ACS already: leave out --entity-id and --acs")
 	case n.metadata == "":

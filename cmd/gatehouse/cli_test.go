@@ -85,7 +85,7 @@ func TestWrongUsageIsOneSentence(t *testing.T) {
 		{"app list --server https://x.example", "--server needs a token"},
 		{"app list --server http://x.example --token t", "must begin with https://"},
 		{"app list --data d --output xml", "--output is text or json"},
-		{"app add --data d", "give the app's metadata"},
+		{"app add --data d", "an OAuth client's with --oauth FILE"},
 		{"app add --data d --metadata x --acs y", "leave out --entity-id and --acs"},
 		{"app set --data d x y", `"y" is not KEY=VALUE`},
 		{"app set --data d x a=1 a=2", "a is set twice"},
