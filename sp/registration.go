@@ -3,6 +3,7 @@ package sp
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 )
 
@@ -41,9 +42,23 @@ type Registration struct {
 func ReadRegistration(text []byte) (*Registration, error) {
 	var r Registration
 	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, errors.New("is not the JSON of client metadata (RFC 7591), like {\"client_name\":\"Orders\",\"redirect_uris\":[\"https://orders.example.org/cb\"]}")
+		return nil, errors.New("is not the JSON of client metadata (RFC 7591)" + Misfit(err) + ", like {\"client_name\":\"Orders\",\"redirect_uris\":[\"https://orders.example.org/cb\"]}")
 	}
 	return &r, nil
+}
+
+// Misfit says which member of client metadata is of another kind than RFC 7591 has it; empty: the text is no JSON at all.
+func Misfit(err error) string {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) || wrong.Field == "" {
+		return ""
+	}
+	kinds := map[reflect.Kind]string{reflect.Slice: "a list", reflect.String: "a text", reflect.Bool: "true or false"}
+	kind := kinds[wrong.Type.Kind()]
+	if kind == "" {
+		return ": " + wrong.Field + " is of the wrong kind"
+	}
+	return ": " + wrong.Field + " has to be " + kind
 }
 
 // Settings are the values that the metadata names, as Apply takes them.

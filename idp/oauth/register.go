@@ -134,7 +134,7 @@ func readMetadata(r *http.Request, into any) (*Problem, error) {
 		return nil, err // too large, or cut off
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return refuse(codeInvalidMetadata, "bad_json", "The body is not the JSON of client metadata (RFC 7591).").because("", err.Error()), nil
+		return refuse(codeInvalidMetadata, "bad_json", "The body is not the JSON of client metadata (RFC 7591)"+sp.Misfit(err)+".").because("", err.Error()), nil
 	}
 	return nil, nil
 }
