@@ -65,7 +65,7 @@ func (s *Server) mount(routes []web.Route) http.Handler {
 		}
 	}
 	router.NotFoundHandler = s.unmounted(notFound)
-	router.MethodNotAllowedHandler = s.unmounted(notAllowed)
+	router.MethodNotAllowedHandler = allowing(router, s.unmounted(notAllowed))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if handler := fixed[address{r.Method, r.URL.Path}]; handler != nil {
 			handler.ServeHTTP(w, r)
@@ -139,9 +139,24 @@ func notFound(_ http.ResponseWriter, r *http.Request) error {
 	return web.NotFound("There is no page at this address. Check it, or go on from below.")
 }
 
-func notAllowed(_ http.ResponseWriter, r *http.Request) error {
+// allowing names in a header the methods that the address takes (RFC 9110, 15.5.6).
+func allowing(router *mux.Router, answer http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var methods []string
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+			other, match := r.Clone(r.Context()), mux.RouteMatch{}
+			if other.Method = method; router.Match(other, &match) && match.MatchErr == nil {
+				methods = append(methods, method)
+			}
+		}
+		w.Header().Set("Allow", strings.Join(methods, ", "))
+		answer.ServeHTTP(w, r)
+	})
+}
+
+func notAllowed(w http.ResponseWriter, r *http.Request) error {
 	if underAPI(r) || oauth.ForCertificates(r.URL.Path) {
-		return &web.Error{Status: http.StatusMethodNotAllowed, Reason: "method_not_allowed", Text: "This address does not take the method " + r.Method + ": use another."}
+		return &web.Error{Status: http.StatusMethodNotAllowed, Reason: "method_not_allowed", Text: "This address does not take the method " + r.Method + ": use " + strings.ReplaceAll(w.Header().Get("Allow"), ", ", " or ") + "."}
 	}
 	return &web.Error{Status: http.StatusMethodNotAllowed, Reason: "method_not_allowed", Text: "This address cannot be used in that way. Go back and use the page's own buttons."}
 }

@@ -139,6 +139,8 @@ func (w *world) bodyAlone(t *testing.T, rp *RP) {
 		}
 		if reply := rp.Do(r); reply.Status != http.StatusMethodNotAllowed || reply.Text("error") != "invalid_request" {
 			t.Errorf("%s is answered with %d %s", method, reply.Status, reply.Raw)
+		} else if allow := reply.Header.Get("Allow"); allow != http.MethodPost || !strings.Contains(reply.Text("error_description"), ": use POST.") {
+			t.Errorf("%s is told to use %q: %s", method, allow, reply.Raw)
 		}
 	}
 	large := rp.Send("/oauth/token", url.Values{"grant_type": {strings.Repeat("x", 70<<10)}})
