@@ -9,7 +9,6 @@ import (
 
 	"gatehouse/idp/flow"
 	"gatehouse/idp/grants"
-	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
@@ -68,17 +67,15 @@ func (d *Devices) Issue(ctx context.Context, pass *flow.Pass) (flow.Answer, erro
 	case len(scopes) == 0 || pass.App.Definition.OAuth == nil:
 		return flow.Answer{}, &flow.CannotIssue{Reason: flow.Reason{Type: "scope_not_allowed", Text: "The app may have nothing of what it asks for."}}
 	}
-	g := &grants.Grant{
-		ID: grants.NewGrantID(), Type: sp.GrantDevice, App: pass.App.ID, User: pass.User.ID, Scopes: scopes, Resources: waiting.Resources, Level: string(pass.Session.Level),
-		AuthAt: pass.Session.AuthAt(), HighAt: pass.Session.ProvedAt(session.High), PutOff: pass.Session.PutOff, Class: classOf(sp.Level(pass.Session.Level), nil), Methods: evidence(pass.Session), Address: pass.Address.String(), Created: pass.Now,
-	}
+	g := signedFor(pass, sp.GrantDevice, nil)
+	g.Scopes, g.Resources = scopes, waiting.Resources
 	pass.Reached = nil
 	facts := pass.Event.Facts
 	facts["scope"], facts["grant"], facts["device_address"] = strings.Join(scopes, " "), g.ID, waiting.Address
 	return flow.Answer{
 		Commit: d.settle(c.Device, pass, func(tx store.Tx, one *grants.Device) (err error) {
 			g.Epoch, err = grants.EpochOf(tx, g.User, g.App)
-			one.Grant = g
+			one.Grant = &g
 			return err
 		}),
 		Write: leadTo("connected"),

@@ -82,17 +82,22 @@ func (h *Handlers) cannot(pass *flow.Pass, a *asked) *Problem {
 
 // grantOf is what the person gives to the app. It ends with the session, unless the app may act while the person is away.
 func (h *Handlers) grantOf(pass *flow.Pass, a *asked) grants.Grant {
-	g := grants.Grant{
-		ID: grants.NewGrantID(), Type: sp.GrantCode, App: pass.App.ID, User: pass.User.ID, Scopes: h.lent(pass.User, a.granted(pass.App)), Claims: a.Claims, Resources: a.Resources,
-		Session: pass.Session.Handle, SID: sessionID(pass), Level: string(pass.Session.Level), AuthAt: pass.Session.AuthAt(),
-		HighAt: pass.Session.ProvedAt(session.High), PutOff: pass.Session.PutOff,
-		Class:   classOf(sp.Level(pass.Session.Level), a.Classes),
-		Methods: evidence(pass.Session), Address: pass.Address.String(), Created: pass.Now,
-	}
-	if offline(g.Scopes) {
-		g.Session = ""
+	g := signedFor(pass, sp.GrantCode, a.Classes)
+	g.Scopes, g.Claims, g.Resources, g.SID = h.lent(pass.User, a.granted(pass.App)), a.Claims, a.Resources, sessionID(pass)
+	if !offline(g.Scopes) {
+		g.Session = pass.Session.Handle
 	}
 	return g
+}
+
+// signedFor is a grant by a person who is signed in, with all that the policy asks of a sign-in later. What it is for, and the session
+// that it ends with, is the caller's to say.
+func signedFor(pass *flow.Pass, grantType string, classes []string) grants.Grant {
+	return grants.Grant{
+		ID: grants.NewGrantID(), Type: grantType, App: pass.App.ID, User: pass.User.ID, Address: pass.Address.String(), Created: pass.Now,
+		Level: string(pass.Session.Level), AuthAt: pass.Session.AuthAt(), HighAt: pass.Session.ProvedAt(session.High), PutOff: pass.Session.PutOff,
+		Class: classOf(sp.Level(pass.Session.Level), classes), Methods: evidence(pass.Session),
+	}
 }
 
 // sessionID names the session to this app alone: random, and the same for every answer within the session.
