@@ -47,42 +47,42 @@ func (t *idToken) classes() []string {
 	return list
 }
 
-// opened reads the claims of a JWT of a provider's, of one of the types, by a key that the provider publishes and an algorithm that it
-// offers.
-func (h *Relying) opened(ctx context.Context, provider *federation.OpenID, token string, types []string, claims ...any) error {
+// believed reads the claims of a JWT of a provider's, of one of the types, by a key that the provider publishes and an algorithm that it
+// offers, which it gives.
+func (h *Relying) believed(ctx context.Context, provider *federation.OpenID, token string, types []string, claims ...any) (algorithm string, err error) {
 	if len(token) > maxAnswer {
-		return errors.New("its JWT is too long")
+		return "", errors.New("its JWT is too long")
 	}
 	parsed, problem := unverified(token, types...)
 	if problem != nil {
-		return errors.New(problem.Text + " " + problem.Received)
+		return "", errors.New(problem.Text + " " + problem.Received)
 	}
 	header := parsed.Signatures[0].Protected
 	if !slices.Contains(algorithmsOf(provider.Found.Algorithms), header.Algorithm) {
-		return errors.New("its JWT is signed by an algorithm that it does not offer: " + header.Algorithm)
+		return "", errors.New("its JWT is signed by an algorithm that it does not offer: " + header.Algorithm)
 	}
 	keys, err := h.keysAt(ctx, &h.keys, provider.Found.JWKSURI, header.KeyID)
 	if err != nil {
-		return errors.Join(errors.New("its keys cannot be had"), err)
+		return "", errors.Join(errors.New("its keys cannot be had"), err)
 	}
 	if problem := openJWT(parsed, keys, claims...); problem != nil {
-		return errors.New(problem.Text + " " + problem.Received)
+		return "", errors.New(problem.Text + " " + problem.Received)
 	}
-	return nil
+	return header.Algorithm, nil
 }
 
 // readIDToken believes an ID token after all checks of OpenID Connect Core 1.0, 3.1.3.7, but for the nonce, which is the caller's. It
 // gives all claims too.
 func (h *Relying) readIDToken(ctx context.Context, provider *federation.OpenID, got *given) (*idToken, map[string]any, error) {
 	id, told := new(idToken), map[string]any{}
-	if err := h.opened(ctx, provider, got.IDToken, []string{"", "jwt"}, id, &told); err != nil {
+	algorithm, err := h.believed(ctx, provider, got.IDToken, []string{"", "jwt"}, id, &told)
+	if err != nil {
 		return nil, nil, err
 	}
 	if err := id.check(provider, h.Now()); err != nil {
 		return nil, nil, err
 	}
-	header, _ := unverified(got.IDToken, "", "jwt")
-	if id.AccessHash != "" && id.AccessHash != accessHash(header.Signatures[0].Protected.Algorithm, got.Access) {
+	if id.AccessHash != "" && id.AccessHash != accessHash(algorithm, got.Access) {
 		return nil, nil, errors.New("its ID token belongs to another access token (at_hash)")
 	}
 	return id, told, nil
@@ -110,7 +110,8 @@ func (t *idToken) check(provider *federation.OpenID, now time.Time) error {
 	return nil
 }
 
-// accessHash is the left half of the hash that goes with an algorithm (3.1.3.6); that of EdDSA is the one of Ed25519.
+// accessHash binds an access token to an ID token: the left half of the hash that goes with the ID token's algorithm (3.1.3.6); that of
+// EdDSA is the one of Ed25519.
 func accessHash(algorithm, access string) string {
 	var sum []byte
 	switch {

@@ -1,8 +1,6 @@
 package oauth
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"net/http"
 	"strings"
 	"time"
@@ -161,7 +159,7 @@ func (h *Handlers) idClaims(i *issue, access string) map[string]any {
 	claims["iss"], claims["sub"], claims["aud"] = h.BaseURL, h.subject(i.facts.App, i.grant.User), i.facts.App.Credentials.ClientID
 	claims["iat"], claims["exp"] = i.issued.Unix(), i.issued.Add(idLifetime).Unix()
 	claims["auth_time"], claims["acr"] = i.grant.AuthAt.Unix(), i.grant.Class
-	claims["at_hash"] = halfHash(access)
+	claims["at_hash"] = accessHash(string(algorithmOf(i.key)), access)
 	if amr := references(sp.Level(i.grant.Level), i.grant.Methods); len(amr) > 0 {
 		claims["amr"] = amr
 	}
@@ -172,10 +170,4 @@ func (h *Handlers) idClaims(i *issue, access string) map[string]any {
 		claims["sid"] = i.grant.SID
 	}
 	return claims
-}
-
-// halfHash binds a token to an ID token (3.1.3.6): the left half of its SHA-256, for RS256 and ES256 alike.
-func halfHash(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return base64.RawURLEncoding.EncodeToString(sum[:sha256.Size/2])
 }

@@ -3,7 +3,6 @@ package oauth
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -65,19 +64,13 @@ func (h *Relying) AskUpstream(w http.ResponseWriter, r *http.Request, ask *upstr
 	if err != nil {
 		return err
 	}
-	state := newState()
+	state := sp.RandomSecret()
 	ask.Inquiry.ID = grants.Hash(state)
 	if err := h.Desk.Keep(r.Context(), &ask.Inquiry); err != nil {
 		return err
 	}
 	web.SeeOther(w, joined(ask.Upstream.Address(), h.question(ask, state, settings.SessionLimit())))
 	return nil
-}
-
-func newState() string {
-	var random [32]byte
-	rand.Read(random[:])
-	return base64.RawURLEncoding.EncodeToString(random[:])
 }
 
 // question are the parameters. By max_age a provider must say when the person signed in; a sign-in that is older than a session of
@@ -181,7 +174,7 @@ func (h *Relying) assertion(ctx context.Context, client, issuer string) (signed 
 			return err
 		}
 		signed, err = h.sign(key, typeAssertion, map[string]any{
-			"iss": client, "sub": client, "aud": issuer, "jti": newState(), "iat": now.Unix(), "exp": now.Add(logoutLifetime).Unix(),
+			"iss": client, "sub": client, "aud": issuer, "jti": sp.RandomSecret(), "iat": now.Unix(), "exp": now.Add(logoutLifetime).Unix(),
 		})
 		return err
 	})

@@ -137,7 +137,7 @@ func (h *Relying) readLeave(ctx context.Context, name, text string, u *federatio
 	if err != nil {
 		return nil, err
 	}
-	if err := h.opened(ctx, u.OpenID, text, []string{typeLogout, "", "jwt"}, token); err != nil {
+	if _, err := h.believed(ctx, u.OpenID, text, []string{typeLogout, "", "jwt"}, token); err != nil {
 		return refuse("", "bad_logout_token", "The logout token is not believed.").because("", err.Error()), nil
 	}
 	return token.check(h, u.OpenID), nil
