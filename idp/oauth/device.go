@@ -84,8 +84,7 @@ func (h *Handlers) keepDevice(r *http.Request, d *grants.Device) (problem *Probl
 			return err
 		}
 		if problem = nil; n >= grants.MaxDevicesPerNetwork {
-			problem = refuse("temporarily_unavailable", "too_many_devices", "Too many devices of this network wait to be confirmed. Try again in ten minutes.")
-			problem.Status, problem.RetryAfter = http.StatusTooManyRequests, "600"
+			problem = tryLater("too_many_devices", "Too many devices of this network wait to be confirmed. Try again in ten minutes.", grants.DeviceLifetime)
 			return nil
 		}
 		return grants.Devices.Put(tx, d)

@@ -2,7 +2,9 @@ package oauth
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"gatehouse/idp/flow"
 	"gatehouse/idp/web"
@@ -81,6 +83,13 @@ func (p *Problem) write(w http.ResponseWriter) {
 		w.Header().Set("Retry-After", p.RetryAfter)
 	}
 	web.WriteJSON(w, status, errorBody{p.Code, describe(p.Text, p.Trace)})
+}
+
+// tryLater is what somebody is told who asks for more than there is room for now.
+func tryLater(reason, text string, wait time.Duration) *Problem {
+	p := refuse("temporarily_unavailable", reason, text)
+	p.Status, p.RetryAfter = http.StatusTooManyRequests, strconv.Itoa(int(wait.Seconds()))
+	return p
 }
 
 // Refuse writes an error that comes before any handler of this package, such as a wrong method, as clients read it (RFC 6749, 5.2).

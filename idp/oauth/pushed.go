@@ -80,9 +80,7 @@ func keepPushed(tx store.Tx, record *grants.Pushed) (*Problem, error) {
 			return nil, err
 		}
 		if n >= maxPushed {
-			p := refuse("temporarily_unavailable", "too_many_pushed", "Too many pushed requests of this app wait for their browsers. Try again in a minute.")
-			p.Status, p.RetryAfter = http.StatusTooManyRequests, "60"
-			return p, nil
+			return tryLater("too_many_pushed", "Too many pushed requests of this app wait for their browsers. Try again in a minute.", time.Minute), nil
 		}
 	}
 	return nil, grants.AllPushed.Put(tx, record)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"gatehouse/certs"
 	"gatehouse/idp/audit"
@@ -119,9 +120,7 @@ func badInitial(reason string) *Problem {
 }
 
 func tooMany() *Problem {
-	p := refuse("temporarily_unavailable", "too_many_registrations", "Too many clients register just now. Try again in a minute.")
-	p.Status, p.RetryAfter = http.StatusTooManyRequests, "60"
-	return p
+	return tryLater("too_many_registrations", "Too many clients register just now. Try again in a minute.", time.Minute)
 }
 
 // readMetadata reads the client metadata of a body; what it does not know it leaves alone (RFC 7591, 2).

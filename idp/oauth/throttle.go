@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"hash/maphash"
-	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -10,16 +9,16 @@ import (
 	"gatehouse/sp"
 )
 
-// throttle slows down whoever shows wrong secrets: guessing 256 bits is hopeless, but each try costs an audit entry. The zero
-// value is ready; do not copy.
+// throttle counts what strangers do in a minute that costs something: wrong secrets, of which each is an audit entry, registrations,
+// fetches. The zero value is ready; do not copy.
 type throttle struct {
-	mu     sync.Mutex
-	minute time.Time
-	wrong  map[string]int
-	seed   maphash.Seed // of this minute
+	mu      sync.Mutex
+	minute  time.Time
+	counted map[string]int
+	seed    maphash.Seed // of this minute
 }
 
-// Bounds of wrong secrets: for one client from one network, how many such pairs are counted by themselves in a minute, and by how many
+// Bounds of counting: wrong secrets of one client from one network, how many keys are counted by themselves in a minute, and by how many
 // counters those that come after them are counted together: a flood slows down whoever is new in it, never nobody.
 const (
 	wrongPerMinute = 20
@@ -34,17 +33,17 @@ func (t *throttle) full(key string, now time.Time) bool { return t.over(key, now
 func (t *throttle) over(key string, now time.Time, limit int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return now.Truncate(time.Minute).Equal(t.minute) && t.wrong[t.counter(key)] >= limit
+	return now.Truncate(time.Minute).Equal(t.minute) && t.counted[t.counter(key)] >= limit
 }
 
-// count counts a wrong secret.
+// count counts one more.
 func (t *throttle) count(key string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if minute := now.Truncate(time.Minute); !minute.Equal(t.minute) {
-		t.minute, t.wrong, t.seed = minute, map[string]int{}, maphash.MakeSeed()
+		t.minute, t.counted, t.seed = minute, map[string]int{}, maphash.MakeSeed()
 	}
-	t.wrong[t.counter(key)]++
+	t.counted[t.counter(key)]++
 }
 
 // What clients that anybody can say they are may leave to wait in a minute, in all: devices, and pushed requests. Single networks are
@@ -57,9 +56,7 @@ const (
 // left does what leaves something to wait for a client, unless too much was left in this minute; only what was left counts.
 func (h *Handlers) left(client *sp.OAuth, what string, limit int, do func() (*Problem, error)) (*Problem, error) {
 	if client.Public() && h.newcomers.over(what, h.Now(), limit) {
-		p := refuse("temporarily_unavailable", "too_many_"+what, "Too many requests wait just now. Try again in a minute.")
-		p.Status, p.RetryAfter = http.StatusTooManyRequests, "60"
-		return p, nil
+		return tryLater("too_many_"+what, "Too many requests wait just now. Try again in a minute.", time.Minute), nil
 	}
 	problem, err := do()
 	if client.Public() && problem == nil && err == nil {
@@ -70,7 +67,7 @@ func (h *Handlers) left(client *sp.OAuth, what string, limit int, do func() (*Pr
 
 // counter is the key under which something is counted in this minute.
 func (t *throttle) counter(key string) string {
-	if t.wrong[key] > 0 || len(t.wrong) < maxCounted {
+	if t.counted[key] > 0 || len(t.counted) < maxCounted {
 		return key
 	}
 	return "shared " + strconv.FormatUint(maphash.String(t.seed, key)%shared, 10)

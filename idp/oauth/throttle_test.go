@@ -30,7 +30,7 @@ func TestThrottleWhenFull(t *testing.T) {
 	if slow.full("early", now) {
 		t.Error("who was counted by itself shares with others")
 	}
-	if n := len(slow.wrong); n > maxCounted+shared {
+	if n := len(slow.counted); n > maxCounted+shared {
 		t.Errorf("%d are counted", n)
 	}
 	if slow.full("late", now.Add(time.Minute)) {
