@@ -54,8 +54,8 @@ func (a *Admin) credentialsPage(w http.ResponseWriter, r *http.Request, app *api
 	page.Shell, page.App = a.shell(r, app.Name, templates.SectionApps), a.appHead(app)
 	page.Here = page.App.Base + "/credentials"
 	page.Client, page.Endpoints = a.clientFacts(app, set)
-	page.Public = set["oauth.token_endpoint_auth_method"].Value == sp.AuthNone
-	page.HasSecret = slices.Contains([]string{sp.AuthSecretBasic, sp.AuthSecretPost}, set["oauth.token_endpoint_auth_method"].Value)
+	client := &sp.OAuth{AuthMethod: set["oauth.token_endpoint_auth_method"].Value}
+	page.Public, page.HasSecret = client.Public(), client.HasSecret()
 	for _, one := range slices.Backward(app.OAuth.Secrets) {
 		page.Secrets = append(page.Secrets, templates.SecretRow{ID: one.ID, Created: one.Created, Used: one.LastUsed})
 	}

@@ -41,7 +41,7 @@ func (a *Actions) OAuthGrants(ctx context.Context, q api.RequestQuery) (api.List
 		if err != nil {
 			return err
 		}
-		page.Limit = maxLookedAt
+		page.Limit = grants.MaxLooked
 		list, err = collect(tx, grants.AllGrants, page, pageSize(q.Limit), func(g *grants.Grant) (api.OAuthGrant, bool, error) {
 			open, err := g.Open(tx, a.Now())
 			if err != nil || !open {
@@ -54,9 +54,6 @@ func (a *Actions) OAuthGrants(ctx context.Context, q api.RequestQuery) (api.List
 	})
 	return list, err
 }
-
-// maxLookedAt bounds how many grants one answer looks at: many may have been ended at once and not be deleted yet.
-const maxLookedAt = 5000
 
 // grantPage is the part of the grants that a query is about.
 func grantPage(tx store.Tx, q api.RequestQuery) (store.Page, error) {

@@ -17,8 +17,8 @@ type Holding struct {
 	Refresh   bool      // the app can go on by itself
 }
 
-// maxLooked is how many grants one page of holdings looks at: what has just been ended by the million must not hold it up.
-const maxLooked = 5000
+// MaxLooked is how many grants one page looks at: what has just been ended by the million, and is not deleted yet, must not hold it up.
+const MaxLooked = 5000
 
 // PageOfApp is the page of what people gave an app, by person.
 func PageOfApp(app string) store.Page { return store.Page{Index: "holder", Prefix: app + "/"} }
@@ -38,7 +38,7 @@ func Holdings(tx store.Tx, page store.Page, limit int, now time.Time) (list []Ho
 	var current string
 	err = AllGrants.Each(tx, page, func(cursor string, g *Grant) error {
 		pair := Pair(g.User, g.App)
-		if pair != current && (len(list) == limit || looked >= maxLooked) {
+		if pair != current && (len(list) == limit || looked >= MaxLooked) {
 			next = last
 			return store.ErrStop
 		}

@@ -79,7 +79,7 @@ func TestHoldings(t *testing.T) {
 		t.Errorf("%+v", both)
 	}
 	update(func(tx store.Tx) { // what is ended by the million is gone from the list before it is deleted, and holds up no page
-		for i := range 2 * maxLooked {
+		for i := range 2 * MaxLooked {
 			put(tx, Grant{ID: fmt.Sprintf("gnt_m%d", i), User: fmt.Sprintf("usr_m%d", i), App: "app_m", Created: noon})
 		}
 		if err := EndEra(tx, OfApp("app_m")); err != nil {
