@@ -77,24 +77,23 @@ func (s *Server) mount(routes []web.Route) http.Handler {
 
 // unmounted answers what no route takes: as JSON below the API and SCIM and to OAuth clients, else with a page.
 func (s *Server) unmounted(answer web.HandlerFunc) http.Handler {
-	page := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Handle: s.recognized(answer)})
-	json := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, API: true, Handle: answer})
-	protocol := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Problem: scim.Problem, Handle: answer})
-	clients := s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Problem: oauth.Refuse, Handle: answer})
+	wrap := func(route web.Route) http.Handler {
+		route.Path, route.Permission, route.CrossSite = "(none)", web.Public, true
+		return s.kit.Wrap(route)
+	}
+	page, json := wrap(web.Route{Handle: s.recognized(answer)}), wrap(web.Route{API: true, Handle: answer})
+	protocol, clients := wrap(web.Route{Problem: scim.Problem, Handle: answer}), wrap(web.Route{Problem: oauth.Refuse, Handle: answer})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isSCIM(r) {
+		switch {
+		case isSCIM(r):
 			protocol.ServeHTTP(w, r)
-			return
-		}
-		if underAPI(r) {
+		case underAPI(r):
 			json.ServeHTTP(w, r)
-			return
-		}
-		if oauth.ForCertificates(r.URL.Path) {
+		case oauth.ForCertificates(r.URL.Path):
 			clients.ServeHTTP(w, r)
-			return
+		default:
+			page.ServeHTTP(w, r)
 		}
-		page.ServeHTTP(w, r)
 	})
 }
 
