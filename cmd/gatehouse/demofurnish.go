@@ -101,10 +101,7 @@ func (f *furnisher) addPeople() error {
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{}
-	for _, user := range there.Items {
-		known[user.Name] = true
-	}
+	known := knownBy(there.Items, func(u api.User) string { return u.Name })
 	for _, p := range []demoPerson{
 		{"ana", "Ana Almeida", "Ana", "Almeida", "Employees", "Head office", ""},
 		{"ben", "Ben Brandt", "Ben", "Brandt", "Contractors", "Field team", ""},
@@ -125,10 +122,7 @@ func (f *furnisher) addNamed(kind string, names ...string) error {
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{}
-	for _, one := range there.Items {
-		known[one.Name] = true
-	}
+	known := knownBy(there.Items, func(p api.Profile) string { return p.Name })
 	for _, name := range names {
 		if known[name] {
 			continue
@@ -138,6 +132,15 @@ func (f *furnisher) addNamed(kind string, names ...string) error {
 		}
 	}
 	return nil
+}
+
+// knownBy are the names of what is there already.
+func knownBy[T any](items []T, name func(T) string) map[string]bool {
+	known := map[string]bool{}
+	for _, one := range items {
+		known[name(one)] = true
+	}
+	return known
 }
 
 func (f *furnisher) addPerson(p demoPerson) error {
@@ -168,10 +171,8 @@ func (f *furnisher) addScopes(clients []*sampleapps.Client) error {
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{"": true} // of a client without an API
-	for _, scope := range there.Items {
-		known[scope.Name] = true
-	}
+	known := knownBy(there.Items, func(s api.Scope) string { return s.Name })
+	known[""] = true // of a client without an API
 	for _, client := range clients {
 		name := client.API().Scope
 		if known[name] {
