@@ -40,6 +40,9 @@ func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.moved.Lo
 
 func (c *clock) advance(d time.Duration) { c.moved.Add(int64(d)) }
 
+// nextMinute goes to the beginning of one, so that what is counted by the minute is counted in one.
+func (c *clock) nextMinute() { c.advance(time.Minute - time.Duration(c.now().UnixNano())%time.Minute) }
+
 // instant is now as a request writes it.
 func (c *clock) instant() string { return c.now().UTC().Format("2006-01-02T15:04:05Z") }
 
