@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -66,12 +65,7 @@ func Profiled(t testing.TB) string {
 	if os.Getenv("GATEHOUSE_PROFILE") == "" {
 		return "off"
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer free.Close()
-	return free.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", freePort(t))
 }
 
 // Profile writes what the processor of a server does during the next seconds into that folder, as a file for `go tool pprof`, and

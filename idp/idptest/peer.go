@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -108,15 +109,20 @@ func idpRole(t testing.TB, idpMetadata []byte) saml.IDPSSODescriptor {
 	return entity.IDPSSODescriptors[0]
 }
 
-// freePort returns a loopback port that is free now.
+// freePort returns a loopback port that is free now, for a server that can only be told its port. It lies below the ports that the
+// kernel hands out by itself, so that no connection and no other listener of the run takes it before that server does.
 func freePort(t testing.TB) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const lowest, ephemeral = 15_000, 32_768 // ip(7), ip_local_port_range
+	for range 100 {
+		port := lowest + mathrand.IntN(ephemeral-lowest)
+		if listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			listener.Close()
+			return port
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	t.Fatal("a hundred ports below the kernel's own are taken")
+	return 0
 }
 
 // worldFolder makes a temporary folder that other users may read, for servers that drop root.
