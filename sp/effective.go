@@ -1,6 +1,7 @@
 package sp
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -56,15 +57,7 @@ func (s *SAML) bundle() bundle {
 	return bundle{SignBoth, EncryptAuto, NameIDPersistent, LenientStronger}
 }
 
-func first(values ...string) string {
-	i := slices.IndexFunc(values, func(s string) bool { return s != "" })
-	if i < 0 {
-		return ""
-	}
-	return values[i]
-}
-
-func (s *SAML) sign() string { return first(s.Settings.Sign, s.bundle().sign) }
+func (s *SAML) sign() string { return cmp.Or(s.Settings.Sign, s.bundle().sign) }
 
 // Sign tells what to sign; at least one is true. An app whose metadata says WantAssertionsSigned gets a signed assertion
 // whatever the setting (saml-metadata-2.0-os, 2.4.4).
@@ -85,7 +78,7 @@ func (s *SAML) RequireSigned() bool {
 }
 
 // EncryptMode is EncryptAuto, EncryptAlways (an answer that cannot be encrypted is an error) or EncryptNever.
-func (s *SAML) EncryptMode() string { return first(s.Settings.Encrypt, s.bundle().encrypt) }
+func (s *SAML) EncryptMode() string { return cmp.Or(s.Settings.Encrypt, s.bundle().encrypt) }
 
 // NameIDFormat is the format URI for a request that asks for none: as set here, else the first of the metadata that
 // Gatehouse knows, else the bundle's.
@@ -155,7 +148,7 @@ func (s *SAML) Attributes() []Attribute {
 	}
 	list := slices.Clone(s.Settings.Attributes)
 	for i := range list {
-		list[i].Format = first(list[i].Format, FormatURI)
+		list[i].Format = cmp.Or(list[i].Format, FormatURI)
 	}
 	return list
 }
@@ -248,10 +241,10 @@ func (s *SAML) SLOEnabled() bool { return s.Settings.SLO != "off" && len(s.Metad
 func (s *SAML) ECPEnabled() bool { return s.Settings.ECP == "on" }
 
 // DeniedAnswer is DeniedToSP or DeniedPage.
-func (s *SAML) DeniedAnswer() string { return first(s.Settings.DeniedAnswer, DeniedToSP) }
+func (s *SAML) DeniedAnswer() string { return cmp.Or(s.Settings.DeniedAnswer, DeniedToSP) }
 
 // Leniency is LenientStronger when a stronger sign-in satisfies an exact RequestedAuthnContext, else LenientExact.
-func (s *SAML) Leniency() string { return first(s.Settings.AuthnContextLeniency, s.bundle().leniency) }
+func (s *SAML) Leniency() string { return cmp.Or(s.Settings.AuthnContextLeniency, s.bundle().leniency) }
 
 // Cautions lists, in sentences, settings that are allowed and yet harm: weak algorithms, encryption without a key.
 func (s *SAML) Cautions() []string {

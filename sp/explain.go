@@ -1,6 +1,7 @@
 package sp
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -147,7 +148,7 @@ func (p *Policy) refreshWords(a Access) string {
 	if !a.Refresh.Used.IsZero() {
 		used = "last used " + moment(a.Refresh.Used)
 	}
-	return fmt.Sprintf("the rule is %s; the token was issued %s and %s", first(p.RefreshToken, "infinite"), moment(a.Refresh.Issued), used)
+	return fmt.Sprintf("the rule is %s; the token was issued %s and %s", cmp.Or(p.RefreshToken, "infinite"), moment(a.Refresh.Issued), used)
 }
 
 func (p *Policy) freshWords(a Access) string {

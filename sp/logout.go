@@ -1,6 +1,9 @@
 package sp
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // LogoutWay is how an app can be told that a session ended.
 type LogoutWay string
@@ -83,7 +86,7 @@ func (s *SAML) NameEndpoint(bindings ...string) (Endpoint, bool) {
 }
 
 // AnswerLocation is where responses go (saml-metadata-2.0-os, 2.2.2).
-func (e *Endpoint) AnswerLocation() string { return first(e.ResponseLocation, e.Location) }
+func (e *Endpoint) AnswerLocation() string { return cmp.Or(e.ResponseLocation, e.Location) }
 
 // LogoutPage is where the browser would be sent, and whether that works in a frame too: a redirect does, a form does not.
 func (a *App) LogoutPage() (location string, framed bool) {

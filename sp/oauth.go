@@ -1,6 +1,7 @@
 package sp
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -32,6 +33,7 @@ type OAuth struct {
 	BindCertificates       *bool           `json:"tls_client_certificate_bound_access_tokens,omitempty"` // nil: false
 	AccessTokenFormat      string          `json:"access_token_format,omitempty"`
 	AccessTokenLifetime    time.Duration   `json:"access_token_lifetime,omitempty"` // 0: 10 minutes
+	IDTokenLifetime        time.Duration   `json:"id_token_lifetime,omitempty"`     // 0: 10 minutes
 	EndSession             string          `json:"-"`                               // of no app: of a provider that people came from, where the browser signs out there
 	TLSSubject
 }
@@ -75,7 +77,7 @@ const (
 )
 
 // Method is how the client authenticates: a secret in the header unless it says otherwise.
-func (o *OAuth) Method() string { return first(o.AuthMethod, AuthSecretBasic) }
+func (o *OAuth) Method() string { return cmp.Or(o.AuthMethod, AuthSecretBasic) }
 
 // Public tells whether the client cannot keep a secret, so that anybody can pretend to be it.
 func (o *OAuth) Public() bool { return o.Method() == AuthNone }
@@ -135,7 +137,7 @@ func (o *OAuth) NeedsPAR() bool { return o.RequirePAR != nil && *o.RequirePAR }
 func (o *OAuth) NeedsDPoP() bool { return o.RequireDPoP != nil && *o.RequireDPoP }
 
 // Subject is SubjectPublic or SubjectPairwise (OpenID Connect Core 1.0, section 8).
-func (o *OAuth) Subject() string { return first(o.SubjectType, SubjectPublic) }
+func (o *OAuth) Subject() string { return cmp.Or(o.SubjectType, SubjectPublic) }
 
 // Sector is what pairwise subjects are made for: the host of the sector_identifier_uri, else the one host of the redirect URIs; empty:
 // there is none, or several (OpenID Connect Core 1.0, 8.1).
@@ -155,7 +157,7 @@ func (o *OAuth) Sector() string {
 }
 
 // SigningAlgorithm is AlgorithmRS256 or AlgorithmES256: of ID tokens, and of access tokens that are JWTs.
-func (o *OAuth) SigningAlgorithm() string { return first(o.IDTokenAlgorithm, AlgorithmRS256) }
+func (o *OAuth) SigningAlgorithm() string { return cmp.Or(o.IDTokenAlgorithm, AlgorithmRS256) }
 
 // SignsUserInfo tells whether userinfo comes as a JWT, signed by UserInfoAlgorithm (OpenID Connect Core 1.0, 5.3.2).
 func (o *OAuth) SignsUserInfo() bool {
@@ -165,13 +167,14 @@ func (o *OAuth) SignsUserInfo() bool {
 // JWTAccess tells whether access tokens are JWTs (RFC 9068), which a gateway verifies by itself.
 func (o *OAuth) JWTAccess() bool { return o.AccessTokenFormat == TokenJWT }
 
-// TokenLifetime is how long an access token is good: 10 minutes unless set.
-func (o *OAuth) TokenLifetime() time.Duration {
-	if o.AccessTokenLifetime > 0 {
-		return o.AccessTokenLifetime
-	}
-	return 10 * time.Minute
-}
+// defaultLifetime is that of access tokens and of ID tokens.
+const defaultLifetime = 10 * time.Minute
+
+// AccessLifetime is how long an access token is good: 10 minutes unless set.
+func (o *OAuth) AccessLifetime() time.Duration { return cmp.Or(o.AccessTokenLifetime, defaultLifetime) }
+
+// IDLifetime is how long the client may take an ID token for fresh: 10 minutes unless set.
+func (o *OAuth) IDLifetime() time.Duration { return cmp.Or(o.IDTokenLifetime, defaultLifetime) }
 
 // webOrigins are the origins of pages that may call the token endpoint from a script: those of a public client's redirect URIs.
 func (a *App) webOrigins() []string {

@@ -37,6 +37,7 @@ func oauthSettingCases() map[string]settingCase {
 		"oauth.run_as":                                     {"none", good("usr_x"), []string{"a\nb"}},
 		"oauth.access_token_format":                        choices("opaque", "jwt"),
 		"oauth.access_token_lifetime":                      {"10m", good("1h"), []string{"1s", "25h"}},
+		"oauth.id_token_lifetime":                          {"10m", good("2m"), []string{"59s", "721m"}},
 		"oauth.introspect":                                 choices("own", "children", "all"),
 		"oauth.registration_approval":                      choices("none", "required"),
 	}

@@ -1,6 +1,7 @@
 package sp
 
 import (
+	"cmp"
 	"crypto/rsa"
 	"net/url"
 	"slices"
@@ -27,7 +28,7 @@ func (a *App) RefreshMode() string {
 	if a.Definition.SAML == nil {
 		return RefreshOff
 	}
-	return first(a.Definition.SAML.Settings.MetadataRefresh, RefreshReview)
+	return cmp.Or(a.Definition.SAML.Settings.MetadataRefresh, RefreshReview)
 }
 
 // origin are the index values under which the apps of a metadata source stand.

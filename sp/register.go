@@ -1,6 +1,7 @@
 package sp
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"slices"
 	"strings"
@@ -118,7 +119,7 @@ func (a *App) Register(r *Registration) error {
 	}
 	next.Definition = Definition{
 		Description: a.Definition.Description, Platform: a.Definition.Platform, CustomAttributes: a.Definition.CustomAttributes,
-		OAuth: &OAuth{SectorURI: r.SectorURI, RequirePKCE: before.RequirePKCE, AccessTokenFormat: before.AccessTokenFormat, AccessTokenLifetime: before.AccessTokenLifetime},
+		OAuth: &OAuth{SectorURI: r.SectorURI, RequirePKCE: before.RequirePKCE, AccessTokenFormat: before.AccessTokenFormat, AccessTokenLifetime: before.AccessTokenLifetime, IDTokenLifetime: before.IDTokenLifetime},
 	}
 	scopes, err := a.mayHave(strings.Fields(r.Scope))
 	if err != nil {
@@ -162,7 +163,7 @@ func (a *App) Registered() *Registration {
 		ClientName: a.Definition.Name, ClientURI: a.Definition.StartURL, LogoURI: a.Definition.LogoURL,
 		PolicyURI: a.Definition.PrivacyURL, TermsURI: a.Definition.TermsURL, RedirectURIs: o.RedirectURIs,
 		GrantTypes: o.Grants(), ResponseTypes: o.ResponseTypes, Scope: strings.Join(a.AllowedScopes(), " "), AuthMethod: o.Method(),
-		ApplicationType: first(o.ApplicationType, TypeWeb), JWKS: o.JWKS, JWKSURI: o.JWKSURI, PostLogoutRedirectURIs: o.PostLogoutRedirectURIs,
+		ApplicationType: cmp.Or(o.ApplicationType, TypeWeb), JWKS: o.JWKS, JWKSURI: o.JWKSURI, PostLogoutRedirectURIs: o.PostLogoutRedirectURIs,
 		BackChannelLogoutURI: o.BackChannelLogoutURI, FrontChannelLogoutURI: o.FrontChannelLogoutURI, SubjectType: o.Subject(), SectorURI: o.SectorURI,
 		InitiateLoginURI: o.InitiateLoginURI, IDTokenAlgorithm: o.SigningAlgorithm(), UserInfoAlgorithm: o.UserInfoAlgorithm,
 		RequirePAR: o.NeedsPAR(), RequireDPoP: o.NeedsDPoP(),

@@ -1,6 +1,9 @@
 package sp
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Entity attributes that Gatehouse acts on (sstc-metadata-attr, saml-subject-id-attr-v1.0, REFEDS).
 const (
@@ -42,7 +45,7 @@ const (
 )
 
 // Release is ReleaseAll, ReleaseRequested or ReleaseRequired.
-func (s *SAML) Release() string { return first(s.Settings.Release, ReleaseAll) }
+func (s *SAML) Release() string { return cmp.Or(s.Settings.Release, ReleaseAll) }
 
 // Values of saml.missing_attributes and saml.empty_values; the first of each is what holds while they are unset.
 const (

@@ -62,6 +62,8 @@ func oauthTokenSettings() []Setting {
 			[]string{TokenOpaque, TokenJWT}, func(a *App) *string { return &client(a).AccessTokenFormat }),
 		span("oauth.access_token_lifetime", "Access token lifetime", "How long an access token is good.", "10m",
 			time.Minute, 24*time.Hour, func(a *App) *time.Duration { return &client(a).AccessTokenLifetime }),
+		span("oauth.id_token_lifetime", "ID token lifetime", "How long the app may take an ID token for fresh.", "10m",
+			time.Minute, 12*time.Hour, func(a *App) *time.Duration { return &client(a).IDTokenLifetime }),
 		choice("oauth.introspect", "Introspection", "Whose tokens the app may ask about.",
 			[]string{IntrospectOwn, IntrospectChild, IntrospectAll}, func(a *App) *string { return &a.Policy.Introspect }),
 		choice("oauth.registration_approval", "Clients under it", "What becomes of a client that the app registers.",

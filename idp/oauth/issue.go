@@ -91,9 +91,9 @@ func (h *Handlers) give(tx store.Tx, c *call, i *issue) (*Problem, error) {
 func lifetime(f *flow.Facts) time.Duration {
 	client := f.App.Definition.OAuth
 	if timeout := f.SessionTimeout(); timeout > 0 && !client.JWTAccess() {
-		return min(timeout, client.TokenLifetime())
+		return min(timeout, client.AccessLifetime())
 	}
-	return client.TokenLifetime()
+	return client.AccessLifetime()
 }
 
 // tokens is the answer of the token endpoint (RFC 6749, 5.1).
@@ -150,14 +150,11 @@ func (h *Handlers) accessClaims(i *issue) map[string]any {
 	return claims
 }
 
-// idLifetime is how long a client may take an ID token for fresh.
-const idLifetime = 10 * time.Minute
-
 // idClaims are those of OpenID Connect Core 1.0, section 2, beside what is told about the person.
 func (h *Handlers) idClaims(i *issue, access string) map[string]any {
 	claims := i.told
 	claims["iss"], claims["sub"], claims["aud"] = h.BaseURL, h.subject(i.facts.App, i.grant.User), i.facts.App.Credentials.ClientID
-	claims["iat"], claims["exp"] = i.issued.Unix(), i.issued.Add(idLifetime).Unix()
+	claims["iat"], claims["exp"] = i.issued.Unix(), i.issued.Add(i.facts.App.Definition.OAuth.IDLifetime()).Unix()
 	claims["auth_time"], claims["acr"] = i.grant.AuthAt.Unix(), i.grant.Class
 	claims["at_hash"] = accessHash(string(algorithmOf(i.key)), access)
 	if amr := references(sp.Level(i.grant.Level), i.grant.Methods); len(amr) > 0 {
