@@ -132,8 +132,9 @@ type AppPage struct {
 	Export   string // address of the app's package; empty: none
 	Add      string // address of the page that gives it a client ID; empty: no right, or it has one
 
-	Origin        string   // how it came, if nobody added it
-	ApproveAction string   // of an app that waits; empty: no right
+	Origin        string // how it came, if nobody added it
+	ApproveAction string // of an app that waits; empty: no right. It posts Seen as `seen`
+	Seen          string
 	OAuth         []Fact   // what it is as an OAuth client
 	Clients       *Clients // that register under it; nil: none can
 }
@@ -271,17 +272,17 @@ type ExplainPage struct {
 // Explain writes the page that explains a decision.
 func Explain(w io.Writer, p ExplainPage) error { return render(w, "explain", p) }
 
-// AppDangerPage approves, blocks, unblocks and removes an app. RemoveAction posts `name`, which must equal the app's. An empty action
+// AppDangerPage leads to where an app is approved, blocks, unblocks and removes an app. RemoveAction posts `name`, which must equal the app's. An empty action
 // hides its form.
 type AppDangerPage struct {
 	Shell
 	App           AppHead
-	ApproveAction string // of a pending app
+	ApproveHref   string // of a pending app: the page that shows what it is
 	BlockAction   string
 	UnblockAction string
 	RemoveAction  string
 	Errors        Errors // of the remove form
 }
 
-// AppDanger writes the page that approves, blocks, unblocks and removes an app.
+// AppDanger writes the page that blocks, unblocks and removes an app.
 func AppDanger(w io.Writer, p AppDangerPage) error { return render(w, "app_danger", p) }

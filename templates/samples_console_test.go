@@ -72,7 +72,7 @@ func appPageSamples() []sample {
 		{"app_pending", func(w io.Writer) error {
 			pending := benefits
 			pending.State = "pending"
-			return App(w, AppPage{Shell: head(), App: pending, Origin: "From the document at notes.example", ApproveAction: "/approve", Facts: idpFacts()})
+			return App(w, AppPage{Shell: head(), App: pending, Origin: "From the document at notes.example", ApproveAction: "/approve", Seen: "2026-11-26T09:00:00.000000001Z", Facts: idpFacts()})
 		}},
 		{"app_blocked", func(w io.Writer) error {
 			blocked := benefits
@@ -116,7 +116,7 @@ func appPageSamples() []sample {
 			return AppSessions(w, AppSessionsPage{Shell: shell("Sessions", SectionApps), App: benefits, Rows: []AppSessionRow{row, {Person: longName}}, EndAction: "/e", EndAllAction: "/ea"})
 		}},
 		{"app_danger", func(w io.Writer) error {
-			return AppDanger(w, AppDangerPage{Shell: head(), App: benefits, ApproveAction: "/a", BlockAction: "/b", UnblockAction: "/u", RemoveAction: "/r", Errors: Errors{{"name", "The name does not match: type it exactly."}}})
+			return AppDanger(w, AppDangerPage{Shell: head(), App: benefits, ApproveHref: "/a", BlockAction: "/b", UnblockAction: "/u", RemoveAction: "/r", Errors: Errors{{"name", "The name does not match: type it exactly."}}})
 		}},
 	}
 }

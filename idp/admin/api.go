@@ -62,7 +62,9 @@ func (a *Admin) rows() []row {
 		{Method: "GET", Path: "/apps/{app}/export", Permission: AppsRead, Action: func(c *call) (any, error) { return do.ExportApp(c.ctx(), c.path("app")) }},
 		{Method: "POST", Path: "/apps/{app}/block", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.BlockApp(c.ctx(), c.by(), c.path("app")) }},
 		{Method: "POST", Path: "/apps/{app}/unblock", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.UnblockApp(c.ctx(), c.by(), c.path("app")) }},
-		{Method: "POST", Path: "/apps/{app}/approve", Permission: AppsWrite, Action: func(c *call) (any, error) { return do.ApproveApp(c.ctx(), c.by(), c.path("app")) }},
+		{Method: "POST", Path: "/apps/{app}/approve", Permission: AppsWrite, Action: perhaps(func(c *call, ask api.ApproveApp) (any, error) {
+			return do.ApproveApp(c.ctx(), c.by(), c.path("app"), ask)
+		})},
 		{Method: "POST", Path: "/apps/{app}/new-nameid", Permission: AppsWrite, Action: with(func(c *call, ask api.NewNameID) (any, error) {
 			return do.NewNameID(c.ctx(), c.by(), c.path("app"), ask)
 		})},

@@ -147,14 +147,21 @@ func (a *Actions) UnblockApp(ctx context.Context, by By, ref string) (api.App, e
 	})
 }
 
-// ApproveApp makes a pending app active.
-func (a *Actions) ApproveApp(ctx context.Context, by By, ref string) (api.App, error) {
+// ApproveApp makes a pending app active: the one that was looked at, for a client that waits can change what it says of itself.
+func (a *Actions) ApproveApp(ctx context.Context, by By, ref string, ask api.ApproveApp) (api.App, error) {
 	return a.changeApp(ctx, by, ref, "app.approve", func(tx store.Tx, app *sp.App) (map[string]string, error) {
+		if !ask.Seen.IsZero() && !ask.Seen.Equal(app.Changed) {
+			return nil, changedMeanwhile(app.Definition.Name)
+		}
 		if err := mayOpen(tx, app); err != nil {
 			return nil, err
 		}
 		return nil, app.Approve(a.Now())
 	})
+}
+
+func changedMeanwhile(app string) error {
+	return refused(http.StatusConflict, "changed_meanwhile", "seen", "%s is not what you looked at any more, so it was not approved: look at it again, where its answers go to above all.", app)
 }
 
 func (a *Actions) endApp(ctx context.Context, by By, ref, kind, word string, move func(*sp.App, time.Time) error) (api.App, error) {

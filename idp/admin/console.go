@@ -44,7 +44,7 @@ func (a *Admin) consoleRoutes() []web.Route {
 		get("/apps/{app}/danger", AppsRead, a.appDanger),
 		post("/apps/{app}/block", AppsWrite, a.appMove(a.Actions.BlockApp, "blocked")),
 		post("/apps/{app}/unblock", AppsWrite, a.appMove(a.Actions.UnblockApp, "unblocked")),
-		post("/apps/{app}/approve", AppsWrite, a.appMove(a.Actions.ApproveApp, "approved")),
+		post("/apps/{app}/approve", AppsWrite, a.appApprove),
 		post("/apps/{app}/remove", AppsWrite, a.appRemove),
 		post("/apps/{app}/registration-token", AppsWrite, a.appRegistrationToken),
 

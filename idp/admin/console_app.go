@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/flow"
@@ -57,7 +58,7 @@ func (a *Admin) appOverview(w http.ResponseWriter, r *http.Request, token string
 		page.Add = page.App.Base + "/client"
 	}
 	if page.Origin = origin(&app); app.State == string(sp.Pending) && may(r, AppsWrite) {
-		page.ApproveAction = page.App.Base + "/approve"
+		page.ApproveAction, page.Seen = page.App.Base+"/approve", app.Changed.Format(time.RFC3339Nano)
 	}
 	if page.Clients, err = a.clientsOf(r, &app, token); err != nil {
 		return err
@@ -187,7 +188,7 @@ func (a *Admin) appDangerPage(w http.ResponseWriter, r *http.Request, app *api.A
 		case sp.Blocked:
 			page.UnblockAction = page.App.Base + "/unblock"
 		case sp.Pending:
-			page.ApproveAction = page.App.Base + "/approve"
+			page.ApproveHref = page.App.Base
 		}
 	}
 	return web.Page(w, r, statusOf(errs), web.CSP{}, func(b *web.Buffer) error { return templates.AppDanger(b, page) })
@@ -203,6 +204,20 @@ func (a *Admin) appMove(action func(context.Context, By, string) (api.App, error
 		web.SeeOther(w, link(appBase(app.ID), "done", word))
 		return nil
 	}
+}
+
+// appApprove approves the app that the page showed.
+func (a *Admin) appApprove(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	seen, err := time.Parse(time.RFC3339Nano, r.PostForm.Get("seen"))
+	if err != nil {
+		return changedMeanwhile("The app")
+	}
+	return a.appMove(func(ctx context.Context, by By, app string) (api.App, error) {
+		return a.Actions.ApproveApp(ctx, by, app, api.ApproveApp{Seen: seen})
+	}, "approved")(w, r)
 }
 
 // appRemove removes an app whose name was typed to confirm it.

@@ -72,5 +72,8 @@ func (a *Admin) oauthFacts(r *http.Request, app *api.App) ([]templates.Fact, err
 		}
 		facts = append(facts, templates.Fact{Label: "How it came", Text: origin(app)}, templates.Fact{Label: "Registered under", Text: parent.Name, Href: appBase(parent.ID)})
 	}
+	if app.State == string(sp.Pending) { // what whoever approves it has to look at
+		facts = append(facts, wordedFacts(settingsByKey(app), "oauth.redirect_uris", "oauth.scopes", "oauth.grant_types")...)
+	}
 	return facts, nil
 }

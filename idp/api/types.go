@@ -57,6 +57,11 @@ type Change struct {
 	Force bool              `json:"force,omitempty"`
 }
 
+// ApproveApp says which state of a pending app was looked at: its Changed. One that changed since is not approved; without it any is.
+type ApproveApp struct {
+	Seen time.Time `json:"seen,omitzero"`
+}
+
 // App is a connected app. SAML and Settings are filled when one app is shown, not in lists.
 type App struct {
 	ID             string    `json:"id"`

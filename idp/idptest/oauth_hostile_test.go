@@ -1,0 +1,110 @@
+package idptest
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"gatehouse/idp/api"
+)
+
+// TestOAuthHostile is what somebody tries who knows the protocol and the product.
+func TestOAuthHostile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	t.Run("a client that changes while an administrator looks at it", func(t *testing.T) { w.changedUnderApproval(t) })
+	t.Run("a family that is raced for is dead", func(t *testing.T) { w.racedFamily(t) })
+	t.Run("a device that is raced for", func(t *testing.T) { w.racedDevice(t) })
+	t.Run("a proof that is raced with", func(t *testing.T) { w.racedProof(t) })
+}
+
+// changedUnderApproval: what an administrator approves is what they looked at.
+func (w *world) changedUnderApproval(t *testing.T) {
+	w.AddPerson(t, "olga", "Staff", func(n *api.NewUser) { n.Roles = []string{"owner"} })
+	w.organisation(t, "oauth.open_registration", "true")
+	defer w.organisation(t, "oauth.open_registration", "default")
+	g := w.gateway(t, "swapgw", nil)
+	g.token = ""
+	reply := g.register(nil)
+	rp := g.child(reply)
+	olga := w.signedIn(t, "olga")
+	overview := "/admin/apps/" + rp.App
+	looked := olga.Get(overview)
+	if !strings.Contains(looked.Body, rp.Redirect) {
+		t.Errorf("the page does not show where answers go")
+	}
+	change := map[string]any{"client_id": rp.ID, "client_name": "Partner", "redirect_uris": []string{"https://evil.example/cb"}}
+	if swapped := w.rest(t, http.MethodPut, reply.Text("registration_client_uri"), reply.Text("registration_access_token"), change, g.from); swapped.Status != http.StatusOK {
+		t.Fatalf("%d %s", swapped.Status, swapped.Raw)
+	}
+	for _, seen := range []string{looked.Field("seen"), "", "x"} {
+		if page := olga.Post(overview+"/approve", url.Values{"seen": {seen}}); page.Status != http.StatusConflict {
+			t.Errorf("%q: %d", seen, page.Status)
+		}
+	}
+	if app, err := w.API.App(t.Context(), rp.App); err != nil || app.State != "pending" {
+		t.Fatalf("%s, %v", app.State, err)
+	}
+	again := olga.Get(overview)
+	if page := olga.Post(overview+"/approve", url.Values{"seen": {again.Field("seen")}}); page.Status != http.StatusOK {
+		t.Errorf("%d %s", page.Status, page.Body)
+	}
+}
+
+// racedFamily: of many that use one refresh token at once one gets tokens, and then nothing of them is good.
+func (w *world) racedFamily(t *testing.T) {
+	rp := w.Client(t, "raced", nil, map[string]string{"policy.consent": "never"})
+	first := rp.Tokens(w.ana(t), "scope", "openid offline_access")
+	won := make(chan *Reply, 16)
+	atOnce(func() bool {
+		reply := rp.Refresh(first.Text("refresh_token"))
+		if reply.Status == http.StatusOK {
+			won <- reply
+		}
+		return true
+	})
+	if len(won) != 1 {
+		t.Fatalf("%d got tokens", len(won))
+	}
+	reply := <-won
+	for _, token := range []string{first.Text("access_token"), reply.Text("access_token"), reply.Text("refresh_token")} {
+		if rp.Active(token) {
+			t.Error("a token of the family is good")
+		}
+	}
+	w.refusedBy(t, rp.Refresh(reply.Text("refresh_token")), http.StatusBadRequest, "invalid_grant", "unknown_refresh_token")
+}
+
+// racedDevice: one poll of many gets the tokens, the others end them; a yes and a no at once are one of the two.
+func (w *world) racedDevice(t *testing.T) {
+	tv := w.television(t, "racedtv", nil)
+	asked := tv.Device()
+	w.ana(t).Agree(w.ana(t).Type(asked.Text("user_code")))
+	won := make(chan *Reply, 16)
+	atOnce(func() bool {
+		if reply := tv.Poll(asked); reply.Status == http.StatusOK {
+			won <- reply
+		}
+		return true
+	})
+	if len(won) != 1 {
+		t.Fatalf("%d got tokens", len(won))
+	}
+	if tv.UserInfo((<-won).Text("access_token")).Status != http.StatusUnauthorized {
+		t.Error("the tokens of a replayed device code are good")
+	}
+}
+
+// racedProof: of many requests with one proof one is taken.
+func (w *world) racedProof(t *testing.T) {
+	rp := w.Client(t, "racedproof", map[string]any{"token_endpoint_auth_method": "none"}, map[string]string{"policy.consent": "never"})
+	key := newSigningKey(t, jose.ES256, "")
+	token := rp.proven("/oauth/token", w.proof(t, key, "POST", "/oauth/token", "", nil), w.codeForm(t, rp)).Text("access_token")
+	proof := w.proof(t, key, "GET", "/oauth/userinfo", token, nil)
+	if n := atOnce(func() bool { return rp.who("DPoP", token, proof).Status == http.StatusOK }); n != 1 {
+		t.Errorf("%d were taken", n)
+	}
+}
