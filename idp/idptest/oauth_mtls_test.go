@@ -215,6 +215,11 @@ func (c *certified) boundExchange(t *testing.T, mine, thief *holder) {
 	if reply := c.with(t, rp, mine).Send("/oauth/token", form); reply.Status != http.StatusOK {
 		t.Errorf("%d %s", reply.Status, reply.Raw)
 	}
+	// An app whose own tokens are bound to nothing must not turn it into a bearer token.
+	other := c.with(t, all, mine).Send("/oauth/token", form)
+	if cnf, _ := all.Introspect(other.Text("access_token")).JSON["cnf"].(map[string]any); cnf["x5t#S256"] != mine.thumb() {
+		t.Errorf("%s is bound to %v", other.Raw, cnf)
+	}
 }
 
 // boundAPI: at our own API and SCIM a bound token is good with its certificate alone.

@@ -71,7 +71,7 @@ func (h *Handlers) handOn(tx store.Tx, c *call, f *found) (*issue, *Problem, err
 	}
 	return &issue{
 		facts: facts, grant: g, scopes: g.Scopes, resources: resources, own: true, until: f.expires, from: f.access.Hash,
-		act: slices.Concat([]string{c.app.Credentials.ClientID}, f.access.Act),
+		act: slices.Concat([]string{c.app.Credentials.ClientID}, f.access.Act), held: f.access.Binding,
 	}, nil, nil
 }
 

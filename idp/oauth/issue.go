@@ -32,9 +32,10 @@ type issue struct {
 	own       bool     // the grant lies in its one access token
 	alone     bool     // nobody signed in for it, so there is no ID token
 	refreshed bool
-	until     time.Time // when the access token ends at the latest; zero: open
-	from      string    // key of the access token that it was exchanged for
-	act       []string  // client ids that act for the person, the latest first
+	until     time.Time      // when the access token ends at the latest; zero: open
+	from      string         // key of the access token that it was exchanged for
+	act       []string       // client ids that act for the person, the latest first
+	held      grants.Binding // of the token that it was exchanged for, which binds the new one too
 	nonce     string
 	refresh   string // the refresh token
 
@@ -57,7 +58,9 @@ func (h *Handlers) give(tx store.Tx, c *call, i *issue) (*Problem, error) {
 			return problem, err
 		}
 	}
-	i.bound = c.binding()
+	if i.bound = c.binding(); i.held.Certificate != "" {
+		i.bound.Certificate = i.held.Certificate
+	}
 	i.access, i.issued, i.expires = sp.RandomSecret(), c.now, c.now.Add(lifetime(i.facts))
 	if !i.until.IsZero() && i.until.Before(i.expires) {
 		i.expires = i.until
