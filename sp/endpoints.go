@@ -88,6 +88,9 @@ func CheckLocation(location string, allowHTTP bool) error {
 // CheckAddress is CheckLocation for an address that is only linked to or shown: it may have a fragment.
 func CheckAddress(raw string) error { return checkURL(raw, false) }
 
+// noHost are signs that no host has, and that a content security policy reads. Those of a zone of an IPv6 address can be anything.
+const noHost = ";,'()*% "
+
 func checkURL(raw string, allowHTTP bool) error {
 	if raw == "" {
 		return errors.New("is empty")
@@ -106,7 +109,7 @@ func checkURL(raw string, allowHTTP bool) error {
 		return errors.New("must be an absolute URL that begins with https://")
 	case u.Hostname() == "":
 		return errors.New("has no host")
-	case strings.ContainsAny(u.Host, ";,'()*"): // no host has these, and a content security policy reads them
+	case strings.ContainsAny(u.Host, noHost):
 		return errors.New("has a host with signs that no host has")
 	case u.User != nil:
 		return errors.New("must not hold a user name or password")

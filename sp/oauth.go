@@ -139,21 +139,28 @@ func (o *OAuth) NeedsDPoP() bool { return o.RequireDPoP != nil && *o.RequireDPoP
 // Subject is SubjectPublic or SubjectPairwise (OpenID Connect Core 1.0, section 8).
 func (o *OAuth) Subject() string { return cmp.Or(o.SubjectType, SubjectPublic) }
 
-// Sector is what pairwise subjects are made for: the host of the sector_identifier_uri, else the one host of the redirect URIs; empty:
-// there is none, or several (OpenID Connect Core 1.0, 8.1).
-func (o *OAuth) Sector() string {
+// Sector is what pairwise subjects are made for: the host of the sector_identifier_uri, else the one host of the redirect URIs (OpenID
+// Connect Core 1.0, 8.1). Empty is a sector of the client's own: a person's machine, where native apps get their answers, is nobody's
+// host, or all of them would know a person by one name. False: there are several.
+func (o *OAuth) Sector() (sector string, one bool) {
 	if u, err := url.Parse(o.SectorURI); err == nil && u.Host != "" {
-		return u.Host
+		return u.Host, true
 	}
-	sector := ""
-	for _, one := range o.RedirectURIs {
-		u, err := url.Parse(one)
-		if err != nil || sector != "" && u.Host != sector {
-			return ""
+	for i, uri := range o.RedirectURIs {
+		u, err := url.Parse(uri)
+		if err != nil {
+			return "", false
 		}
-		sector = u.Host
+		host := u.Host
+		if Loopback(u.Hostname()) {
+			host = ""
+		}
+		if i > 0 && host != sector {
+			return "", false
+		}
+		sector = host
 	}
-	return sector
+	return sector, true
 }
 
 // SigningAlgorithm is AlgorithmRS256 or AlgorithmES256: of ID tokens, and of access tokens that are JWTs.

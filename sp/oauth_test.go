@@ -49,6 +49,8 @@ func TestRedirectURIs(t *testing.T) {
 		"org.example.app:/cb": true, "https://app.example.org/#x": false, "https://app.example.org/cb#": false, "http://app.example.org/cb": false,
 		"https://*.example.org/cb": false, "https://a@app.example.org/cb": false, "javascript:alert(1)": false, "data:text/html,x": false,
 		"/cb": false, "": false, "app:/cb": false, "https:///cb": false, "https://app.example.org/a b": false, `https://app.example.org\@evil.example`: false,
+		// What a zone says is taken out of its escapes, and would stand in a content security policy.
+		"http://[::1%25x;script-src-elem%20'unsafe-inline']/cb": false, "https://[fe80::1%25eth0]/cb": false, "https://app.example.org;x/cb": false,
 	} {
 		if err := checkRedirect(uri, TypeNative); (err == nil) != ok {
 			t.Errorf("%q: %v", uri, err)

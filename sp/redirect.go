@@ -52,6 +52,8 @@ func checkRedirect(uri, applicationType string) error {
 		return errors.New("has a wildcard: name each address")
 	case u.User != nil:
 		return errors.New("names a user")
+	case strings.ContainsAny(u.Host, noHost):
+		return errors.New("has a host with signs that no host has")
 	case u.Scheme == "https" && u.Host != "":
 		return nil
 	case u.Scheme == "http" && Loopback(u.Hostname()):

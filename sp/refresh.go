@@ -85,7 +85,7 @@ func (m *Metadata) tags() [][2]string {
 }
 
 // KeepStricter puts back what a newer definition must not lower by itself: the demand for signed requests, encryption, and
-// algorithms; that a client proves itself and speaks for nobody unasked, PKCE, pushed requests and bound tokens. Asked are the settings that somebody asked for beside it, which hold. It returns the keys that it put back.
+// algorithms; that a client proves itself and speaks for nobody unasked, PKCE, pushed requests, bound tokens, and that it knows people by a name of its own. Asked are the settings that somebody asked for beside it, which hold. It returns the keys that it put back.
 func (a *App) KeepStricter(before *App, asked map[string]string) []string {
 	return append(a.keepSAML(before, asked), a.keepClient(before, asked)...)
 }
@@ -139,6 +139,7 @@ func (a *App) keepClient(before *App, asked map[string]string) []string {
 	keep("oauth.require_pushed_authorization_requests", was.NeedsPAR() && !is.NeedsPAR(), func() { is.RequirePAR = new(true) })
 	keep("oauth.dpop_bound_access_tokens", was.NeedsDPoP() && !is.NeedsDPoP(), func() { is.RequireDPoP = new(true) })
 	keep("oauth.tls_client_certificate_bound_access_tokens", was.BindsCertificates() && !is.BindsCertificates(), func() { is.BindCertificates = new(true) })
+	keep("oauth.subject_type", was.Subject() == SubjectPairwise && is.Subject() != SubjectPairwise, func() { is.SubjectType = was.SubjectType })
 	a.Definition.OAuth = &is
 	return kept
 }

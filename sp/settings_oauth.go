@@ -150,7 +150,8 @@ func (a *App) checkClient() error {
 		return &SettingError{"oauth.jwks", "private_key_jwt needs the app's keys: set oauth.jwks or oauth.jwks_uri"}
 	case o.JWKS != nil && o.JWKSURI != "":
 		return &SettingError{"oauth.jwks_uri", "keys come from oauth.jwks or from here: unset one of the two"}
-	case o.Subject() == SubjectPairwise && o.Sector() == "" && len(o.RedirectURIs) > 0:
+	}
+	if _, one := o.Sector(); o.Subject() == SubjectPairwise && !one {
 		return &SettingError{"oauth.subject_type", "pairwise needs redirect URIs of one host"}
 	}
 	return o.checkCertificates()

@@ -73,7 +73,7 @@ func TestClientPackages(t *testing.T) {
 // TestClientPackagesKeepTheStricter: no newer definition makes a client public, or its tokens anybody's, by itself.
 func TestClientPackagesKeepTheStricter(t *testing.T) {
 	w := newWorld(t)
-	strict := map[string]string{"oauth.require_pushed_authorization_requests": "true", "oauth.dpop_bound_access_tokens": "true", "oauth.tls_client_certificate_bound_access_tokens": "true"}
+	strict := map[string]string{"oauth.require_pushed_authorization_requests": "true", "oauth.dpop_bound_access_tokens": "true", "oauth.tls_client_certificate_bound_access_tokens": "true", "oauth.subject_type": sp.SubjectPairwise}
 	added := w.client(`{"client_name":"Orders","redirect_uris":["https://orders.example/cb"]}`, strict)
 	lowered := w.packageOf("Orders", func(s map[string]string) {
 		for key := range strict {
@@ -89,7 +89,7 @@ func TestClientPackagesKeepTheStricter(t *testing.T) {
 	must(t, err)
 	set := settingsByKey(&upgraded.App)
 	for key := range strict {
-		if set[key].Value != "true" {
+		if set[key].Value != strict[key] {
 			t.Errorf("%s was lowered", key)
 		}
 	}
@@ -99,7 +99,7 @@ func TestClientPackagesKeepTheStricter(t *testing.T) {
 			kept++
 		}
 	}
-	if set["oauth.token_endpoint_auth_method"].Value != sp.AuthSecretBasic || set["oauth.require_pkce"].Value != "true" || kept != 6 || len(preview.Differences)+len(upgraded.Differences) != 0 {
+	if set["oauth.token_endpoint_auth_method"].Value != sp.AuthSecretBasic || set["oauth.require_pkce"].Value != "true" || kept != 7 || len(preview.Differences)+len(upgraded.Differences) != 0 {
 		t.Errorf("%d kept: %+v %+v", kept, upgraded.Warnings, upgraded.Differences)
 	}
 	ask.Set = map[string]string{"oauth.token_endpoint_auth_method": sp.AuthNone}

@@ -16,7 +16,7 @@ func (h *Handlers) subject(app *sp.App, user string) string {
 	if client.Subject() == sp.SubjectPublic {
 		return user
 	}
-	sector := client.Sector()
+	sector, _ := client.Sector()
 	if sector == "" {
 		sector = app.ID
 	}
