@@ -1,6 +1,7 @@
 package idptest
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,6 +17,10 @@ func TestOAuthHostile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	t.Run("a client that changes while an administrator looks at it", func(t *testing.T) { w.changedUnderApproval(t) })
+	t.Run("a proof for another address of the API", func(t *testing.T) { w.proofElsewhere(t) })
+	t.Run("native apps do not share a sector", func(t *testing.T) { w.loopbackSectors(t) })
+	t.Run("a key that no code can be bound to", func(t *testing.T) { w.noThumbprint(t) })
+	t.Run("a request that would take up room", func(t *testing.T) { w.longRequest(t) })
 	t.Run("a family that is raced for is dead", func(t *testing.T) { w.racedFamily(t) })
 	t.Run("a device that is raced for", func(t *testing.T) { w.racedDevice(t) })
 	t.Run("a proof that is raced with", func(t *testing.T) { w.racedProof(t) })
@@ -51,6 +56,55 @@ func (w *world) changedUnderApproval(t *testing.T) {
 	again := olga.Get(overview)
 	if page := olga.Post(overview+"/approve", url.Values{"seen": {again.Field("seen")}}); page.Status != http.StatusOK {
 		t.Errorf("%d %s", page.Status, page.Body)
+	}
+}
+
+// proofElsewhere: the path that a proof is for is compared as it was sent, whatever it says when it is decoded.
+func (w *world) proofElsewhere(t *testing.T) {
+	rp := w.apiClient(t, "elsewhere", "apps.read", nil)
+	key := newSigningKey(t, jose.ES256, "")
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {rp.Code(w.signedIn(t, "olga"), "scope", "openid apps.read")}, "redirect_uri": {rp.Redirect}, "code_verifier": {rp.Verifier}}
+	r := rp.Request("/oauth/token", form)
+	r.SetBasicAuth(rp.ID, rp.Secret)
+	r.Header.Set("DPoP", w.proof(t, key, "POST", "/oauth/token", "", nil))
+	token := rp.Do(r).Text("access_token")
+	if reply := rp.call("DPoP", "GET", "/api/v1/apps/a%3Fb", token, w.proof(t, key, "GET", "/api/v1/apps/a%3Fb", token, nil), ""); reply.Status != http.StatusNotFound {
+		t.Errorf("its own address: %d %s", reply.Status, reply.Raw)
+	}
+	for _, other := range []string{"/api/v1/apps/a", "/api/v1/apps/a?b"} {
+		if reply := rp.call("DPoP", "GET", "/api/v1/apps/a%3Fb", token, w.proof(t, key, "GET", other, token, nil), ""); reply.Status != http.StatusUnauthorized {
+			t.Errorf("%s: %d %s", other, reply.Status, reply.Raw)
+		}
+	}
+}
+
+// loopbackSectors: the machine of a person is nobody's sector (OpenID Connect Core 1.0, 8.1).
+func (w *world) loopbackSectors(t *testing.T) {
+	subject := func(name string) string {
+		rp := w.Client(t, name, map[string]any{"application_type": "native", "token_endpoint_auth_method": "none", "subject_type": "pairwise", "redirect_uris": []string{"http://127.0.0.1/cb"}}, map[string]string{"policy.consent": "never"})
+		_, claims := rp.Claims(rp.Tokens(w.ana(t)).Text("id_token"))
+		return fmt.Sprint(claims["sub"])
+	}
+	if one, other := subject("phoneone"), subject("phonetwo"); one == other {
+		t.Errorf("two native apps know a person by %s", one)
+	}
+}
+
+// noThumbprint: a code that is bound to what is no thumbprint could never be redeemed, and its request would only take up room.
+func (w *world) noThumbprint(t *testing.T) {
+	rp := w.Client(t, "nothumb", nil, map[string]string{"policy.consent": "never"})
+	for _, print := range []string{"x", strings.Repeat("a", 8000), strings.Repeat("=", 43)} {
+		w.told(t, rp, rp.Visit(w.ana(t), rp.Ask("dpop_jkt", print)), "invalid_request", "bad_dpop_jkt")
+	}
+}
+
+// longRequest: a hundred thousand requests may wait, so what one of them keeps is bounded.
+func (w *world) longRequest(t *testing.T) {
+	rp := w.Client(t, "longrp", nil, map[string]string{"policy.consent": "never"})
+	long := strings.Repeat("x", 8192)
+	w.told(t, rp, rp.Visit(w.ana(t), rp.Ask("nonce", long, "login_hint", long)), "invalid_request", "long_request")
+	if rp.Code(w.ana(t), "state", long) == "" {
+		t.Error("a long state is refused")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,6 +103,11 @@ func (w *world) notPushed(t *testing.T, rp *RP) {
 	w.refusedBy(t, rp.Send("/oauth/par", rp.Ask("redirect_uri", "-")), http.StatusBadRequest, "invalid_request", "no_redirect_uri")
 	w.refusedBy(t, rp.Send("/oauth/par", rp.Ask("response_type", "token")), http.StatusBadRequest, "unsupported_response_type", "bad_response_type")
 	w.refusedBy(t, rp.Send("/oauth/par", rp.Ask("code_challenge", "-", "code_challenge_method", "-")), http.StatusBadRequest, "invalid_request", "no_code_challenge")
+	long := rp.Ask("nobody", strings.Repeat("x", 8000), "reads", strings.Repeat("x", 8000), "this", strings.Repeat("x", 8000))
+	w.refusedBy(t, rp.Send("/oauth/par", long), http.StatusBadRequest, "invalid_request", "long_request")
+	if reply := rp.Send("/oauth/par", rp.Ask("state", strings.Repeat("x", 8192))); reply.Status != http.StatusCreated {
+		t.Errorf("a long state: %d %s", reply.Status, reply.Raw)
+	}
 	basic := rp.Request("/oauth/par", rp.Ask("client_id", "other"))
 	basic.SetBasicAuth(rp.ID, rp.Secret)
 	w.refusedBy(t, rp.Do(basic), http.StatusUnauthorized, "invalid_client", "bad_basic")
@@ -129,7 +135,7 @@ func TestRequestObjects(t *testing.T) {
 	rp := w.withKeys(t, "objects", map[string]any{"jwks": keySet(key), "redirect_uris": []string{"https://objects.example.org/cb", "https://objects.example.org/other"}})
 	t.Run("OBP-23 what is inside counts", func(t *testing.T) {
 		object := w.object(rp, map[string]any{"redirect_uri": "https://objects.example.org/other", "state": "inner", "max_age": 10000, "claims": map[string]any{"id_token": map[string]any{"email": nil}}})
-		ask := rp.Ask("request", key.sign(t, object, map[string]any{"typ": "oauth-authz-req+jwt"}), "scope", "openid nonsense", "response_type", "token")
+		ask := rp.Ask("request", key.sign(t, object, map[string]any{"typ": "oauth-authz-req+jwt"}), "scope", "openid nonsense", "response_type", "token", "prompt", "nonsense")
 		other := *rp
 		other.Redirect = "https://objects.example.org/other"
 		values := other.Callback(rp.Visit(w.ana(t), ask))

@@ -33,6 +33,10 @@ type asked struct {
 	Classes   []string       `json:"classes,omitempty"` // of acr_values, those that Gatehouse knows
 }
 
+// maxAsked bounds what a waiting flow keeps of a request, in bytes: the longest state, and some more. So many of them may wait that
+// the disk is filled by their size.
+const maxAsked = 12 << 10
+
 // The ways of an answer (OAuth 2.0 Multiple Response Types, Form Post Response Mode).
 const (
 	modeQuery    = "query"
@@ -64,6 +68,9 @@ func (h *Handlers) authorize(w http.ResponseWriter, r *http.Request) error {
 	}
 	if request.Payload, err = json.Marshal(a); err != nil {
 		return err
+	}
+	if problem == nil && len(request.Payload)+len(request.LoginHint) > maxAsked {
+		problem = refuse(codeInvalidRequest, "long_request", "The request is longer than 12,288 bytes: send less in state, nonce and login_hint.")
 	}
 	if problem != nil {
 		return h.Engine.Reject(w, r, request, problem.reason())
@@ -112,7 +119,7 @@ func (h *Handlers) halt(r *http.Request, app *sp.App, id string, problem *Proble
 // read checks the rest of a request, whose problems the client is told (RFC 6749, 4.1.2.1). Parameters that it does not know it
 // ignores.
 func (h *Handlers) read(r *http.Request, app *sp.App, values url.Values, a *asked, request *flow.Request) (*Problem, error) {
-	for _, step := range []func(*sp.App, url.Values, *asked, *flow.Request) *Problem{readMode, readPushed, readType, readPKCE, h.readPrompt, h.readClaims, h.readTargets} {
+	for _, step := range []func(*sp.App, url.Values, *asked, *flow.Request) *Problem{readMode, readPushed, readType, readPKCE, readKey, h.readPrompt, h.readClaims, h.readTargets} {
 		if problem := step(app, values, a, request); problem != nil {
 			return problem, nil
 		}
@@ -124,7 +131,7 @@ func (h *Handlers) read(r *http.Request, app *sp.App, values url.Values, a *aske
 	if !settings.Grants(sp.GrantCode) {
 		return switchedOff(sp.GrantCode), nil
 	}
-	request.LoginHint, a.Nonce, a.Key = values.Get("login_hint"), values.Get("nonce"), values.Get("dpop_jkt")
+	request.LoginHint, a.Nonce = values.Get("login_hint"), values.Get("nonce")
 	if problem, err := h.readHint(r.Context(), app, values, a); problem != nil || err != nil {
 		return problem, err
 	}
@@ -175,6 +182,14 @@ func readPKCE(app *sp.App, values url.Values, a *asked, _ *flow.Request) *Proble
 		return refuse(codeInvalidRequest, "bad_code_challenge", "The code_challenge is not a SHA-256 in base64url: it has 43 characters.")
 	}
 	a.Challenge = challenge
+	return nil
+}
+
+// readKey reads the thumbprint of the key that the code is to be bound to (RFC 9449, 10).
+func readKey(_ *sp.App, values url.Values, a *asked, _ *flow.Request) *Problem {
+	if a.Key = values.Get("dpop_jkt"); a.Key != "" && !isVerifier(a.Key, 43) {
+		return refuse(codeInvalidRequest, "bad_dpop_jkt", "The dpop_jkt is not the SHA-256 thumbprint of a key in base64url: it has 43 characters.")
+	}
 	return nil
 }
 

@@ -109,8 +109,8 @@ func (h *Handlers) judgeProof(r *http.Request, claims *proofClaims, access strin
 		return badProof("dpop_jti", "The DPoP proof needs a jti of at most 256 bytes.")
 	case claims.Method != r.Method:
 		return badProof("dpop_method", "The DPoP proof is for another method (htm).").because(r.Method, claims.Method)
-	case !slices.ContainsFunc(h.addresses(r.URL.Path), func(ours string) bool { return sameTarget(claims.URI, ours) }):
-		return badProof("dpop_uri", "The DPoP proof is for another address (htu).").because(h.BaseURL+r.URL.Path, claims.URI)
+	case !slices.ContainsFunc(h.addresses(r.URL.EscapedPath()), func(ours string) bool { return sameTarget(claims.URI, ours) }):
+		return badProof("dpop_uri", "The DPoP proof is for another address (htu).").because(h.BaseURL+r.URL.EscapedPath(), claims.URI)
 	case claims.Issued == nil || !now.Before(claims.Issued.Time().Add(dpopAge)) || claims.Issued.Time().After(now.Add(dpopAge)):
 		return badProof("dpop_iat", "The DPoP proof was not made in this minute (iat): make a new one for each request, and set the clock.")
 	case access != "" && claims.Access != grants.Hash(access):

@@ -20,6 +20,9 @@ import (
 // fetched because a stranger says so.
 const pushedPrefix = "urn:ietf:params:oauth:request_uri:"
 
+// maxPushedBytes bounds what is kept of one request: those that wait lie in the store, and anybody can push as a public client.
+const maxPushedBytes = 16 << 10
+
 // maxPushed is how many requests may wait that one public client pushed from one network.
 const maxPushed = 100
 
@@ -98,6 +101,9 @@ func (h *Handlers) pushable(r *http.Request, app *sp.App, values url.Values, uri
 	values, problem, err := h.opened(r.Context(), values)
 	if problem != nil || err != nil {
 		return nil, problem, err
+	}
+	if len(values.Encode()) > maxPushedBytes {
+		return nil, refuse(codeInvalidRequest, "long_request", "The pushed request is longer than 16,384 bytes: send less in state, claims and what nobody reads."), nil
 	}
 	values.Set("request_uri", uri)
 	_, problem, err = h.recipient(r, values, nil)
