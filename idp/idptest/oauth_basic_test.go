@@ -64,7 +64,9 @@ func TestOpenIDBasic(t *testing.T) {
 		w.codeTwice(t, rp, 31*time.Second)
 	})
 	t.Run("OBP-17 an unregistered redirect URI", func(t *testing.T) {
-		w.checkHere(t, rp.Visit(w.ana(t), rp.Ask("redirect_uri", "https://evil.example/cb")), "bad_redirect_uri")
+		for _, uri := range []string{"https://evil.example/cb", rp.Redirect + ".evil", rp.Redirect[:len(rp.Redirect)-1]} {
+			w.checkHere(t, rp.Visit(w.ana(t), rp.Ask("redirect_uri", uri)), "bad_redirect_uri")
+		}
 	})
 	t.Run("OBP-18 ORF-18 the request by POST", func(t *testing.T) {
 		page := w.ana(t).Post("/oauth/authorize", rp.Ask())

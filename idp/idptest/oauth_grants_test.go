@@ -28,6 +28,7 @@ func TestOAuthGrants(t *testing.T) {
 	w := newWorld(t)
 	t.Run("ORF-13 assertions about a person", func(t *testing.T) { w.bearerRefused(t) })
 	t.Run("OGR-04 who an assertion may be about", func(t *testing.T) { w.bearerPolicy(t) })
+	t.Run("OGR-04 within what the person agreed to", func(t *testing.T) { w.bearerConsent(t) })
 	t.Run("OGR-05 token exchange", func(t *testing.T) { w.exchanged(t) })
 	t.Run("OGR-06 exchanged tokens under both policies", func(t *testing.T) { w.exchangePolicy(t) })
 	t.Run("OGR-08 grants that an administrator lists and ends", func(t *testing.T) { w.grantsListed(t) })
@@ -161,6 +162,21 @@ func (w *world) bearerPolicy(t *testing.T) {
 	}
 }
 
+// bearerConsent: what a person agreed to at a sign-in is all that an assertion can ask for.
+func (w *world) bearerConsent(t *testing.T) {
+	app := w.signer(t, "agreed", nil)
+	app.Redirect = "https://agreed.example.org/cb"
+	w.setClient(t, app.RP, "oauth.redirect_uris", app.Redirect, "oauth.grant_types", sp.GrantCode+","+sp.GrantJWTBearer)
+	app.Code(w.ana(t), "scope", "openid orders.read")
+	show := func(scope string) *Reply {
+		return app.Show(app.Assertion(w.clock.now(), nil, app.key, jose.ES256), "scope", scope)
+	}
+	if reply := show("orders.read"); reply.Status != http.StatusOK {
+		t.Errorf("%d %s", reply.Status, reply.Raw)
+	}
+	w.refusedBy(t, show("orders.read email"), http.StatusBadRequest, "invalid_grant", "no_consent")
+}
+
 // Exchange shows an access token for one of the client's own.
 func (rp *RP) Exchange(token string, change ...string) *Reply {
 	rp.t.Helper()
@@ -194,6 +210,11 @@ func (w *world) exchanged(t *testing.T) {
 		t.Errorf("%s", info.Raw)
 	}
 	w.refusedBy(t, gateway.Exchange(token, "scope", "email orders.write"), http.StatusBadRequest, "invalid_scope", "scope_not_granted")
+	less := app.Tokens(w.ana(t), "scope", "openid orders.read").Text("access_token") // less than the gateway itself may have
+	w.refusedBy(t, gateway.Exchange(less, "scope", "openid email"), http.StatusBadRequest, "invalid_scope", "scope_not_granted")
+	if whole := gateway.Exchange(less); whole.Text("scope") != "openid orders.read" {
+		t.Errorf("%d %s", whole.Status, whole.Raw)
+	}
 	for reason, change := range map[string][]string{
 		"no_subject_token": {"subject_token", "-"}, "bad_subject_token_type": {"subject_token_type", "urn:ietf:params:oauth:token-type:id_token"},
 		"bad_requested_token_type": {"requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token"}, "actor_token": {"actor_token", "x"},

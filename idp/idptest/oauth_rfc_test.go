@@ -286,6 +286,8 @@ func (w *world) forgedTokens(t *testing.T) {
 		}
 	}
 	w.told(t, rp, rp.Visit(w.ana(t), rp.Ask("id_token_hint", good)), "invalid_request", "bad_id_token_hint")
+	w.setClient(t, rp, "oauth.userinfo_signed_response_alg", "RS256") // it names person and client as an ID token does
+	w.told(t, rp, rp.Visit(w.ana(t), rp.Ask("id_token_hint", rp.UserInfo(good).Raw)), "invalid_request", "bad_id_token_hint")
 	other := w.Client(t, "forge2", nil, map[string]string{"policy.consent": "never"})
 	w.told(t, other, other.Visit(w.ana(t), other.Ask("id_token_hint", tokens.Text("id_token"))), "invalid_request", "bad_id_token_hint")
 }

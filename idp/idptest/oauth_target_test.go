@@ -165,6 +165,10 @@ func (w *world) aimedAlone(t *testing.T, _, gateway *RP) {
 	if got := aud(gateway, rp.Poll(device).Text("access_token")); got != ordersAPI {
 		t.Error(got)
 	}
+	token := alone(ordersAPI).Text("access_token")
+	if w.setClient(t, rp, "oauth.resources", stockAPI); rp.Active(token) {
+		t.Error("the app may not have tokens for the resource any more, and its token is good")
+	}
 }
 
 func (w *world) aimedExchange(t *testing.T, rp, gateway *RP) {
