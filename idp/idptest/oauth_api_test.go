@@ -162,6 +162,13 @@ func (w *world) apiScopes(t *testing.T) {
 		if reply := rp.Call("DELETE", "/scim/v2/Groups/x", read, ""); reply.Status != http.StatusForbidden || !strings.Contains(reply.Header.Get("WWW-Authenticate"), `scope="directory.write"`) {
 			t.Errorf("SCIM: %d %s", reply.Status, reply.Raw)
 		}
+		w.setClient(t, rp, "policy.users", "bob") // whom an app is for is about people, not about apps
+		if reply := rp.Call("GET", "/api/v1/apps/"+rp.App, w.apiToken(t, rp, "olga", "apps.read"), ""); reply.Status != http.StatusOK || strings.Contains(reply.Raw, "policy.users") {
+			t.Errorf("%s: %d %s", format, reply.Status, reply.Raw)
+		}
+		if reply := rp.Call("GET", "/api/v1/apps/"+rp.App, w.apiToken(t, rp, "olga", "apps.read directory.read"), ""); !strings.Contains(reply.Raw, "policy.users") {
+			t.Errorf("%s: %d %s", format, reply.Status, reply.Raw)
+		}
 		only := w.apiToken(t, rp, "olga", "openid")
 		w.apiRefused(t, rp.Call("GET", "/api/v1/users", only, ""), http.StatusForbidden, "no_permission", `error="insufficient_scope"`)
 	}
@@ -232,6 +239,12 @@ func (w *world) apiPolicy(t *testing.T) {
 		}
 	}
 	taken("at first")
+	w.setClient(t, rp, "policy.ip_ranges", "10.0.0.0/8") // from where the token was asked for
+	taken("from inside")
+	away := *rp
+	away.http = &http.Client{Transport: oneHop("198.51.100.40")}
+	w.apiRefused(t, away.Call("GET", "/api/v1/users", token, ""), http.StatusUnauthorized, "app_ip_ranges", `error="invalid_token"`)
+	w.setClient(t, rp, "policy.ip_ranges", "default")
 	for key, refusal := range map[string][2]string{
 		"policy.ip_ranges":       {"192.0.2.0/24", "app_ip_ranges"},
 		"policy.permitted_users": {"preauthorized", "permitted_users"},

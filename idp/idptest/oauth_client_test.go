@@ -34,6 +34,8 @@ func TestOAuthClients(t *testing.T) {
 			t.Error("no token")
 		}
 		w.checkHere(t, rp.Visit(w.ana(t), rp.Ask("redirect_uri", "http://127.0.0.1:51004/other")), "bad_redirect_uri")
+		web := w.Client(t, "webphone", map[string]any{"redirect_uris": []string{"http://127.0.0.1/cb"}}, nil) // it is not installed
+		w.checkHere(t, web.Visit(w.ana(t), web.Ask("redirect_uri", "http://127.0.0.1:51004/cb")), "bad_redirect_uri")
 	})
 	t.Run("OPR-10 pages that may ask", func(t *testing.T) { w.crossOrigin(t) })
 	t.Run("OPR-11 impersonated and mixed-up clients", func(t *testing.T) { w.impersonation(t) })

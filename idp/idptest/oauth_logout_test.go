@@ -35,6 +35,7 @@ func TestOpenIDLogout(t *testing.T) {
 	t.Run("OLO-02 with a hint, an address and a state", func(t *testing.T) { w.leaveByHint(t, rp) })
 	t.Run("OLO-03 OLO-02 without an app that shows it means this session", func(t *testing.T) { w.leaveAsked(t, rp) })
 	t.Run("OLO-03 forged hints and other addresses", func(t *testing.T) { w.refusedFarewells(t, rp) })
+	t.Run("OLO-03 an address that is taken away meanwhile", func(t *testing.T) { w.farewellTakenAway(t) })
 	t.Run("OLO-04 logout tokens", func(t *testing.T) { w.logoutTokens(t) })
 	t.Run("OLO-04 an app that does not answer", func(t *testing.T) { w.deafClient(t) })
 }
@@ -77,6 +78,29 @@ func (w *world) leaveByHint(t *testing.T, rp *RP) {
 				t.Errorf("the audit says %+v", e)
 			}
 		})
+	}
+}
+
+// farewellTakenAway: while the browser is led about, the app may lose its address.
+func (w *world) farewellTakenAway(t *testing.T) {
+	rp := w.Client(t, "losing", map[string]any{"post_logout_redirect_uris": []string{bye}}, map[string]string{"policy.consent": "never"})
+	framed := w.Client(t, "framed", map[string]any{"frontchannel_logout_uri": "https://framed.example.org/out"}, map[string]string{"policy.consent": "never"})
+	for _, taken := range []bool{false, true} {
+		ana := w.signedIn(t, "ana")
+		hint := rp.Tokens(ana).Text("id_token")
+		framed.Tokens(ana)
+		page := ana.Get(farewell("id_token_hint", hint, "post_logout_redirect_uri", bye))
+		if !strings.HasPrefix(page.URL.Path, "/logout/") {
+			t.Fatalf("%d at %s", page.Status, page.URL)
+		}
+		want := bye
+		if taken {
+			want = ""
+			w.setClient(t, rp, "oauth.post_logout_redirect_uris", "https://other.example.org/")
+		}
+		if end := ana.Get(page.URL.Path + "/next"); end.Header.Get("Location") != want {
+			t.Errorf("%q, want %q", end.Header.Get("Location"), want)
+		}
 	}
 }
 
