@@ -216,7 +216,7 @@ func (c *Client) told(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "This is no logout token.", http.StatusBadRequest)
 		return
 	}
-	c.visits.leave(claims.Session, notice{Title: "You were signed out", Text: "Gatehouse told this app, from server to server, that your session is over: you signed out there, or the app was blocked."})
+	c.visits.leave(claims.Session, notice{Title: "You were signed out", Text: "Gatehouse told this app, from server to server, that your session is over: you signed out there or withdrew the app, or it was blocked."})
 	w.Header().Set("Cache-Control", "no-store")
 }
 

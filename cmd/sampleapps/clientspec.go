@@ -52,7 +52,7 @@ func DemoClients() []ClientSpec {
 			Try: []string{
 				"Sign in. The first time you are asked what the app may do.",
 				"Press “Show my orders”. The app sends its access token to the order API, which asks Gatehouse whether it is good.",
-				"On your account page at Gatehouse withdraw Order Status, then press “Show my orders” again.",
+				"On your account page at Gatehouse, in another tab, withdraw Order Status. Come back and press “Show my orders”: refused. Load the page anew: signed out.",
 			}},
 		{Name: "Pocket Orders", Description: "The same on a phone.", Accent: "#7c3aed", Kind: KindNative,
 			Scopes: []string{"openid", "profile", "email", "offline_access"},
@@ -73,7 +73,7 @@ func DemoClients() []ClientSpec {
 			API: API{Scope: "parcels.read", Things: "parcels", Rows: []Row{
 				{"Parcel 4711", "At the depot in Leipzig"}, {"Parcel 4712", "With the courier"}}},
 			Try: []string{
-				"Register a client: the gateway shows its initial access token, and a partner’s client is there without an administrator.",
+				"Register a client: the gateway sends its initial access token, and a partner’s client is there without an administrator.",
 				"Sign in with that client, then call the API. The gateway asks Gatehouse about the token at each call.",
 				"As ada, in a private window, open Console › Apps › Partner Gateway: the client is listed under it. Block it, and call again.",
 			}},
