@@ -234,7 +234,7 @@ func (s *Server) guardAPI(r *http.Request, app string, need web.Permission) (*ht
 		return nil, err
 	}
 	if facts.Session == nil || facts.User == nil || console == nil || !flow.Enters(facts, console) {
-		return nil, &web.Error{Status: http.StatusUnauthorized, Reason: "not_signed_in", Challenge: `Bearer realm="Gatehouse"` + s.metadataHint(), Text: "Sign in to the console first, or use the command line on the server."}
+		return nil, &web.Error{Status: http.StatusUnauthorized, Reason: "not_signed_in", Challenge: `Bearer realm="Gatehouse"` + s.metadataHint(), Text: "Sign in to the console first, use the command line on the server, or send a token in the header Authorization: Bearer TOKEN."}
 	}
 	return r, s.identify(r, facts, need)
 }

@@ -93,7 +93,7 @@ func eachOf(s Setting, check func(string) error) Setting {
 func several(key, label, help string, usual, options []string, field func(*App) *[]string) Setting {
 	s := eachOf(list(key, label, help, field), func(item string) error {
 		if !slices.Contains(options, item) {
-			return errors.New("is not allowed; choose among " + orList(options))
+			return errors.New("is not allowed; choose " + orList(options))
 		}
 		return nil
 	})
@@ -143,7 +143,7 @@ func (a *App) checkClient() error {
 	case a.Credentials.ClientID == "":
 		return errors.New("the app has no client id; add it again")
 	case o.Allows(GrantCode) && len(o.RedirectURIs) == 0:
-		return &SettingError{"oauth.redirect_uris", "the authorization code needs an address to go to: name one, or leave authorization_code out of oauth.grant_types"}
+		return &SettingError{"oauth.redirect_uris", "needs an address for the authorization code to go to: name one, or leave authorization_code out of oauth.grant_types"}
 	case o.Allows(GrantClientCredentials) && o.Public():
 		return &SettingError{"oauth.grant_types", "client_credentials is for apps that can keep a secret: choose another oauth.token_endpoint_auth_method"}
 	case o.AuthMethod == AuthPrivateKeyJWT && o.JWKS == nil && o.JWKSURI == "":

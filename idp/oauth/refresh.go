@@ -118,7 +118,7 @@ func narrowed(text string, bound []string) ([]string, *Problem) {
 	if scopes := within(asked, bound); len(scopes) == len(asked) && len(scopes) > 0 {
 		return scopes, nil
 	}
-	return nil, refuse(codeInvalidScope, "scope_not_granted", "A refresh gives no scope beyond those that were granted.").because(strings.Join(bound, " "), text)
+	return nil, refuse(codeInvalidScope, "scope_not_granted", "The token that was shown does not cover these scopes, or covers none: ask for some of those that it covers.").because(strings.Join(bound, " "), text)
 }
 
 // endGrant kills a grant by its id, if it is still there.

@@ -84,7 +84,7 @@ func scopesFor(app *sp.App, text string, bound []string) ([]string, *Problem) {
 		scopes = slices.DeleteFunc(slices.Clone(bound), func(s string) bool { return slices.Contains(sp.StandardScopes(), s) })
 	}
 	if scopes = within(scopes, bound); len(scopes) == 0 {
-		return nil, refuse(codeInvalidScope, "scope_not_allowed", "None of the scopes that are asked for is allowed to this app. Ask its administrator to extend oauth.scopes or policy.scopes.").because(cut(strings.Join(app.AllowedScopes(), " ")), text)
+		return nil, refuse(codeInvalidScope, "scope_not_allowed", "No scope that is asked for is allowed to this app here. Name some in scope that are, or ask its administrator to extend oauth.scopes or policy.scopes; those about a person, such as openid, need one who signs in.").because(cut(strings.Join(app.AllowedScopes(), " ")), text)
 	}
 	return scopes, nil
 }
