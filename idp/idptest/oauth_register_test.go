@@ -278,6 +278,7 @@ func (w *world) approvals(t *testing.T) {
 	reply := g.register(nil)
 	child := g.child(reply)
 	w.refusedBy(t, child.Send("/oauth/token", url.Values{"grant_type": {"client_credentials"}}), http.StatusBadRequest, "unauthorized_client", "app_pending")
+	w.checkHere(t, child.Visit(w.ana(t), child.Ask()), "app_pending")
 	if _, err := w.API.MoveApp(t.Context(), child.App, "approve"); err != nil {
 		t.Fatal(err)
 	}

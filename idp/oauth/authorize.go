@@ -92,8 +92,10 @@ func (h *Handlers) recipient(r *http.Request, values url.Values, damaged *Proble
 	switch {
 	case id == "":
 		return nil, refuse("", "no_client_id", "The app did not say which one it is (client_id). Tell its administrator."), nil
-	case app == nil || app.State == sp.Pending:
+	case app == nil:
 		return nil, refuse("", flow.ReasonUnknownApp, "This app is not connected here. Ask your administrator to add it.").because("a registered client id", id), nil
+	case app.State == sp.Pending: // its redirect URIs are a stranger's word until then
+		return app, refuse("", flow.ReasonAppPending, "This app waits for your administrator's approval. Try again later."), nil
 	case redirect == "" && damaged != nil:
 		return app, damaged, nil
 	case redirect == "":
