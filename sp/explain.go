@@ -44,35 +44,33 @@ func (p *Policy) Inputs(a Access, rule Rule) string {
 
 // Remedy says what would change a rule's refusal, or the step that it asks for: for an administrator.
 func (p *Policy) Remedy(a Access, rule Rule) string {
-	switch rule {
-	case RuleAppState:
+	switch {
+	case rule == RuleAppState:
 		return map[State]string{Pending: "approve the app", Blocked: "unblock the app"}[a.State]
-	case RuleUserActive:
-		return "enable the account"
-	case RuleWindow:
-		if a.Now.Before(p.NotBefore) {
-			return "wait until " + moment(p.NotBefore) + ", or change policy.not_before"
-		}
+	case rule == RuleWindow && a.Now.Before(p.NotBefore):
+		return "wait until " + moment(p.NotBefore) + ", or change policy.not_before"
+	case rule == RuleWindow:
 		return "change policy.not_after"
-	case RuleHours:
-		return "wait for the login hours, or change them on the profile"
-	case RulePermitted:
-		return "permit the person, their profile, or one of their permission sets or groups"
-	case RuleAppAddress:
-		return "come from one of these ranges, or add the address to policy.ip_ranges"
-	case RuleProfileAddr:
-		if p.IPRelaxation == "relax_with_mfa" {
-			return "sign in with a second factor, or come from one of these ranges"
-		}
-		return "come from one of these ranges, add the address to the profile's ip_ranges, or relax them with policy.ip_relaxation"
-	case RuleRefresh:
-		return "sign in again, or change policy.refresh_token"
-	case RuleLevel:
-		return "sign in more strongly, or lower policy.min_level"
-	case RuleAuthFreshness:
-		return "sign in again"
+	case rule == RuleProfileAddr && p.IPRelaxation == "relax_with_mfa":
+		return "sign in with a second factor, or come from one of these ranges"
 	}
-	return ""
+	return remedies[rule]
+}
+
+// RemedyOf is what Remedy says where only the rule is known; empty: there is no such rule.
+func RemedyOf(rule Rule) string { return remedies[rule] }
+
+var remedies = map[Rule]string{
+	RuleAppState:      "approve the app, or unblock it",
+	RuleUserActive:    "enable the account",
+	RuleWindow:        "wait until the app is open, or change policy.not_before and policy.not_after",
+	RuleHours:         "wait for the login hours, or change them on the profile",
+	RulePermitted:     "permit the person, their profile, or one of their permission sets or groups",
+	RuleAppAddress:    "come from one of these ranges, or add the address to policy.ip_ranges",
+	RuleProfileAddr:   "come from one of these ranges, add the address to the profile's ip_ranges, or relax them with policy.ip_relaxation",
+	RuleRefresh:       "sign in again, or change policy.refresh_token",
+	RuleLevel:         "sign in more strongly, or lower policy.min_level",
+	RuleAuthFreshness: "sign in again",
 }
 
 func (l Level) words() string {

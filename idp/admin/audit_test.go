@@ -243,3 +243,25 @@ func TestVerifyAction(t *testing.T) {
 	check("/admin/audit/verify", "At entry 17: the entry is damaged.")
 	check("/api/v1/audit/verify", `"broken":17`)
 }
+
+// TestTraceSaysWhatToDo: whoever looks up a refusal reads what to change, on the page too.
+func TestTraceSaysWhatToDo(t *testing.T) {
+	w := newWorld(t)
+	w.actor = w.person("ada", RoleOwner).Actor
+	w.happens(audit.Event{Kind: "token", Outcome: audit.Refused, Reason: "wrong_secret", Actor: "system"}, audit.Event{Kind: "signon", Outcome: audit.Refused, Reason: "min_level", Actor: "system"})
+	for kind, want := range map[string]string{
+		"token":  "Give the app its present secret, or make a new one: gatehouse app rotate-secret APP.",
+		"signon": "Sign in more strongly, or lower policy.min_level.",
+	} {
+		code := w.entries(kind)[0].Code
+		if found, err := w.Trace(t.Context(), code); err != nil || found.Remedy != want {
+			t.Errorf("%s: %q, %v", kind, found.Remedy, err)
+		}
+		if _, page := send(t, w.server(), "GET", "/admin/audit/"+code, "", ""); !strings.Contains(page, "What to do") || !strings.Contains(page, want) {
+			t.Errorf("%s: the page does not say it:\n%s", kind, page)
+		}
+	}
+	if added, err := w.Trace(t.Context(), w.entries("user.add")[0].Code); err != nil || added.Remedy != "" {
+		t.Errorf("what went well has a remedy: %q, %v", added.Remedy, err)
+	}
+}

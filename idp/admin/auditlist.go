@@ -133,7 +133,7 @@ func looksLikeID(ref, prefix string) bool {
 	return len(ref) == len(prefix)+26 && ref[:len(prefix)] == prefix
 }
 
-// Trace finds the entry of a code.
+// Trace finds the entry of a code, with what to do about it.
 func (a *Actions) Trace(ctx context.Context, code string) (api.AuditEntry, error) {
 	var wire api.AuditEntry
 	err := a.view(ctx, func(tx store.Tx) error {
@@ -145,6 +145,7 @@ func (a *Actions) Trace(ctx context.Context, code string) (api.AuditEntry, error
 			return err
 		}
 		wire, err = refs{}.event(tx, &event)
+		wire.Remedy = Remedy(event.Reason)
 		return err
 	})
 	return wire, err

@@ -17,7 +17,7 @@ var kinds = []struct{ kind, text string }{
 	{"signin", "Sign-in"},
 	{"signon", "Opening of an app"},
 	{"signout", "Sign-out"}, {"signout.result", "Sign-out from apps"}, {"logout.tell", "App told of a sign-out"},
-	{"token", "OAuth token"}, {"token.revoke", "OAuth token revoked"}, {"introspect", "Look at an OAuth token"}, {"userinfo", "Claims asked for by an OAuth token"},
+	{"token", "OAuth token"}, {"token.revoke", "OAuth token revoked"}, {"introspect", "Check of an OAuth token"}, {"userinfo", "Request for a person’s claims"},
 	{"permission", "Use of the console"},
 	{"request", "Request"},
 	{"app.add", "App added"},
@@ -125,6 +125,9 @@ func traceFacts(e *api.AuditEntry) ([]templates.Fact, []templates.RuleRow) {
 	}
 	if e.Detail != "" {
 		facts = append(facts, templates.Fact{Label: "Detail", Text: e.Detail})
+	}
+	if e.Remedy != "" {
+		facts = append(facts, templates.Fact{Label: "What to do", Text: e.Remedy})
 	}
 	for _, key := range slices.Sorted(maps.Keys(e.Facts)) {
 		if key == flow.RulesFact {

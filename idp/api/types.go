@@ -305,6 +305,7 @@ type AuditEntry struct {
 	Facts   map[string]string `json:"facts,omitempty"`
 	Count   int               `json:"count,omitempty"` // above 1: so many refusals folded into one entry
 	Node    string            `json:"node,omitempty"`
+	Remedy  string            `json:"remedy,omitempty"` // of Trace alone: what an administrator can change, where something was refused or failed
 }
 
 // Explanation tells whether a person would get into an app, and why.
