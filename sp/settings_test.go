@@ -281,6 +281,17 @@ func TestDurations(t *testing.T) {
 	}
 }
 
+func TestDurationsInWords(t *testing.T) {
+	for in, want := range map[string]string{
+		"10m": "10 minutes", "1h": "1 hour", "90m": "1 hour 30 minutes", "14d": "14 days", "1d12h": "1 day 12 hours", "90s": "1 minute 30 seconds",
+		"0s": "none", "none": "none", "500ms": "500ms", "as the metadata says": "as the metadata says",
+	} {
+		if got := DurationInWords(in); got != want {
+			t.Errorf("%s: %q", in, got)
+		}
+	}
+}
+
 func TestSettingsIsACopy(t *testing.T) {
 	Settings()[0].Key = "changed"
 	if slices.ContainsFunc(Settings(), func(s Setting) bool { return s.Key == "changed" }) {

@@ -71,6 +71,33 @@ func FormatDuration(d time.Duration) string {
 	return s + text
 }
 
+// DurationInWords says for people what ParseDuration reads: "10 minutes", "1 day 12 hours", "none" for zero. What it cannot read, or
+// what is no whole number of seconds, stays as it is.
+func DurationInWords(text string) string {
+	d, err := ParseDuration(text)
+	switch {
+	case err != nil || d%time.Second != 0:
+		return text
+	case d == 0:
+		return "none"
+	}
+	var parts []string
+	for _, unit := range []struct {
+		length time.Duration
+		name   string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		n := int(d / unit.length)
+		d %= unit.length
+		switch {
+		case n == 1:
+			parts = append(parts, "1 "+unit.name)
+		case n > 1:
+			parts = append(parts, strconv.Itoa(n)+" "+unit.name+"s")
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
 // parseList reads a comma-separated list, or a JSON array of strings when the value starts with `[`. Items are trimmed;
 // repeated ones are dropped.
 func parseList(value string) ([]string, error) {

@@ -106,7 +106,7 @@ func appFacts(app *api.App) []templates.Fact {
 		facts = append(facts, templates.Fact{Label: "Kind", Text: "Part of Gatehouse", Hint: "It cannot be blocked or removed; its policy says who may use it."})
 	}
 	return append(facts,
-		templates.Fact{Label: "Id", Text: app.ID, Kind: "code"},
+		templates.Fact{Label: "ID", Text: app.ID, Kind: "code"},
 		templates.Fact{Label: "Added", Time: app.Created}, templates.Fact{Label: "Changed", Time: app.Changed})
 }
 

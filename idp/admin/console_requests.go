@@ -10,6 +10,7 @@ import (
 	"gatehouse/idp/api"
 	"gatehouse/idp/grants"
 	"gatehouse/idp/web"
+	"gatehouse/sp"
 	"gatehouse/store"
 	"gatehouse/templates"
 )
@@ -136,7 +137,7 @@ func wanted(one *api.AccessRequest) string {
 		}
 	}
 	if one.WantedFor != "" {
-		return "for " + one.WantedFor
+		return "for " + sp.DurationInWords(one.WantedFor)
 	}
 	return grants.Span{Until: one.WantedUntil}.String()
 }

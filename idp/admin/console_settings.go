@@ -185,6 +185,9 @@ func inWords(s *api.Setting, value string) string {
 	if word, ok := s.Words[value]; ok {
 		return word
 	}
+	if words := sp.DurationInWords(value); s.Kind == string(sp.KindDuration) && words != value {
+		return words + " (" + value + ")" // and how the form takes it
+	}
 	return strings.ReplaceAll(value, ",", ", ")
 }
 

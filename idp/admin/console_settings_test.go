@@ -67,8 +67,9 @@ func TestChoicesInWords(t *testing.T) {
 	server := w.server()
 	path := "/admin/apps/" + added.App.ID
 	for page, wanted := range map[string][]string{
+		"":          {"<dt>ID</dt>"},
 		"/access":   {">Two factors, or a passkey</option>", ">Default: Always count</option>"},
-		"/settings": {"Orders", `value="orders.read"><span>orders.read: See your orders`, `value="openid" checked`, ">A key of its own (private_key_jwt)</option>", `value="password"><span>Take people`},
+		"/settings": {"Orders", `value="orders.read"><span>orders.read: See your orders`, `value="openid" checked`, ">A key of its own (private_key_jwt)</option>", `value="password"><span>Take people`, `placeholder="Default: 10 minutes (10m)"`},
 	} {
 		_, body := send(t, server, "GET", path+page, "", "")
 		for _, want := range wanted {

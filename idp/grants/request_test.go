@@ -41,7 +41,7 @@ func TestSpanEnds(t *testing.T) {
 func TestSpanInWords(t *testing.T) {
 	for want, span := range map[string]Span{
 		"for a time": {}, "for 1 day": {For: 24 * time.Hour}, "for 90 days": {For: 90 * 24 * time.Hour}, "for 36 hours": {For: 36 * time.Hour},
-		"for 1m0s": {For: time.Minute}, "until 31 January 2027, 23:59 UTC": {Until: EndOfDay(noon)},
+		"for 1 minute": {For: time.Minute}, "for 90 minutes": {For: 90 * time.Minute}, "until 31 January 2027, 23:59 UTC": {Until: EndOfDay(noon)},
 	} {
 		if got := span.String(); got != want {
 			t.Errorf("%q, want %q", got, want)

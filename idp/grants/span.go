@@ -61,6 +61,8 @@ func (s Span) String() string {
 		return "for " + count(int(s.For/day), "day")
 	case s.For%time.Hour == 0:
 		return "for " + count(int(s.For/time.Hour), "hour")
+	case s.For%time.Minute == 0:
+		return "for " + count(int(s.For/time.Minute), "minute")
 	}
 	return "for " + s.For.String()
 }

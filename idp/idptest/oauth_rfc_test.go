@@ -126,7 +126,14 @@ func (w *world) bodyAlone(t *testing.T, rp *RP) {
 	r := rp.Request("/oauth/token?grant_type=client_credentials&client_id="+rp.ID+"&client_secret="+rp.Secret, nil)
 	w.refusedBy(t, rp.Do(r), http.StatusUnauthorized, "invalid_client", "no_client_id")
 	w.refusedBy(t, rp.Send("/oauth/token?grant_type=client_credentials", nil), http.StatusBadRequest, "invalid_request", "no_grant_type")
-	w.refusedBy(t, rp.Send("/oauth/token", url.Values{"grant_type": {"refresh_token", "refresh_token"}}), http.StatusBadRequest, "invalid_request", "repeated_parameter")
+	twice := rp.Send("/oauth/token", url.Values{"grant_type": {"refresh_token", "refresh_token"}})
+	w.refusedBy(t, twice, http.StatusBadRequest, "invalid_request", "repeated_parameter")
+	if said := twice.Text("error_description"); !strings.HasPrefix(said, "The parameter grant_type was sent more than once: send it once.") {
+		t.Errorf("a parameter that is there twice: %q", said)
+	}
+	if said := rp.Send("/oauth/token", url.Values{"Call us now": {"", ""}}).Text("error_description"); strings.Contains(said, "Call us") {
+		t.Errorf("a stranger's words: %q", said)
+	}
 	w.refusedBy(t, rp.Send("/oauth/token", url.Values{"grant_type": {"password"}}), http.StatusBadRequest, "unsupported_grant_type", "unsupported_grant_type")
 	w.refusedBy(t, rp.Send("/oauth/token", url.Values{"grant_type": {"client_credentials"}}), http.StatusBadRequest, "unauthorized_client", "grant_type_not_allowed")
 	asJSON := rp.Request("/oauth/token", nil)

@@ -30,14 +30,22 @@ func form(r *http.Request) (url.Values, *Problem, error) {
 	return r.PostForm, once(r.PostForm), nil
 }
 
+// parameter names a parameter in a sentence, unless the name is none that a specification has: that would be a stranger's own words.
+func parameter(name string) string {
+	if len(name) > 40 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return "A parameter"
+	}
+	return "The parameter " + name
+}
+
 // once refuses a parameter that is there twice, or too long. Resources may be several (RFC 8707, 2).
 func once(values url.Values) *Problem {
 	for name, list := range values {
 		if len(list) > 1 && (name != "resource" || len(list) > maxTargets) {
-			return refuse(codeInvalidRequest, "repeated_parameter", "A parameter is there more than once.").because("once", name)
+			return refuse(codeInvalidRequest, "repeated_parameter", parameter(name)+" was sent more than once: send it once.").because("once", name)
 		}
 		if slices.ContainsFunc(list, func(one string) bool { return len(one) > maxParameter }) {
-			return refuse(codeInvalidRequest, "long_parameter", "A parameter is longer than 8,192 bytes.").because("at most 8192 bytes", name)
+			return refuse(codeInvalidRequest, "long_parameter", parameter(name)+" is longer than 8,192 bytes: send less.").because("at most 8192 bytes", name)
 		}
 	}
 	return nil
