@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatehouse/idp"
 	"gatehouse/idp/api"
 )
 
@@ -28,12 +29,24 @@ type newApp struct {
 	replace                                          bool
 }
 
+const addHelp = `Connect an app, and print its id alone, of an OAuth client JSON with its client id and its secret, which is shown this once.
+
+What --oauth reads is the client's metadata as in RFC 7591, such as
+  {"client_name": "Orders", "redirect_uris": ["https://orders.example.org/cb"]}
+A client that cannot keep a secret says "token_endpoint_auth_method": "none". docs/oauth.md shows the metadata of each kind of client.
+
+Everybody in the organisation may use the new app, unless --set policy.permitted_users=preauthorized lets in only those whom
+policy.profiles, policy.permission_sets, policy.groups and policy.users name.`
+
 func (c *cli) appAdd() *cobra.Command {
 	var n newApp
 	command := &cobra.Command{
 		Use:   "add --metadata FILE|URL|- | --entity-id E --source NAME | --entity-id E --acs URL | --oauth FILE|-",
 		Short: "connect an app; prints its id alone, of an OAuth client JSON with its secret",
+		Long:  addHelp,
 		Args:  exactly(0),
+		Example: examples("app add --metadata https://benefits.example.org/saml/metadata --name Benefits", "app add --entity-id https://wiki.example.org/saml --acs https://wiki.example.org/acs --name Wiki",
+			"app add --oauth orders.json --set policy.permitted_users=preauthorized --set policy.profiles=Employees", "app add --oauth orders.json --to Wiki"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
 			ask, err := c.ask(n)
 			if err != nil {
@@ -43,7 +56,7 @@ func (c *cli) appAdd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.added(added)
+			return c.added(n, added)
 		}),
 	}
 	f := command.Flags()
@@ -54,7 +67,7 @@ func (c *cli) appAdd() *cobra.Command {
 	f.StringVar(&n.source, "source", "", "the metadata source that has the entity id; the app follows it from then on")
 	f.StringVar(&n.acs, "acs", "", "for an app without metadata: the address that takes answers by HTTP-POST")
 	f.StringVar(&n.name, "name", "", "as people see it; default: as the metadata says")
-	f.StringArrayVar(&n.set, "set", nil, "KEY=VALUE of a setting; may be repeated")
+	f.StringArrayVar(&n.set, "set", nil, "`KEY=VALUE` of a setting, as \"gatehouse app set --help\" lists them; may be repeated")
 	f.BoolVar(&n.replace, "replace", false, "replace the metadata of the app that has the entity id, keeping policy and settings")
 	return command
 }
@@ -64,6 +77,7 @@ func (c *cli) appInstall() *cobra.Command {
 	n := newApp{}
 	command := &cobra.Command{
 		Use: "install FILE|-", Short: "connect an app from a package that `app export` made; prints its id alone, of an OAuth client JSON with its secret", Args: exactly(1),
+		Example: examples("app install orders.json", "app install newer.json --replace --to Orders"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			if n.metadata = args[0]; n.to != "" && !n.replace {
 				return usagef("--to says which app is upgraded: give --replace too")
@@ -79,20 +93,21 @@ func (c *cli) appInstall() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.added(added)
+			return c.added(n, added)
 		}),
 	}
 	f := command.Flags()
-	f.StringArrayVar(&n.set, "set", nil, "KEY=VALUE of a setting; may be repeated")
+	f.StringArrayVar(&n.set, "set", nil, "`KEY=VALUE` of a setting, as \"gatehouse app set --help\" lists them; may be repeated")
 	f.BoolVar(&n.replace, "replace", false, "upgrade the definition of the app that has the entity id, or of --to; its policy stays")
 	f.StringVar(&n.to, "to", "", "with --replace: the app that a package without an entity id upgrades")
 	return command
 }
 
 // added prints what adding made: the id alone, or with a new client id JSON that shows its secret this once.
-func (c *cli) added(added api.AddedApp) error {
+func (c *cli) added(n newApp, added api.AddedApp) error {
 	c.warn(added.Warnings)
 	c.differences(added)
+	c.whoEnters(n, added)
 	if added.ClientID != "" {
 		return c.credentials(api.ClientSecret{ID: added.App.ID, ClientID: added.ClientID, ClientSecret: added.ClientSecret})
 	}
@@ -102,6 +117,7 @@ func (c *cli) added(added api.AddedApp) error {
 func (c *cli) appAttempts() *cobra.Command {
 	return &cobra.Command{
 		Use: "attempts", Short: "apps that are not connected and that signed-in people came from", Args: exactly(0),
+		Example: examples("app attempts"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
 			list, err := client.Attempts(command.Context())
 			if err != nil {
@@ -121,6 +137,7 @@ func (c *cli) appAttempts() *cobra.Command {
 func (c *cli) appExport() *cobra.Command {
 	return &cobra.Command{
 		Use: "export APP", Short: "write the app's definition as a package, without policy and secrets, to stdout", Args: exactly(1),
+		Example: examples("app export Orders > orders.json"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			p, err := client.ExportApp(command.Context(), args[0])
 			if err != nil {
@@ -206,6 +223,7 @@ func (c *cli) appList() *cobra.Command {
 	var state, parent string
 	command := &cobra.Command{
 		Use: "list", Short: "list the apps", Args: exactly(0),
+		Example: examples("app list --state pending", "app list --parent \"API gateway\""),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
 			list, err := all(func(after string) (api.List[api.App], error) {
 				if parent != "" {
@@ -248,6 +266,7 @@ func all[T any](page func(after string) (api.List[T], error)) (api.List[T], erro
 func (c *cli) appShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show APP", Short: "show an app with its metadata and settings", Args: exactly(1),
+		Example: examples("app show Orders", "app show Orders --output json"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			app, err := client.App(command.Context(), args[0])
 			if err != nil {
@@ -312,7 +331,9 @@ func change(words []string, force bool) (api.Change, error) {
 func (c *cli) appSet() *cobra.Command {
 	var force bool
 	command := &cobra.Command{
-		Use: "set APP KEY=VALUE...", Short: "change settings; the value `default` undoes one", Args: atLeast(2),
+		Use: "set APP KEY=VALUE...", Short: "change settings of an app; the value `default` undoes one", Args: atLeast(2),
+		Example: examples("app set Orders oauth.access_token_lifetime=5m oauth.redirect_uris=https://orders.example.org/cb", "app set Orders policy.permitted_users=preauthorized policy.profiles=Employees",
+			"app set Robot oauth.run_as=robot", "app set Orders oauth.jwks=@keys.json oauth.token_endpoint_auth_method=private_key_jwt", "app set Orders policy.refresh_token=default"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			ask, err := change(args[1:], force)
 			if err != nil {
@@ -326,17 +347,18 @@ func (c *cli) appSet() *cobra.Command {
 			return c.quiet(app)
 		}),
 	}
+	describeSettings(command, idp.AppSettings())
 	forceFlag(command, &force)
 	return command
 }
 
 func forceFlag(command *cobra.Command, force *bool) {
-	command.Flags().BoolVar(force, "force", false, "make the change even if it shuts you out of the console")
+	command.Flags().BoolVar(force, "force", false, "make the change even if it shuts you out of the console, or lets nobody into the app")
 }
 
 func (c *cli) appMove(action, short string) *cobra.Command {
 	return &cobra.Command{
-		Use: action + " APP", Short: short, Args: exactly(1),
+		Use: action + " APP", Short: short, Args: exactly(1), Example: examples("app " + action + " Orders"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			app, err := client.MoveApp(command.Context(), args[0], action)
 			if err != nil {
@@ -350,6 +372,7 @@ func (c *cli) appMove(action, short string) *cobra.Command {
 func (c *cli) appRemove() *cobra.Command {
 	return &cobra.Command{
 		Use: "remove APP", Short: "remove an app; its entity id is free again", Args: exactly(1),
+		Example: examples("app remove Orders"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			app, err := client.RemoveApp(command.Context(), args[0])
 			if err != nil {

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +16,7 @@ func (c *cli) appRotateSecret() *cobra.Command {
 	var ask api.RotateSecret
 	command := &cobra.Command{
 		Use: "rotate-secret APP", Short: "make a further client secret and print it as JSON; the one before stays good until the next", Args: exactly(1),
+		Example: examples("app rotate-secret Orders", "app rotate-secret Orders --end-old"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			rotated, err := client.RotateSecret(command.Context(), args[0], ask)
 			if err != nil {
@@ -37,10 +40,21 @@ func (c *cli) credentials(secret api.ClientSecret) error {
 	return e.Encode(secret)
 }
 
+// whoEnters says that everybody may use a new app, where nothing said so, and which command changes that.
+func (c *cli) whoEnters(n newApp, added api.AddedApp) {
+	said := slices.ContainsFunc(n.set, func(word string) bool { return strings.HasPrefix(word, "policy.permitted_users=") })
+	if said || added.Replaced || n.to != "" || added.App.PermittedUsers != "all" {
+		return
+	}
+	fmt.Fprintf(c.err, "note: everybody in the organisation may use %s; to let in chosen people alone: gatehouse app set %s policy.permitted_users=preauthorized policy.profiles=PROFILE\n",
+		plain(added.App.Name), added.App.ID)
+}
+
 // appRegistrationToken makes the token by which a gateway registers its clients.
 func (c *cli) appRegistrationToken() *cobra.Command {
 	return &cobra.Command{
 		Use: "registration-token APP", Short: "make the token by which clients register under the app and print it as JSON; the one before is good no longer", Args: exactly(1),
+		Example: examples("app registration-token \"API gateway\""),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			made, err := client.RegistrationToken(command.Context(), args[0])
 			if err != nil {

@@ -44,6 +44,7 @@ func (c *cli) auditLine(e *api.AuditEntry) error {
 func (c *cli) traceCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "trace CODE", Short: "show the audit entry of a code from an error page", Args: exactly(1),
+		Example: examples("trace 4F7K-9QXZ"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			e, err := client.Trace(command.Context(), args[0])
 			if err != nil {
@@ -52,7 +53,7 @@ func (c *cli) traceCommand() *cobra.Command {
 			return c.show(e, func() error {
 				pairs := []string{
 					"code", e.Code, "time", stamp(e.Time), "kind", e.Kind, "outcome", e.Outcome, "reason", e.Reason,
-					"detail", e.Detail, "who", e.Actor.Name, "user", e.User.Name, "app", e.App.Name, "address", e.Address,
+					"what to do", e.Remedy, "detail", e.Detail, "who", e.Actor.Name, "user", e.User.Name, "app", e.App.Name, "address", e.Address,
 				}
 				for _, key := range slices.Sorted(maps.Keys(e.Facts)) {
 					pairs = append(pairs, key, e.Facts[key])

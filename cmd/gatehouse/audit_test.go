@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -83,6 +85,30 @@ func TestFollow(t *testing.T) {
 		if !strings.Contains(line, fmt.Sprintf(`"name":"group %d"`, i)) || !strings.Contains(line, `"kind":"group.add"`) {
 			t.Errorf("line %d: %s", i, line)
 		}
+	}
+}
+
+// TestTraceSaysWhatToDo: beside the reason of a refusal stands what to change.
+func TestTraceSaysWhatToDo(t *testing.T) {
+	dir := t.TempDir()
+	serving, stopServer := context.WithCancel(t.Context())
+	ready, ended := make(chan string, 1), make(chan error, 1)
+	go func() {
+		ended <- serve(serving, serveOptions{data: dir, listen: "127.0.0.1:0", privateListen: "off"}, io.Discard, func(url string) { ready <- url })
+	}()
+	defer func() { stopServer(); <-ended }()
+	answer, err := http.PostForm(<-ready+"/oauth/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {"nobody"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	list, err := api.OverSocket(dir).Audit(t.Context(), api.AuditQuery{Kind: "token", Limit: 1})
+	if err != nil || len(list.Items) != 1 {
+		t.Fatalf("%v %+v", err, list)
+	}
+	code, out, errs := command(t, nil, "trace", list.Items[0].Code, "--data", dir)
+	if code != exitOK || !strings.Contains(out, "what to do  Correct the client id in the app (gatehouse app show APP tells it)") || !strings.Contains(out, "unknown_client") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
 	}
 }
 

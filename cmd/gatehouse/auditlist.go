@@ -51,6 +51,7 @@ func (c *cli) auditList() *cobra.Command {
 	var follow bool
 	command := &cobra.Command{
 		Use: "list", Short: "list entries, newest first; with --follow, new ones as they come", Args: exactly(0),
+		Example: examples("audit list --app Orders --outcome refused --since 24h", "audit list --kind token --follow"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
 			q, err := filter.parse(time.Now())
 			if err != nil {

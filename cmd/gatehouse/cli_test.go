@@ -79,7 +79,13 @@ func TestWrongUsageIsOneSentence(t *testing.T) {
 		{"app frob", `gatehouse app has no command "frob"`},
 		{"app show", "write it like this: gatehouse app show APP"},
 		{"app show a b", "write it like this: gatehouse app show APP"},
-		{"app list --nope", "unknown flag: --nope"},
+		{"app list --nope", "unknown flag: --nope: see `gatehouse app list --help`"},
+		{"app add --metdata x", "unknown flag: --metdata: did you mean --metadata? See `gatehouse app add --help`"},
+		{"user add ana --permission x", "did you mean --permission-set? See `gatehouse user add --help`"},
+		{"app list -x", "see `gatehouse app list --help`"},
+		{"app add --oauth", "flag needs an argument: --oauth: see `gatehouse app add --help`"},
+		{"source test --data d", "write it like this: gatehouse source test NAME [USER]"},
+		{"serve here", "write it like this: gatehouse serve"},
 		{"app list", "say which server: --data DIR"},
 		{"app list --data d --server https://x", "give --data or --server, not both"},
 		{"app list --server https://x.example", "--server needs a token"},
@@ -99,7 +105,7 @@ func TestWrongUsageIsOneSentence(t *testing.T) {
 		{"explain a b --data d --at noon", "is not a time"},
 		{"serve", "serve needs --data DIR"},
 		{"serve --data d --base-url http://id.example.org", "plain http"},
-		{"metadata a b --data d", "accepts at most 1 arg"},
+		{"metadata a b --data d", "write it like this: gatehouse metadata [APP]"},
 	} {
 		t.Run(c.words, func(t *testing.T) {
 			code, out, errs := command(t, nil, strings.Fields(c.words)...)

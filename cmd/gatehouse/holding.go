@@ -15,6 +15,7 @@ func (c *cli) grantHolders() *cobra.Command {
 	var q api.RequestQuery
 	command := &cobra.Command{
 		Use: "holders --app A | --user U", Short: "list which apps hold tokens of whom, one line for each person and app", Args: exactly(0),
+		Example: examples("grant holders --app Orders", "grant holders --user ana"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
 			if q.App == "" && q.User == "" {
 				return usagef("say of which app or which person: --app A or --user U")
@@ -45,6 +46,7 @@ func (c *cli) grantRevokeTokens() *cobra.Command {
 	var ask api.RevokeTokens
 	command := &cobra.Command{
 		Use: "revoke-tokens --app A [--user U]", Short: "end all tokens of an app, or what one person gave it, and take it out of the sessions concerned", Args: exactly(0),
+		Example: examples("grant revoke-tokens --app Orders", "grant revoke-tokens --app Orders --user ana"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
 			if ask.App == "" {
 				return usagef("say of which app: --app A")

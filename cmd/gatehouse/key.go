@@ -104,6 +104,7 @@ func (c *cli) keyStage() *cobra.Command {
 	var ask api.NewKey
 	command := &cobra.Command{
 		Use: "stage", Short: "make the next key and publish it beside the active ones; prints its id", Args: exactly(0),
+		Example: examples("key stage --algorithm ecdsa"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
 			key, err := client.StageKey(command.Context(), ask)
 			if err != nil {

@@ -169,7 +169,7 @@ func (c *cli) ldapRemove() *cobra.Command {
 
 func (c *cli) ldapTest() *cobra.Command {
 	return &cobra.Command{
-		Use: "test NAME [USER]", Short: "ask a source whether it answers, and what it says about a user name", Args: cobra.RangeArgs(1, 2),
+		Use: "test NAME [USER]", Short: "ask a source whether it answers, and what it says about a user name", Args: between(1, 2),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			user := append(args, "")[1]
 			found, err := client.TestDirectorySource(command.Context(), args[0], user)

@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, std streams, env func(string) (stri
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, std streams, env func(string) (stri
 	wrong := errors.As(err, &usage)
 	text := oneLine(err.Error())
 	if !wrong && !*started { // cobra refused the words before any command ran
-		wrong, text = true, text+": see `gatehouse --help`"
+		wrong, text = true, text+pointer(command, err)
 	}
 	fmt.Fprintln(std.err, "gatehouse:", text)
 	if wrong {

@@ -11,13 +11,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatehouse/idp"
 	"gatehouse/idp/api"
 )
 
 func (c *cli) metadataCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "metadata [APP]", Short: "print the identity provider's SAML metadata; with an app, the one with that app's keys",
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			app := ""
 			if len(args) == 1 {
@@ -39,9 +40,10 @@ type explaining struct{ app, ip, at string }
 func (c *cli) explainCommand() *cobra.Command {
 	var e explaining
 	command := &cobra.Command{
-		Use:   "explain USER [APP] | --app APP",
-		Short: "would this person get into this app, and why; which apps can they open; who can open an app",
-		Args:  cobra.MaximumNArgs(2),
+		Use:     "explain USER [APP] | --app APP",
+		Short:   "would this person get into this app, and why; which apps can they open; who can open an app",
+		Args:    atMost(2),
+		Example: examples("explain ana Orders --ip 192.0.2.7", "explain ana", "explain --app Orders"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			at, err := parseMoment("--at", e.at, time.Time{})
 			switch {
@@ -145,6 +147,7 @@ func (c *cli) settingsCommand() *cobra.Command {
 func (c *cli) settingsList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "list the organisation's settings", Args: exactly(0),
+		Example: examples("settings list"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
 			list, err := client.Settings(command.Context())
 			if err != nil {
@@ -159,6 +162,7 @@ func (c *cli) settingsSet() *cobra.Command {
 	var force bool
 	command := &cobra.Command{
 		Use: "set KEY=VALUE...", Short: "change settings; the value `default` undoes one; logo=@FILE sets the picture", Args: atLeast(1),
+		Example: examples("settings set oauth.disabled_grants=client_credentials session.idle=4h", "settings set smtp.url=@mail-server smtp.from=id@example.org", "settings set oauth.disabled_grants=default"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			words, err := withPicture(args)
 			if err != nil {
@@ -175,6 +179,7 @@ func (c *cli) settingsSet() *cobra.Command {
 			return c.quiet(list)
 		}),
 	}
+	describeSettings(command, idp.OrganisationSettings())
 	forceFlag(command, &force)
 	return command
 }

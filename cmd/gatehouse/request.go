@@ -109,6 +109,7 @@ func (c *cli) grantList() *cobra.Command {
 	var q api.RequestQuery
 	command := &cobra.Command{
 		Use: "list", Short: "list who has access on request now, and until when", Args: exactly(0),
+		Example: examples("grant list --app Payroll"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
 			list, err := all(func(after string) (api.List[api.Grant], error) {
 				q.After = after
@@ -135,6 +136,7 @@ func (c *cli) grantTokens() *cobra.Command {
 	var q api.RequestQuery
 	command := &cobra.Command{
 		Use: "tokens", Short: "list what people gave to apps over OAuth that still gives tokens", Args: exactly(0),
+		Example: examples("grant tokens --user ana"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
 			list, err := all(func(after string) (api.List[api.OAuthGrant], error) {
 				q.After = after
@@ -161,6 +163,7 @@ func (c *cli) grantRevoke() *cobra.Command {
 	var revoke api.RevokeGrant
 	command := &cobra.Command{
 		Use: "revoke ID | --user U --app A", Short: "end a grant of tokens by its id, or a person's access on request before its time", Args: atMost(1),
+		Example: examples("grant revoke gnt_abc", "grant revoke --user ana --app Payroll"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			if len(args) == 1 {
 				grant, err := client.RevokeOAuthGrant(command.Context(), args[0])

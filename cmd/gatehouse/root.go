@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -77,6 +79,33 @@ func needsCommand(command *cobra.Command, args []string) error {
 	return usagef("%s needs a command: choose %s", command.CommandPath(), strings.Join(names, ", "))
 }
 
+// pointer leads from words that cobra refused to the help of the command, and to the flag that was perhaps meant.
+func pointer(command *cobra.Command, err error) string {
+	help := "ee `" + command.CommandPath() + " --help`"
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
+		if near := nearestFlags(command, unknown.GetSpecifiedName()); len(near) > 0 {
+			return ": did you mean --" + strings.Join(near, " or --") + "? S" + help
+		}
+	}
+	return ": s" + help
+}
+
+// nearestFlags are the flags that begin so, or else those that are called almost so: a third of the letters may be wrong.
+func nearestFlags(command *cobra.Command, name string) []string {
+	flags := &cobra.Command{} // which knows how to look among its commands
+	command.Flags().VisitAll(func(flag *pflag.Flag) {
+		flags.AddCommand(&cobra.Command{Use: flag.Name, Run: func(*cobra.Command, []string) {}})
+	})
+	for flags.SuggestionsMinimumDistance <= len(name)/3 {
+		if near := flags.SuggestionsFor(name); len(near) > 0 {
+			return near
+		}
+		flags.SuggestionsMinimumDistance++
+	}
+	return nil
+}
+
 // group makes a command that only holds others.
 func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	command := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs, RunE: needsCommand}
@@ -85,19 +114,17 @@ func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 }
 
 // exactly wants so many arguments; the use line says which.
-func exactly(n int) cobra.PositionalArgs {
-	return func(command *cobra.Command, args []string) error {
-		if len(args) != n {
-			return usagef("write it like this: %s", useLine(command))
-		}
-		return nil
-	}
-}
+func exactly(n int) cobra.PositionalArgs { return between(n, n) }
 
 // atLeast wants so many arguments or more.
-func atLeast(n int) cobra.PositionalArgs {
+func atLeast(n int) cobra.PositionalArgs { return between(n, math.MaxInt) }
+
+// atMost wants so many arguments or fewer.
+func atMost(n int) cobra.PositionalArgs { return between(0, n) }
+
+func between(least, most int) cobra.PositionalArgs {
 	return func(command *cobra.Command, args []string) error {
-		if len(args) < n {
+		if len(args) < least || len(args) > most {
 			return usagef("write it like this: %s", useLine(command))
 		}
 		return nil

@@ -12,15 +12,16 @@ import (
 func (c *cli) scopeCommand() *cobra.Command {
 	return group("scope", "scopes of your own that apps may ask for, named as the policies of a gateway",
 		c.scopeAdd(), c.scopeList(),
-		onOne(c, "show", "show a scope and the apps that name it", (*api.Client).Scope, c.scopeText),
+		onOne(c, "scope show orders.read", "show a scope and the apps that name it", (*api.Client).Scope, c.scopeText),
 		c.scopeSet(),
-		onOne(c, "remove", "remove a scope that no app names", (*api.Client).RemoveScope, nil))
+		onOne(c, "scope remove orders.read", "remove a scope that no app names", (*api.Client).RemoveScope, nil))
 }
 
 func (c *cli) scopeAdd() *cobra.Command {
 	var n api.NewScope
 	command := &cobra.Command{
 		Use: "add NAME --description TEXT", Short: "add a scope; prints its name", Args: exactly(1),
+		Example: examples("scope add orders.read --description \"See your orders\" --listed"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			n.Name = args[0]
 			added, err := client.AddScope(command.Context(), n)
@@ -38,6 +39,7 @@ func (c *cli) scopeAdd() *cobra.Command {
 func (c *cli) scopeList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "list the scopes", Args: exactly(0),
+		Example: examples("scope list"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
 			list, err := client.Scopes(command.Context())
 			if err != nil {
@@ -65,6 +67,7 @@ func (c *cli) scopeText(s *api.Scope) error {
 func (c *cli) scopeSet() *cobra.Command {
 	return &cobra.Command{
 		Use: "set NAME KEY=VALUE...", Short: "change description or listed (true, false)", Args: atLeast(2),
+		Example: examples("scope set orders.read listed=false"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			ask, err := change(args[1:], false)
 			if err != nil {

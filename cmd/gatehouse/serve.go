@@ -43,7 +43,7 @@ func serveCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "serve --data DIR --listen ADDR --base-url URL",
 		Short: "run the identity provider",
-		Args:  cobra.NoArgs,
+		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -84,9 +85,9 @@ func (c *cli) sourceList() *cobra.Command {
 }
 
 // onOne is a command on one thing that has a name; text shows what came of it, nil nothing.
-func onOne[T any](c *cli, use, short string, do func(*api.Client, context.Context, string) (T, error), text func(*T) error) *cobra.Command {
+func onOne[T any](c *cli, example, short string, do func(*api.Client, context.Context, string) (T, error), text func(*T) error) *cobra.Command {
 	return &cobra.Command{
-		Use: use + " NAME", Short: short, Args: exactly(1),
+		Use: strings.Fields(example)[1] + " NAME", Short: short, Args: exactly(1), Example: examples(example),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			one, err := do(client, command.Context(), args[0])
 			if err != nil {
@@ -101,15 +102,15 @@ func onOne[T any](c *cli, use, short string, do func(*api.Client, context.Contex
 }
 
 func (c *cli) sourceShow() *cobra.Command {
-	return onOne(c, "show", "show a source, its settings and how its last fetches went", (*api.Client).MetadataSource, c.sourceText)
+	return onOne(c, "metadata-source show edu", "show a source, its settings and how its last fetches went", (*api.Client).MetadataSource, c.sourceText)
 }
 
 func (c *cli) sourceRefresh() *cobra.Command {
-	return onOne(c, "refresh", "fetch a source now, and bring the apps that follow it up to date", (*api.Client).RefreshMetadataSource, c.sourceText)
+	return onOne(c, "metadata-source refresh edu", "fetch a source now, and bring the apps that follow it up to date", (*api.Client).RefreshMetadataSource, c.sourceText)
 }
 
 func (c *cli) sourceRemove() *cobra.Command {
-	return onOne(c, "remove", "remove a source that no app follows, and what was kept of it", (*api.Client).RemoveMetadataSource, nil)
+	return onOne(c, "metadata-source remove edu", "remove a source that no app follows, and what was kept of it", (*api.Client).RemoveMetadataSource, nil)
 }
 
 func (c *cli) sourceText(s *api.MetadataSource) error {
@@ -175,6 +176,7 @@ func (c *cli) appMetadata() *cobra.Command {
 	var version string
 	command := &cobra.Command{
 		Use: "metadata APP", Short: "show where the app's metadata comes from and what newer metadata would change; answer it", Args: exactly(1),
+		Example: examples("app metadata Wiki", "app metadata Wiki --refresh", "app metadata Wiki --approve"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			var answers []string
 			for word, chosen := range map[string]bool{"approve": approve, "dismiss": dismiss, "refresh": refresh} {

@@ -17,6 +17,7 @@ func (c *cli) tokenCreate() *cobra.Command {
 	var n api.NewToken
 	command := &cobra.Command{
 		Use: "create NAME --scope SCOPE", Short: "make a token; prints its secret, which is shown this once", Args: exactly(1),
+		Example: examples("token create hr-sync --scope directory.write --expires 90d --address 192.0.2.0/24"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			n.Name = args[0]
 			token, err := client.AddToken(command.Context(), n)

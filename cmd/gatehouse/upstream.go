@@ -15,10 +15,10 @@ const upstreamKeys = "label, match, attribute, domains, create, profile, admins,
 func (c *cli) upstreamCommand() *cobra.Command {
 	return group("upstream", "other identity providers where people may sign in",
 		c.upstreamAdd(), c.upstreamList(), c.upstreamSet(),
-		onOne(c, "show", "show an upstream, its settings and how the last looks at its metadata went", (*api.Client).Upstream, c.upstreamText),
-		onOne(c, "refresh", "look for newer metadata at the upstream's address now", (*api.Client).RefreshUpstream, c.upstreamText),
+		onOne(c, "upstream show corp", "show an upstream, its settings and how the last looks at its metadata went", (*api.Client).Upstream, c.upstreamText),
+		onOne(c, "upstream refresh corp", "look for newer metadata at the upstream's address now", (*api.Client).RefreshUpstream, c.upstreamText),
 		c.upstreamTest(),
-		onOne(c, "remove", "remove an upstream; people who came from there stay", (*api.Client).RemoveUpstream, nil))
+		onOne(c, "upstream remove corp", "remove an upstream; people who came from there stay", (*api.Client).RemoveUpstream, nil))
 }
 
 func (c *cli) upstreamAdd() *cobra.Command {
@@ -26,9 +26,10 @@ func (c *cli) upstreamAdd() *cobra.Command {
 	var n api.NewUpstream
 	var set []string
 	command := &cobra.Command{
-		Use:   "add NAME --metadata FILE|URL|- | --oidc ISSUER --client-id ID --client-secret-stdin",
-		Short: "let people sign in at another identity provider; one of SAML needs our /saml/sp-metadata, one of OpenID Connect our BASE-URL/login/upstream/NAME/callback",
-		Args:  exactly(1),
+		Use:     "add NAME --metadata FILE|URL|- | --oidc ISSUER --client-id ID --client-secret-stdin",
+		Short:   "let people sign in at another identity provider; one of SAML needs our /saml/sp-metadata, one of OpenID Connect our BASE-URL/login/upstream/NAME/callback",
+		Args:    exactly(1),
+		Example: examples("upstream add corp --oidc https://login.example.org --client-id gatehouse --client-secret-file secret --set domains=example.org", "upstream add campus --metadata https://idp.example.edu/metadata"),
 	}
 	secret := c.secretFlags(command)
 	command.RunE = c.action(func(command *cobra.Command, client *api.Client, args []string) error {
@@ -87,6 +88,7 @@ func (c *cli) secretFlags(command *cobra.Command) func() (string, error) {
 func (c *cli) upstreamList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "list the upstreams", Args: exactly(0),
+		Example: examples("upstream list"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, _ []string) error {
 			list, err := client.Upstreams(command.Context())
 			if err != nil {
@@ -125,6 +127,7 @@ func (c *cli) upstreamSet() *cobra.Command {
 	var where string
 	command := &cobra.Command{
 		Use: "set NAME KEY=VALUE...", Short: "change " + upstreamKeys + ", or by --metadata its keys and addresses, or the client secret", Args: atLeast(1),
+		Example: examples("upstream set corp level=standard levels=amr:mfa=high", "upstream set corp --client-secret-file secret"),
 	}
 	secret := c.secretFlags(command)
 	command.RunE = c.action(func(command *cobra.Command, client *api.Client, args []string) error {
@@ -155,6 +158,7 @@ func (c *cli) upstreamSet() *cobra.Command {
 func (c *cli) upstreamTest() *cobra.Command {
 	return &cobra.Command{
 		Use: "test NAME", Short: "look at everything that a sign-in there needs, and say what is wrong", Args: exactly(1),
+		Example: examples("upstream test corp"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			test, err := client.TestUpstream(command.Context(), args[0])
 			if err != nil {

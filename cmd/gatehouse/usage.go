@@ -15,9 +15,10 @@ import (
 func (c *cli) appUsage() *cobra.Command {
 	var unusedGrants bool
 	command := &cobra.Command{
-		Use:   "usage [APP]",
-		Short: "show who uses an app and how often, or all apps with the least recently used first",
-		Args:  atMost(1),
+		Use:     "usage [APP]",
+		Short:   "show who uses an app and how often, or all apps with the least recently used first",
+		Args:    atMost(1),
+		Example: examples("app usage", "app usage Orders", "app usage --grants"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			ctx := command.Context()
 			switch app := strings.Join(args, ""); {
@@ -35,16 +36,6 @@ func (c *cli) appUsage() *cobra.Command {
 	}
 	command.Flags().BoolVar(&unusedGrants, "grants", false, "list instead who was let in by name or consent 90 days ago or longer, and did not use that for 90 days")
 	return command
-}
-
-// atMost wants so many arguments or fewer.
-func atMost(n int) cobra.PositionalArgs {
-	return func(command *cobra.Command, args []string) error {
-		if len(args) > n {
-			return usagef("write it like this: %s", useLine(command))
-		}
-		return nil
-	}
 }
 
 // usageList prints all apps: those nobody used first, the most recently used last.

@@ -24,6 +24,7 @@ func (c *cli) userAdd() *cobra.Command {
 	var stdin bool
 	command := &cobra.Command{
 		Use: "add NAME", Short: "add a person; prints their id", Args: exactly(1),
+		Example: examples("user add ana --email ana@example.org --profile Employees", "user add ana --email ana@example.org --password-stdin < password"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			var err error
 			n.Name = args[0]
@@ -33,6 +34,9 @@ func (c *cli) userAdd() *cobra.Command {
 			user, err := client.AddUser(command.Context(), n)
 			if err != nil {
 				return err
+			}
+			if n.Password == "" {
+				fmt.Fprintf(c.err, "note: no password was set for %[1]s (stdin is read with --password-stdin alone): send an invitation with `gatehouse user invite %[1]s`, or set one with `gatehouse user reset-password %[1]s`\n", plain(user.Name))
 			}
 			return c.id(user, user.ID)
 		}),
@@ -59,6 +63,7 @@ func (c *cli) userInvite() *cobra.Command {
 	var n api.NewUser
 	command := &cobra.Command{
 		Use: "invite NAME", Short: "add a person who chooses the password by a one-time link, which is printed and mailed; for one who is there without a password, a new link", Args: exactly(1),
+		Example: examples("user invite ana --email ana@example.org --profile Employees", "user invite ana"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			n.Name = args[0]
 			invited, err := client.InviteUser(command.Context(), n)
@@ -171,6 +176,7 @@ func (c *cli) userReset() *cobra.Command {
 	var stdin bool
 	command := &cobra.Command{
 		Use: "reset-password NAME", Short: "set a person's password and end their sessions", Args: exactly(1),
+		Example: examples("user reset-password ana", "user reset-password ana --password-stdin < password"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			password, err := c.password(stdin, true)
 			if err != nil {

@@ -172,12 +172,24 @@ func appSettings(tx store.Tx, app *sp.App) ([]api.Setting, error) {
 		if s.Key == "oauth.scopes" || s.Key == "policy.scopes" {
 			s.Options, s.Words = scopes, meaning
 		}
-		list = append(list, api.Setting{
-			Key: s.Key, Value: value, IsDefault: isDefault, Label: s.Label, Help: s.Help, Kind: string(s.Kind),
-			Options: s.Options, Words: s.Words, Default: s.Default,
-		})
+		wire := describeSetting(&s)
+		wire.Value, wire.IsDefault = value, isDefault
+		list = append(list, wire)
 	}
 	return list, nil
+}
+
+func describeSetting(s *sp.Setting) api.Setting {
+	return api.Setting{Key: s.Key, Label: s.Label, Help: s.Help, Kind: string(s.Kind), Options: s.Options, Words: s.Words, Default: s.Default}
+}
+
+// DescribeAppSettings are the settings that apps have, without values.
+func DescribeAppSettings() []api.Setting {
+	var list []api.Setting
+	for _, s := range sp.Settings() {
+		list = append(list, describeSetting(&s))
+	}
+	return list
 }
 
 func namesOf(tx store.Tx, ref reference, value string) (string, error) {

@@ -89,14 +89,26 @@ func allSettings(tx store.Tx) ([]api.Setting, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := wireSettings(&settings)
-	required := console.Policy.MinLevel == sp.High
+	return withAdminMFA(wireSettings(&settings), console.Policy.MinLevel == sp.High), nil
+}
+
+// withAdminMFA puts the setting that the console's policy holds among the others.
+func withAdminMFA(list []api.Setting, required bool) []api.Setting {
 	own := api.Setting{
 		Key: keyAdminMFA, Value: strconv.FormatBool(required), IsDefault: !required, Default: "false", Kind: string(sp.KindBool),
 		Label: "Second factor for administrators", Help: "Whoever opens the console or uses the API has to sign in with one: the least level of the app Console.",
 	}
 	i := slices.IndexFunc(list, func(s api.Setting) bool { return s.Key == "signin.mfa_enrolment" })
-	return slices.Insert(list, i, own), nil
+	return slices.Insert(list, i, own)
+}
+
+// DescribeSettings are the settings that the organisation has, without values.
+func DescribeSettings() []api.Setting {
+	list := withAdminMFA(wireSettings(&directory.Settings{}), false)
+	for i := range list {
+		list[i].Value, list[i].IsDefault = "", false
+	}
+	return list
 }
 
 // requireMFA sets the least level of the console's policy.
@@ -178,7 +190,7 @@ var settingWords = map[string]struct {
 	kind                  sp.Kind
 }{
 	"name":                      {"Name", "What people see on every page.", "Gatehouse", sp.KindText},
-	"logo":                      {"Logo", "A picture, shown in the place of the name.", "none", sp.KindText},
+	"logo":                      {"Logo", "A picture file (logo=@FILE), shown in the place of the name.", "none", sp.KindText},
 	"color":                     {"Colour", "Of buttons and links, such as #1a6b7c. Its text colour follows from it.", "Gatehouse’s own", sp.KindText},
 	"support_contact":           {"Support contact", "An e-mail address, telephone number or web address for people who cannot get on.", "none", sp.KindText},
 	"saml.entity_id":            {"Entity ID", "The name of this identity provider towards every app. Changing it breaks each app until it has the new one.", "the metadata address", sp.KindText},
