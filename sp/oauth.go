@@ -82,6 +82,11 @@ func (o *OAuth) Method() string { return cmp.Or(o.AuthMethod, AuthSecretBasic) }
 // Public tells whether the client cannot keep a secret, so that anybody can pretend to be it.
 func (o *OAuth) Public() bool { return o.Method() == AuthNone }
 
+// LacksKeys tells whether the client may act for people by assertions, and has no keys that could have signed one (RFC 7523).
+func (o *OAuth) LacksKeys() bool {
+	return o.Allows(GrantJWTBearer) && o.JWKS == nil && o.JWKSURI == ""
+}
+
 // HasSecret tells whether the client authenticates by a secret.
 func (o *OAuth) HasSecret() bool {
 	return o.Method() == AuthSecretBasic || o.Method() == AuthSecretPost

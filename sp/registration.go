@@ -3,12 +3,15 @@ package sp
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 )
 
 // Registration is client metadata as clients write it (RFC 7591, section 2; OpenID Connect Dynamic Client Registration 1.0, section
-// 2). What is not here is ignored.
+// 2). Of a client that registers itself, what is not here is ignored.
 type Registration struct {
 	ClientName             string          `json:"client_name,omitempty"`
 	ClientURI              string          `json:"client_uri,omitempty"`
@@ -45,6 +48,53 @@ func ReadRegistration(text []byte) (*Registration, error) {
 		return nil, errors.New("is not the JSON of client metadata (RFC 7591)" + Misfit(err) + ", like {\"client_name\":\"Orders\",\"redirect_uris\":[\"https://orders.example.org/cb\"]}")
 	}
 	return &r, nil
+}
+
+// ReadAdministered is ReadRegistration for an administrator, who is told of what would not count rather than wonder about it later.
+func ReadAdministered(text []byte) (*Registration, error) {
+	r, err := ReadRegistration(text)
+	if err != nil {
+		return nil, err
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(text, &members); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		switch {
+		case name == "client_id" || name == "client_secret":
+			return nil, fmt.Errorf("has a %s, but Gatehouse chooses the client id and the secret, and shows them once the client is added: leave it out", name)
+		case name == "sector_identifier_uri":
+			return nil, errors.New("has a sector_identifier_uri, which is for clients that register themselves: leave it out")
+		case !isMember(name):
+			return nil, fmt.Errorf("has a member %q, which Gatehouse does not know%s: correct its name, or leave it out", clip(name, 100), nearMember(name))
+		}
+	}
+	return r, nil
+}
+
+// isMember tells whether Registration has a member of that name, as package json finds it.
+func isMember(name string) bool {
+	return slices.ContainsFunc(memberNames(), func(known string) bool { return strings.EqualFold(known, name) })
+}
+
+func nearMember(name string) string {
+	for _, known := range memberNames() {
+		if len(name) < 100 && distance(known, name) <= 3 {
+			return " (did you mean " + known + "?)"
+		}
+	}
+	return ""
+}
+
+func memberNames() []string {
+	var names []string
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Registration]()) {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Misfit says which member of client metadata is of another kind than RFC 7591 has it; empty: the text is no JSON at all.

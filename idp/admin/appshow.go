@@ -85,6 +85,9 @@ func appWarnings(app *sp.App) []api.Warning {
 	if app.Definition.OAuth != nil && app.Definition.OAuth.Allows(sp.GrantClientCredentials) && app.Policy.RunAs == "" {
 		list = append(list, api.Warning{Code: "no_run_as", Severity: string(metadata.Caution), Text: "The app may ask for tokens by its own credentials, but has nobody to act as: set oauth.run_as to a person (gatehouse app set APP oauth.run_as=NAME)."})
 	}
+	if app.Definition.OAuth != nil && app.Definition.OAuth.LacksKeys() {
+		list = append(list, api.Warning{Code: "no_keys", Severity: string(metadata.Caution), Text: "The app may act for people by signed assertions (jwt-bearer), but has no keys to sign them with: set oauth.jwks_uri or oauth.jwks."})
+	}
 	if app.Definition.SAML != nil {
 		for _, text := range app.Definition.SAML.Cautions() {
 			list = append(list, api.Warning{Code: "setting", Severity: string(metadata.Caution), Text: text})

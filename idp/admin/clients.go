@@ -36,7 +36,7 @@ func readClient(n *api.NewApp) (*sp.Registration, error) {
 	if n.Metadata+n.URL+n.EntityID+n.ACS+n.Source != "" || n.Replace {
 		return nil, badValue("oauth", "Give OAuth client metadata or what SAML needs, not both: add the one first, then the other to the same app.")
 	}
-	registration, err := sp.ReadRegistration([]byte(n.OAuth))
+	registration, err := sp.ReadAdministered([]byte(n.OAuth))
 	if err != nil {
 		return nil, badValue("oauth", "The client metadata %s.", err.Error())
 	}
@@ -92,6 +92,9 @@ func (a *Actions) planClient(tx store.Tx, by By, n api.NewApp, registration *sp.
 	a.credentials(&before, &app, &outcome)
 	if err := mayChangeApp(by, &before, &app); err != nil {
 		return app, outcome, err
+	}
+	if app.Definition.OAuth.LacksKeys() {
+		return app, outcome, badValue("oauth", "The client may use the grant type jwt-bearer, but has no keys to sign assertions with: add \"jwks_uri\": \"https://…\" or \"jwks\": {\"keys\": […]} to its metadata, or leave the grant type out.")
 	}
 	if err := warnOfSameName(tx, &app, &outcome); err != nil {
 		return app, outcome, err

@@ -324,7 +324,7 @@ func TestOwnersLendWhatTheySee(t *testing.T) {
 	owner, appAdmin := w.person("ada", RoleOwner), w.person("abe", RoleAppAdmin)
 	lend := map[string]string{"oauth.scopes": sp.ScopeDirectoryWrite}
 	for key, value := range map[string]string{"oauth.run_as": "ada", "oauth.grant_types": sp.GrantJWTBearer} {
-		added, err := w.AddApp(t.Context(), appAdmin, api.NewApp{OAuth: `{"client_name":"trap","grant_types":["client_credentials"]}`, Set: map[string]string{key: value}})
+		added, err := w.AddApp(t.Context(), appAdmin, api.NewApp{OAuth: `{"client_name":"trap","grant_types":["client_credentials"],"jwks_uri":"https://trap.example/keys"}`, Set: map[string]string{key: value}})
 		must(t, err)
 		_, err = w.SetApp(t.Context(), owner, added.App.ID, lend)
 		refusal(t, err, 409, "confirm_"+strings.TrimPrefix(key, "oauth."), key)
