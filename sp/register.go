@@ -95,6 +95,11 @@ func NewChild(parent *App, now time.Time) App {
 	return child
 }
 
+// IsGateway tells whether the app has a use without a grant of its own: it may ask about the tokens of others, or register clients.
+func (a *App) IsGateway() bool {
+	return a.Credentials.Initial != nil || a.ApprovesClients() || cmp.Or(a.Policy.Introspect, IntrospectOwn) != IntrospectOwn
+}
+
 // ApprovesClients tells whether the clients under the app wait for an administrator.
 func (a *App) ApprovesClients() bool { return a.Policy.RegistrationApproval == "required" }
 

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"testing"
 
 	"gatehouse/idp/api"
@@ -31,4 +32,35 @@ func TestOpeningAGatewayOpensNoOwnersApp(t *testing.T) {
 	refusal(t, err, 403, "needs_owner", "oauth.scopes")
 	_, err = w.UnblockApp(t.Context(), owner, added.App.ID)
 	must(t, err)
+}
+
+// TestGatewayNeedsNobody: who asks for tokens by itself is warned while there is nobody to act as; a gateway has a use without that.
+func TestGatewayNeedsNobody(t *testing.T) {
+	w := newWorld(t)
+	service := `{"client_name":"S","grant_types":["client_credentials"]}`
+	for name, c := range map[string]struct {
+		set    map[string]string
+		token  bool
+		warned bool
+	}{
+		"service":       {warned: true},
+		"own tokens":    {set: map[string]string{"oauth.introspect": "own"}, warned: true},
+		"introspects":   {set: map[string]string{"oauth.introspect": "children"}},
+		"asks of all":   {set: map[string]string{"oauth.introspect": "all"}},
+		"registers":     {token: true},
+		"will register": {set: map[string]string{"oauth.registration_approval": "required"}},
+	} {
+		added, err := w.AddApp(t.Context(), socket, api.NewApp{OAuth: service, Name: name, Set: c.set})
+		must(t, err)
+		if c.token {
+			_, err = w.RegistrationToken(t.Context(), socket, added.App.ID)
+			must(t, err)
+		}
+		app, err := w.App(t.Context(), added.App.ID)
+		must(t, err)
+		warned := slices.ContainsFunc(app.Warnings, func(one api.Warning) bool { return one.Code == "no_run_as" })
+		if warned != c.warned || app.OAuth.Gateway == c.warned {
+			t.Errorf("%s: warned %v, a gateway %v", name, warned, app.OAuth.Gateway)
+		}
+	}
 }

@@ -177,7 +177,7 @@ func wireClient(tx store.Tx, app *sp.App) (*api.OAuth, error) {
 	if app.Definition.OAuth == nil {
 		return nil, nil
 	}
-	wire := &api.OAuth{ClientID: app.Credentials.ClientID, Parent: app.Parent}
+	wire := &api.OAuth{ClientID: app.Credentials.ClientID, Parent: app.Parent, Gateway: app.IsGateway()}
 	if app.Credentials.Initial != nil {
 		wire.RegistrationToken = app.Credentials.Initial.Created
 	}

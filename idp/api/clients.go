@@ -14,6 +14,7 @@ type OAuth struct {
 
 	RegistrationToken time.Time `json:"registration_token,omitzero"` // when the initial access token was made
 	Children          int       `json:"children,omitempty"`          // clients that registered by it
+	Gateway           bool      `json:"gateway,omitempty"`           // it may ask about tokens of others, or register clients
 }
 
 // RegistrationToken is an initial access token (RFC 7591), shown this once: clients that show it register under the app.

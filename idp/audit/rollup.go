@@ -94,9 +94,15 @@ func countedTo(tx store.Tx, node string) (uint64, error) {
 	return at.Seq, err
 }
 
-// count adds one entry, if it is a sign-on to a known app.
+// count adds one entry, if it is a sign-on to a known app. A token is a use of its app without anybody signing on.
 func (t *tally) count(e *Event) {
-	if e.Kind != "signon" || e.App == "" || e.Outcome != OK && e.Outcome != Refused {
+	switch {
+	case e.App == "":
+		return
+	case e.Kind == "token" && e.Outcome == OK:
+		t.touch(e)
+		return
+	case e.Kind != "signon" || e.Outcome != OK && e.Outcome != Refused:
 		return
 	}
 	day := t.day(e.App, dayOf(e.Time))
@@ -105,12 +111,16 @@ func (t *tally) count(e *Event) {
 		return
 	}
 	day.signOns += max(e.Count, 1)
-	if e.Time.After(t.apps[e.App]) {
-		t.apps[e.App] = e.Time
-	}
+	t.touch(e)
 	who := [2]string{e.App, e.User}
 	if on := dayOf(e.Time); e.User != "" && on > t.people[who] {
 		t.people[who] = on
+	}
+}
+
+func (t *tally) touch(e *Event) {
+	if e.Time.After(t.apps[e.App]) {
+		t.apps[e.App] = e.Time
 	}
 }
 

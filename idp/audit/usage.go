@@ -11,12 +11,14 @@ import (
 )
 
 // Usage is what is left of the sign-ons once they are counted: small records that outlive the entries they were made of. All
-// days are those of UTC, written 2027-01-31. RollUp is the only writer.
+// days are those of UTC, written 2027-01-31. RollUp is the only writer, but for NoteUse.
 
 const (
 	dayFormat  = time.DateOnly
 	keepUsage  = 400 // days that the counters of a day and the last use of a person are kept
 	maxReasons = 40  // reasons that one day counts apart; further ones are "other"
+
+	useEvery = time.Hour // how often a use without an entry is written again
 )
 
 // AppUse is the last use of an app. It is kept for good: it tells an app that nobody ever used from one that was left.
@@ -163,6 +165,16 @@ func lastDay(tx store.Tx, app, user string) (string, error) {
 		return "", nil
 	}
 	return use.Day, err
+}
+
+// NoteUse records a use of an app that no entry tells of, such as a gateway's question about a token, if that is worth a write: the last
+// use may be up to an hour older than the latest.
+func NoteUse(tx store.Tx, app string, now time.Time) error {
+	use, _, err := AppUses.Get(tx, app)
+	if err != nil && !errors.Is(err, store.ErrNotFound) || now.Sub(use.Last) < useEvery {
+		return err
+	}
+	return AppUses.Put(tx, &AppUse{App: app, Last: now})
 }
 
 // reasonOf keeps the reasons of one day few.

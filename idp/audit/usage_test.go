@@ -244,3 +244,38 @@ func TestFoldedRefusalsNameTheirApp(t *testing.T) {
 		t.Errorf("a flood over many apps wrote %d entries", n)
 	}
 }
+
+// TestUseWithoutSignOn: a token that an app got by itself, and a use that leaves no entry, are its last use and no sign-on; the latter is
+// written once an hour.
+func TestUseWithoutSignOn(t *testing.T) {
+	k := newKit(t)
+	first := k.now
+	token := func(app, outcome string) {
+		k.update(func(tx store.Tx) error {
+			_, err := k.log("n").Append(tx, audit.Event{Kind: "token", Outcome: outcome, App: app, User: "ana"})
+			return err
+		})
+	}
+	note := func(after time.Duration) {
+		k.now = first.Add(after)
+		k.update(func(tx store.Tx) error { return audit.NoteUse(tx, "gateway", k.now) })
+	}
+	token("service", audit.OK)
+	token("other", audit.Refused)
+	k.rollUp()
+	if u := k.usage("service"); !u.Last.Equal(first) || u.SignOns != 0 || u.People30 != 0 {
+		t.Errorf("%+v", u)
+	}
+	if u := k.usage("other"); !u.Last.IsZero() || u.Refused != 0 {
+		t.Errorf("a refused token: %+v", u)
+	}
+	note(0)
+	note(59 * time.Minute)
+	if u := k.usage("gateway"); !u.Last.Equal(first) {
+		t.Errorf("written again after less than an hour: %s", u.Last)
+	}
+	note(time.Hour)
+	if u := k.usage("gateway"); !u.Last.Equal(first.Add(time.Hour)) || u.SignOns != 0 {
+		t.Errorf("%+v", u)
+	}
+}

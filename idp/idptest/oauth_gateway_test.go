@@ -28,6 +28,9 @@ func (w *world) gatewayIntrospects(t *testing.T) {
 	if reply := other.Introspect(token); strings.TrimSpace(reply.Raw) != `{"active":false}` {
 		t.Errorf("a foreign gateway sees %s", reply.Raw)
 	}
+	if usage, err := w.API.AppUsage(t.Context(), other.App); err != nil || usage.Unused || usage.SignOns != 0 {
+		t.Errorf("a gateway that only asks is unused: %+v, %v", usage, err)
+	}
 	sibling := g.child(g.register(nil))
 	if sibling.Active(token) {
 		t.Error("a client sees the tokens of another under the same gateway")

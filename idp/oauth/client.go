@@ -131,7 +131,7 @@ func (h *Handlers) check(r *http.Request, c *identified, s shown) (*Problem, err
 	if secret == nil {
 		return h.slowed(r, s.id, badClient("wrong_secret")), nil
 	}
-	return nil, h.noteUse(r.Context(), secret.ID)
+	return nil, h.hourly(r.Context(), secret.ID, func(tx store.Tx) error { return sp.NoteUse(tx, secret.ID, h.Now()) })
 }
 
 // slowed counts a wrong proof, and tells whoever shows too many of them to wait. A right one is always taken: many may share an
@@ -161,14 +161,14 @@ func suits(client *sp.OAuth, method string) bool {
 	return client.HasSecret()
 }
 
-// noteUse writes at most once an hour when a secret was shown last.
-func (h *Handlers) noteUse(ctx context.Context, secret string) error {
+// hourly writes at most once an hour when a secret was shown last, or an app asked. An id is that of the one or of the other.
+func (h *Handlers) hourly(ctx context.Context, id string, note func(store.Tx) error) error {
 	now := h.Now()
-	if last, ok := h.used.Load(secret); ok && now.Sub(last.(time.Time)) < time.Hour {
+	if last, ok := h.used.Load(id); ok && now.Sub(last.(time.Time)) < time.Hour {
 		return nil
 	}
-	h.used.Store(secret, now)
-	return h.Store.Update(ctx, func(tx store.Tx) error { return sp.NoteUse(tx, secret, now) })
+	h.used.Store(id, now)
+	return h.Store.Update(ctx, note)
 }
 
 // confidential refuses a client that anybody can pretend to be, where what it learns is not its own (RFC 7662, 2.1).

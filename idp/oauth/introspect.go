@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"gatehouse/idp/audit"
 	"gatehouse/idp/flow"
 	"gatehouse/idp/web"
 	"gatehouse/sp"
@@ -32,7 +33,7 @@ type introspection struct {
 }
 
 // introspect tells a client whether a token is good now: every time by the policy of now, from where the token was asked for, so that
-// a block bites at a gateway's next call. It writes nothing.
+// a block bites at a gateway's next call. It writes nothing but, once an hour, that the client is in use.
 func (h *Handlers) introspect(w http.ResponseWriter, r *http.Request) error {
 	values, problem, err := form(r)
 	if err != nil {
@@ -59,6 +60,9 @@ func (h *Handlers) introspect(w http.ResponseWriter, r *http.Request) error {
 		answer, err = h.inspect(tx, app, values.Get("token"))
 		return err
 	})
+	if err == nil {
+		err = h.hourly(r.Context(), app.ID, func(tx store.Tx) error { return audit.NoteUse(tx, app.ID, h.Now()) })
+	}
 	if err != nil {
 		return err
 	}

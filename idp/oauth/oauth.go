@@ -50,7 +50,7 @@ type Handlers struct {
 	Post    Poster
 
 	clients   sync.Map // client id → app id: a hint that is checked at each use
-	used      sync.Map // secret id → when its use was noted
+	used      sync.Map // id of a secret or an app → when its use was noted
 	wrong     throttle
 	newcomers throttle
 	guesses   throttle // of user codes
