@@ -21,6 +21,7 @@ var functions = template.FuncMap{
 	"hue":      hue,
 	"icon":     icon,
 	"initials": initials,
+	"level":    levelWords,
 	"list":     func(values ...string) []string { return values },
 	"lower":    strings.ToLower,
 	"number":   groupDigits,
@@ -100,6 +101,19 @@ func tone(word string) string {
 		return "info"
 	}
 	return "plain"
+}
+
+// levelWords say how strongly a session is signed in, as a person would.
+func levelWords(level string) string {
+	switch level {
+	case "low":
+		return "by a link, or elsewhere"
+	case "standard":
+		return "with one factor, such as a password"
+	case "high":
+		return "with two factors, or a passkey"
+	}
+	return level
 }
 
 // countWords is "1 app" or "2 apps".

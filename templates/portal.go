@@ -57,7 +57,7 @@ type AccountApp struct {
 	Told    []string  // what the person agreed that it is told
 	Agreed  time.Time
 	Until   time.Time // of access on request; zero: none
-	Scopes  []string  // that it has tokens for
+	Scopes  []string  // what it has tokens for beside Told, in words
 	Since   time.Time // when it got the first of them; zero: it has none
 	Used    time.Time // when one was used last, within an hour
 }

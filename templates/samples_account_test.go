@@ -7,7 +7,7 @@ func accountSamples() []sample {
 	sent := shell("What you agreed to", SectionAccount)
 	apps := []AccountApp{
 		{ID: "app_1", Name: "Your Benefits", Opened: moment, Told: []string{"Your name", "Your e-mail address"}, Agreed: moment},
-		{ID: "app_2", Name: longName, Opened: moment}, {ID: "app_3", Name: "Payroll", Until: moment}, {ID: "app_4", Name: "Lobby screen", Scopes: []string{"openid", "offline_access"}, Since: moment, Used: moment},
+		{ID: "app_2", Name: longName, Opened: moment}, {ID: "app_3", Name: "Payroll", Until: moment}, {ID: "app_4", Name: "Lobby screen", Scopes: []string{"Know you by an identifier of your account", "Do all of this while you are away"}, Since: moment, Used: moment},
 	}
 	return []sample{
 		{"signin_forgot", func(w io.Writer) error {

@@ -18,12 +18,13 @@ func upstreamSamples() []sample {
 	provider.Values = map[string]string{"issuer": "https://login.example.org", "client_id": "gatehouse", "label": "Example Login", "scopes": "profile,email"}
 	badProvider := provider
 	badProvider.Secret, badProvider.Errors = false, Errors{{"issuer", "It calls itself <other>."}, {"client_id", "Give it."}, {"client_secret", "Give it."}}
+	ours := []Fact{{Label: "Redirect URI", Text: "https://id.example.org/login/upstream/NAME/callback", Kind: "code", Hint: "Also called callback URL."}, {Label: "Keys (JWKS)", Text: "https://id.example.org/oauth/jwks", Kind: "code"}}
 	return []sample{
 		{"upstreams_openid", func(w io.Writer) error {
-			return Upstreams(w, UpstreamsPage{Shell: list, Rows: rows, OurCallback: "https://id.example.org/login/upstream/NAME/callback", Form: badProvider})
+			return Upstreams(w, UpstreamsPage{Shell: list, Rows: rows, Ours: ours, Form: badProvider})
 		}},
 		{"upstream_openid", func(w io.Writer) error {
-			return Upstream(w, UpstreamPage{Shell: one, Title: "Example Login", Name: "login", Facts: facts, Form: provider, TestAction: "/t", RefreshAction: "/r", RemoveAction: "/x"})
+			return Upstream(w, UpstreamPage{Shell: one, Title: "Example Login", Name: "login", Facts: facts, Ours: ours, Form: provider, TestAction: "/t", RefreshAction: "/r", RemoveAction: "/x"})
 		}},
 		{"upstreams", func(w io.Writer) error {
 			return Upstreams(w, UpstreamsPage{Shell: list, Rows: rows, OurMetadata: "https://id.example.org/saml/sp-metadata", Form: form})

@@ -31,12 +31,13 @@ func (f UpstreamForm) SecretHint() string {
 	return "That the provider gave. None where Gatehouse proves itself by its key."
 }
 
-// UpstreamsPage lists the upstreams and adds one. OurMetadata or OurCallback is the address that the other side needs.
+// UpstreamsPage lists the upstreams and adds one. The other side needs OurMetadata or, of an OpenID provider, Ours, in which NAME stands
+// for the name that the form asks for.
 type UpstreamsPage struct {
 	Shell
 	Rows        []UpstreamRow
 	OurMetadata string
-	OurCallback string
+	Ours        []Fact
 	Form        UpstreamForm
 }
 
@@ -48,6 +49,7 @@ type UpstreamPage struct {
 	Shell
 	Title, Name   string
 	Facts         []Fact
+	Ours          []Fact // to register at an OpenID provider
 	Warnings      []Warning
 	Checks        []Warning
 	Form          UpstreamForm

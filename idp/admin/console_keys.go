@@ -139,7 +139,7 @@ func offer(page *templates.KeyPage, key *api.Key) {
 }
 
 func keyFacts(k *api.Key) []templates.Fact {
-	facts := []templates.Fact{{Label: "ID", Text: k.ID, Kind: "code"}, {Label: "Made", Time: k.Created}}
+	facts := []templates.Fact{{Label: "Key ID", Text: k.ID, Kind: "code"}, {Label: "Made", Time: k.Created}}
 	if !k.Activated.IsZero() {
 		facts = append(facts, templates.Fact{Label: "Active since", Time: k.Activated})
 	}

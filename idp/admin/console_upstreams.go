@@ -40,7 +40,10 @@ func (a *Admin) upstreamsPage(w http.ResponseWriter, r *http.Request, form templ
 	if err != nil {
 		return err
 	}
-	page := templates.UpstreamsPage{Shell: a.shell(r, "Sign-in elsewhere", templates.SectionUpstreams), OurMetadata: a.Actions.BaseURL + "/saml/sp-metadata", OurCallback: a.Actions.BaseURL + "/login/upstream/NAME/callback", Form: form}
+	page := templates.UpstreamsPage{Shell: a.shell(r, "Sign-in elsewhere", templates.SectionUpstreams), OurMetadata: a.Actions.BaseURL + "/saml/sp-metadata", Form: form}
+	if form.OpenID {
+		page.Ours = oursFacts(a.Actions.oursOf("NAME"))
+	}
 	for i := range list.Items {
 		u := &list.Items[i]
 		row := templates.UpstreamRow{Title: u.Title, Name: u.Name, Href: upstreamHref(u.Name), EntityID: u.EntityID, Kind: speaks(u.Kind), State: upstreamState(u)}
@@ -90,7 +93,7 @@ func upstreamOptions() map[string][]templates.Option {
 			{Value: federation.MatchLink, Label: "The name by which they came first (makes people)"},
 		},
 		"create":       {{Value: "false", Label: "Are refused"}, {Value: "true", Label: "Are made at their first sign-in"}},
-		"level":        {{Value: "low"}, {Value: "standard"}, {Value: "high"}},
+		"level":        {{Value: "low", Label: "Low: any sign-in"}, {Value: "standard", Label: "Standard: one factor, such as a password"}, {Value: "high", Label: "High: two factors, or a passkey"}},
 		"admins":       {{Value: "false", Label: "Sign in here, never there"}, {Value: "true", Label: "May sign in there too"}},
 		"requester_id": {{Value: "on", Label: "Is told"}, {Value: "off", Label: "Is not told"}},
 		"token_endpoint_auth_method": {
@@ -159,6 +162,9 @@ func (a *Admin) upstreamPage(w http.ResponseWriter, r *http.Request, test *api.U
 		Shell: a.shell(r, u.Title, templates.SectionUpstreams), Title: u.Title, Name: u.Name, Facts: upstreamFacts(&u),
 		Form: templates.UpstreamForm{Values: map[string]string{}, Options: upstreamOptions(), Errors: refused, OpenID: u.Ours != nil, Secret: u.Ours != nil && u.Ours.HasSecret},
 	}
+	if u.Ours != nil {
+		page.Ours = oursFacts(*u.Ours)
+	}
 	for _, s := range u.Settings {
 		page.Form.Values[s.Key] = s.Value
 	}
@@ -218,7 +224,17 @@ func upstreamFacts(u *api.Upstream) []templates.Fact {
 	return append(facts, timeFacts("Last good", u.Good, "Next look", u.Next, "Valid until", u.ValidUntil)...)
 }
 
-// providerFacts are those of an OpenID provider: what it says of itself, and what it has to know of us.
+// oursFacts are the addresses that are registered at an OpenID provider.
+func oursFacts(ours api.Ours) []templates.Fact {
+	return []templates.Fact{
+		{Label: "Redirect URI", Text: ours.RedirectURI, Kind: "code", Hint: "Also called callback URL. Nobody signs in without it."},
+		{Label: "Post-logout redirect URI", Text: ours.PostLogoutURI, Kind: "code", Hint: "Where people come back to when they have signed out there."},
+		{Label: "Back-channel logout URI", Text: ours.BackChannelLogoutURI, Kind: "code", Hint: "There the provider tells Gatehouse that somebody signed out, which ends their session here."},
+		{Label: "Keys (JWKS)", Text: ours.JWKSURI, Kind: "code", Hint: "Only where Gatehouse proves itself by its key and not by a secret."},
+	}
+}
+
+// providerFacts are what an OpenID provider says of itself.
 func providerFacts(u *api.Upstream) []templates.Fact {
 	leave := templates.Fact{Label: "Is told of sign-outs at", Text: u.SLO, Kind: "code"}
 	if u.SLO == "" {
@@ -226,8 +242,6 @@ func providerFacts(u *api.Upstream) []templates.Fact {
 	}
 	return append([]templates.Fact{
 		{Label: "Issuer", Text: u.EntityID, Kind: "code"}, {Label: "Signs in at", Text: u.SSO, Kind: "code"}, leave,
-		{Label: "Our redirect URI", Text: u.Ours.RedirectURI, Kind: "code"}, {Label: "Our post-logout redirect URI", Text: u.Ours.PostLogoutURI, Kind: "code"},
-		{Label: "Our back-channel logout URI", Text: u.Ours.BackChannelLogoutURI, Kind: "code"}, {Label: "Our keys", Text: u.Ours.JWKSURI, Kind: "code"},
 	}, timeFacts("Client secret given", u.Ours.SecretGiven, "Last good", u.Good, "Next look", u.Next)...)
 }
 

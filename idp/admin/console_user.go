@@ -65,7 +65,7 @@ func (a *Admin) showInvited(w http.ResponseWriter, r *http.Request, user *api.Us
 	page := templates.UserPage{
 		Shell: a.shell(r, title, templates.SectionUsers), UserForm: form, Status: user.Status, PasswordRules: passwordRules,
 		Facts: []templates.Fact{
-			{Label: "ID", Text: user.ID, Kind: "code"}, {Label: "Added", Time: user.Created},
+			{Label: "User ID", Text: user.ID, Kind: "code"}, {Label: "Added", Time: user.Created},
 			{Label: "Changed", Time: user.Changed}, {Label: "Last sign-in", Time: user.LastSignIn},
 		},
 	}

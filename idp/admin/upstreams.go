@@ -87,9 +87,10 @@ func (a *Actions) wireUpstream(tx store.Tx, u *federation.Upstream) (api.Upstrea
 		wire.SLO = party.Metadata.SLO[0].Location
 	}
 	if o := u.OpenID; o != nil {
-		base := a.BaseURL + "/login/upstream/" + u.Name
 		wire.Kind, wire.SLO = api.UpstreamOIDC, o.Found.EndSession
-		wire.Ours = &api.Ours{RedirectURI: base + "/callback", PostLogoutURI: base + "/logout", BackChannelLogoutURI: base + "/backchannel", JWKSURI: a.BaseURL + "/oauth/jwks", HasSecret: len(o.Secret) > 0, SecretGiven: o.Given}
+		ours := a.oursOf(u.Name)
+		ours.HasSecret, ours.SecretGiven = len(o.Secret) > 0, o.Given
+		wire.Ours = &ours
 	}
 	keys := p.SigningKeys()
 	for i := range keys {
@@ -105,6 +106,12 @@ func (a *Actions) wireUpstream(tx store.Tx, u *federation.Upstream) (api.Upstrea
 	}
 	wire.Warnings = a.upstreamWarnings(u)
 	return wire, err
+}
+
+// oursOf are our addresses towards an OpenID provider, by the name that it has here.
+func (a *Actions) oursOf(name string) api.Ours {
+	base := a.BaseURL + "/login/upstream/" + name
+	return api.Ours{RedirectURI: base + "/callback", PostLogoutURI: base + "/logout", BackChannelLogoutURI: base + "/backchannel", JWKSURI: a.BaseURL + "/oauth/jwks"}
 }
 
 // upstreamWarnings tells what will keep people out before long, or weakens the trust.

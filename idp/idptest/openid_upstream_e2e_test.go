@@ -8,8 +8,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 
 	"gatehouse/idp/api"
 )
@@ -214,6 +217,14 @@ func TestOpenIDUpstreamPages(t *testing.T) {
 	g.WaitFor("#tiles")
 	g.visit("upstreams-openid", w.URL+"/admin/upstreams?kind=oidc")
 	g.Type("#f-name", "second")
+	base := w.URL + "/login/upstream/second/"
+	want := []string{base + "callback", base + "logout", base + "backchannel", w.URL + "/oauth/jwks"}
+	if to := g.Texts("[data-fill] code"); !slices.Equal(to, want) {
+		t.Errorf("to be registered there are %q", to)
+	}
+	if copied := ask(g.Browser, chromedp.Evaluate[string](`[...document.querySelectorAll("[data-fill] [data-copy]")].map(b => b.dataset.copy).join(" ")`)); copied != strings.Join(want, " ") {
+		t.Errorf("the buttons copy %q", copied)
+	}
 	g.Type("#f-issuer", w.op.URL+"/")
 	g.Type("#f-client_id", "gatehouse")
 	g.Type("#f-client_secret", w.op.Secret)

@@ -1,6 +1,7 @@
 package idptest
 
 import (
+	"strings"
 	"testing"
 
 	"gatehouse/sp"
@@ -36,5 +37,8 @@ func TestDevicePages(t *testing.T) {
 		t.Errorf("%d %s", reply.Status, reply.Raw)
 	}
 	g.visit("account-tokens", s.URL+"/account")
+	if text := g.Text("main"); !strings.Contains(text, "Do all of this while you are away") || strings.Contains(text, "offline_access") || !strings.Contains(text, "with one factor, such as a password") || strings.Contains(text, "level ") {
+		t.Errorf("the account says:\n%s", text)
+	}
 	g.visit("device-cancelled", s.URL+"/device/cancelled")
 }

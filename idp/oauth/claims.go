@@ -121,7 +121,7 @@ func claimTexts(a *asked) []string {
 	var texts []string
 	for _, name := range slices.Concat(a.Claims.UserInfo, a.Claims.IDToken) {
 		i := slices.IndexFunc(standardClaims, func(c claim) bool { return c.name == name })
-		if text := scopeTexts[standardClaims[i].scope]; !slices.Contains(a.Scopes, standardClaims[i].scope) && !slices.Contains(texts, text) {
+		if text := sp.ScopeText(standardClaims[i].scope, ""); !slices.Contains(a.Scopes, standardClaims[i].scope) && !slices.Contains(texts, text) {
 			texts = append(texts, text)
 		}
 	}

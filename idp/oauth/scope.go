@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,39 +11,10 @@ import (
 	"gatehouse/store"
 )
 
-// scopeTexts says in the person's words what an app learns or may do by the scopes of our own.
-var scopeTexts = map[string]string{
-	sp.ScopeOpenID:  "Know you by an identifier of your account",
-	sp.ScopeProfile: "See your name and your profile",
-	sp.ScopeEmail:   "See your e-mail address",
-	sp.ScopeAddress: "See your postal address",
-	sp.ScopePhone:   "See your phone number",
-	sp.ScopeGroups:  "See the groups you are in",
-	sp.ScopeOffline: "Do all of this while you are away",
-	sp.ScopeFull:    "Do everything that you may do",
-
-	sp.ScopeDirectoryRead:  "See everybody in your organisation: people, groups and their details",
-	sp.ScopeDirectoryWrite: "Add, change, disable and remove people and groups in your name, and set people's passwords",
-	sp.ScopeAppsRead:       "See all connected apps, and who may use them",
-	sp.ScopeAppsWrite:      "Add, change, block and remove connected apps in your name, and decide who may use them",
-	sp.ScopeAuditRead:      "Read the audit: who did what, when and from where",
-}
-
-// textOf is what a scope lets an app do: in the administrator's words, where they defined it.
-func textOf(scope, defined string) string {
-	switch {
-	case scopeTexts[scope] != "":
-		return scopeTexts[scope]
-	case defined != "":
-		return defined + " (" + scope + ")"
-	}
-	return "Use " + scope + " in your name"
-}
-
 func standardTexts(scopes []string) []string {
 	texts := make([]string, len(scopes))
 	for i, scope := range scopes {
-		texts[i] = textOf(scope, "")
+		texts[i] = sp.ScopeText(scope, "")
 	}
 	return texts
 }
@@ -59,16 +29,9 @@ func (h *Handlers) readScopes(ctx context.Context, app *sp.App, values url.Value
 	if !app.Definition.OAuth.Allows(sp.GrantRefresh) {
 		a.Scopes = slices.DeleteFunc(a.Scopes, func(s string) bool { return s == sp.ScopeOffline })
 	}
-	err := h.Store.View(ctx, func(tx store.Tx) error {
-		a.Texts = nil
-		for _, scope := range a.Scopes {
-			defined, _, err := sp.Scopes.Get(tx, scope)
-			if err != nil && !errors.Is(err, store.ErrNotFound) {
-				return err
-			}
-			a.Texts = append(a.Texts, textOf(scope, defined.Text))
-		}
-		return nil
+	err := h.Store.View(ctx, func(tx store.Tx) (err error) {
+		a.Texts, err = sp.ScopeTexts(tx, a.Scopes)
+		return err
 	})
 	a.Texts = append(append(a.Texts, claimTexts(a)...), attributeTexts(app, a)...)
 	return nil, err

@@ -98,6 +98,9 @@ func named(tx store.Tx, found map[string]*templates.AccountApp) ([]templates.Acc
 		}
 		if err == nil && app.State != sp.Removed {
 			one.Name, one.LogoURL = app.Definition.Name, app.Definition.LogoURL
+			if one.Scopes, err = beside(tx, one.Scopes, one.Told); err != nil {
+				return nil, err
+			}
 			apps = append(apps, *one)
 		}
 	}
@@ -105,6 +108,12 @@ func named(tx store.Tx, found map[string]*templates.AccountApp) ([]templates.Acc
 		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
 	})
 	return apps, nil
+}
+
+// beside are what scopes let an app do, in the words of the consent page, as far as the person has not read it in what was agreed to.
+func beside(tx store.Tx, scopes, told []string) ([]string, error) {
+	texts, err := sp.ScopeTexts(tx, scopes)
+	return slices.DeleteFunc(texts, func(text string) bool { return slices.Contains(told, text) }), err
 }
 
 // withdrawApp takes back what the person gave an app: the consent, access on request, its tokens, and the app's place in every session.

@@ -45,6 +45,23 @@ function enableCopy() {
   }
 }
 
+// Puts what is typed in a field in the place of NAME in the addresses of a box.
+function fillNames() {
+  for (const box of all("[data-fill]")) {
+    const field = document.getElementById(box.dataset.fill);
+    const parts = [...box.querySelectorAll("code, [data-copy]")].map((part) => [part, part.dataset.copy ?? part.textContent]);
+    const fill = () => {
+      for (const [part, text] of parts) {
+        const full = text.replace("NAME", () => field.value.trim() || "NAME");
+        if (part.dataset.copy) part.dataset.copy = full;
+        else part.textContent = full;
+      }
+    };
+    field?.addEventListener("input", fill);
+    if (field) fill();
+  }
+}
+
 // Leads the browser from app to app while signing out. An app that the browser reaches is opened in this window, where its
 // cookies count, and sends the browser back. One that may not come back is told in a frame instead, for some seconds at most.
 async function leaveApps() {
@@ -221,6 +238,7 @@ function enablePasskeys() {
 showLocalTimes();
 enablePasskeys();
 enableCopy();
+fillNames();
 settleAddress();
 enableReveal();
 leaveApps();
