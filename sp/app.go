@@ -40,6 +40,7 @@ type App struct {
 	BlockedWith string      `json:"blocked_with,omitempty"` // app id of the gateway whose block shut it too
 	Approved    time.Time   `json:"approved,omitzero"`      // when an administrator let it in that had waited
 	Network     string      `json:"network,omitempty"`      // from where a client registered under OpenParent
+	Lent        time.Time   `json:"lent,omitzero"`          // since when it has the last of its scopes of Gatehouse's own API
 
 	Document *Registration `json:"document,omitempty"` // of a client whose id is an address: what it said there last
 }

@@ -22,6 +22,7 @@ func oauthSettingCases() map[string]settingCase {
 		"oauth.frontchannel_logout_uri":                    addresses,
 		"oauth.subject_type":                               choices("public", "pairwise"),
 		"oauth.initiate_login_uri":                         addresses,
+		"oauth.sector_identifier_uri":                      {"none", good("https://app.example.org/sector.json"), []string{"http://localhost:8000/sector.json", "javascript:x", "x y"}},
 		"oauth.id_token_signed_response_alg":               {"RS256", good("RS256", "ES256"), []string{"none", "HS256"}},
 		"oauth.userinfo_signed_response_alg":               choices("none", "RS256", "ES256"),
 		"oauth.require_pkce":                               flags("true"),

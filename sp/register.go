@@ -124,7 +124,7 @@ func (a *App) Register(r *Registration) error {
 	}
 	next.Definition = Definition{
 		Description: a.Definition.Description, Platform: a.Definition.Platform, CustomAttributes: a.Definition.CustomAttributes,
-		OAuth: &OAuth{SectorURI: r.SectorURI, RequirePKCE: before.RequirePKCE, AccessTokenFormat: before.AccessTokenFormat, AccessTokenLifetime: before.AccessTokenLifetime, IDTokenLifetime: before.IDTokenLifetime},
+		OAuth: &OAuth{RequirePKCE: before.RequirePKCE, AccessTokenFormat: before.AccessTokenFormat, AccessTokenLifetime: before.AccessTokenLifetime, IDTokenLifetime: before.IDTokenLifetime},
 	}
 	scopes, err := a.mayHave(strings.Fields(r.Scope))
 	if err != nil {

@@ -64,8 +64,6 @@ func ReadAdministered(text []byte) (*Registration, error) {
 		switch {
 		case name == "client_id" || name == "client_secret":
 			return nil, fmt.Errorf("has a %s, but Gatehouse chooses the client id and the secret, and shows them once the client is added: leave it out", name)
-		case name == "sector_identifier_uri":
-			return nil, errors.New("has a sector_identifier_uri, which is for clients that register themselves: leave it out")
 		case !isMember(name):
 			return nil, fmt.Errorf("has a member %q, which Gatehouse does not know%s: correct its name, or leave it out", clip(name, 100), nearMember(name))
 		}
@@ -120,7 +118,7 @@ func (r *Registration) Settings() map[string]string {
 		"oauth.scopes": formatList(strings.Fields(r.Scope)), "oauth.token_endpoint_auth_method": r.AuthMethod, "oauth.application_type": r.ApplicationType,
 		"oauth.jwks": string(r.JWKS), "oauth.jwks_uri": r.JWKSURI, "oauth.post_logout_redirect_uris": formatList(r.PostLogoutRedirectURIs),
 		"oauth.backchannel_logout_uri": r.BackChannelLogoutURI, "oauth.frontchannel_logout_uri": r.FrontChannelLogoutURI, "oauth.subject_type": r.SubjectType,
-		"oauth.initiate_login_uri": r.InitiateLoginURI, "oauth.id_token_signed_response_alg": r.IDTokenAlgorithm,
+		"oauth.sector_identifier_uri": r.SectorURI, "oauth.initiate_login_uri": r.InitiateLoginURI, "oauth.id_token_signed_response_alg": r.IDTokenAlgorithm,
 		"oauth.userinfo_signed_response_alg": r.UserInfoAlgorithm,
 		"oauth.tls_client_auth_subject_dn":   r.DN, "oauth.tls_client_auth_san_dns": r.DNS, "oauth.tls_client_auth_san_uri": r.URI,
 		"oauth.tls_client_auth_san_ip": r.IP, "oauth.tls_client_auth_san_email": r.Email,

@@ -30,7 +30,6 @@ func TestAdministratorsAreToldOfEverything(t *testing.T) {
 		`{"client_name":"x","redirect_uri":["y"]}`:   `(did you mean redirect_uris?)`,
 		`{"client_name":"x","client_id":"mine"}`:     "has a client_id, but Gatehouse chooses",
 		`{"client_name":"x","client_secret":"mine"}`: "has a client_secret, but Gatehouse chooses",
-		`{"sector_identifier_uri":"https://x/y"}`:    "for clients that register themselves",
 		`{"redirect_uris":"x"}`:                      "has to be a list",
 	} {
 		if _, err := ReadAdministered([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {

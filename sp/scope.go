@@ -45,6 +45,32 @@ func (a *App) ReachesAPI() bool {
 	return a.Definition.OAuth != nil && slices.ContainsFunc(a.AllowedScopes(), IsAPIScope)
 }
 
+// Lend notes when a change gave the app a scope of Gatehouse's own API that it had not before.
+func (a *App) Lend(before *App, now time.Time) {
+	if a.Definition.OAuth == nil {
+		return
+	}
+	var had []string
+	if before.Definition.OAuth != nil {
+		had = before.AllowedScopes()
+	}
+	if slices.ContainsFunc(a.AllowedScopes(), func(one string) bool { return IsAPIScope(one) && !slices.Contains(had, one) }) {
+		a.Lent = now
+	}
+}
+
+// OlderSecrets counts the secrets that are good and were made before the app was lent its scopes of Gatehouse's own API: whoever held
+// one of them by then has that power too.
+func (a *App) OlderSecrets() int {
+	older := 0
+	for _, one := range a.Credentials.Secrets {
+		if one.Created.Before(a.Lent) && a.ReachesAPI() && a.Definition.OAuth.HasSecret() {
+			older++
+		}
+	}
+	return older
+}
+
 // StandardScopes are what an app may ask for while oauth.scopes is unset.
 func StandardScopes() []string {
 	return []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeAddress, ScopePhone, ScopeGroups, ScopeOffline}

@@ -37,6 +37,8 @@ func oauthSettings() []Setting {
 			func(a *App) *string { return &client(a).FrontChannelLogoutURI }),
 		choice("oauth.subject_type", "Subject", "By what identifier the app knows a person.",
 			[]string{SubjectPublic, SubjectPairwise}, func(a *App) *string { return &client(a).SubjectType }),
+		checked("oauth.sector_identifier_uri", "Sector", "For apps of several hosts that know a person by one identifier: an https address that lists all their redirect URIs. It is read when it or a redirect URI is set.",
+			func(a *App) *string { return &client(a).SectorURI }, checkSecure),
 		address("oauth.initiate_login_uri", "Login start", "Where the tile leads, so that the app begins the sign-in.",
 			func(a *App) *string { return &client(a).InitiateLoginURI }),
 	}
@@ -129,6 +131,13 @@ func CheckResource(item string) error {
 	return nil
 }
 
+func checkSecure(item string) error {
+	if err := CheckAddress(item); err != nil || strings.HasPrefix(item, "https://") {
+		return err
+	}
+	return errors.New("must begin with https://")
+}
+
 func isAddress(item string) error { return CheckAddress(item) }
 
 // checkClient is what only holds between several of a client's settings.
@@ -152,7 +161,7 @@ func (a *App) checkClient() error {
 		return &SettingError{"oauth.jwks_uri", "keys come from oauth.jwks or from here: unset one of the two"}
 	}
 	if _, one := o.Sector(); o.Subject() == SubjectPairwise && !one {
-		return &SettingError{"oauth.subject_type", "pairwise needs redirect URIs of one host"}
+		return &SettingError{"oauth.subject_type", "pairwise needs redirect URIs of one host, or oauth.sector_identifier_uri"}
 	}
 	return o.checkCertificates()
 }

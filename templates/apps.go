@@ -131,6 +131,7 @@ type AppPage struct {
 	Launch   string // address of the IdP-initiated start; empty: switched off
 	Export   string // address of the app's package; empty: none
 	Add      string // address of the page that gives it a client ID; empty: no right, or it has one
+	AddSAML  string // the same of SAML
 
 	Origin        string // how it came, if nobody added it
 	ApproveAction string // of an app that waits; empty: no right. It posts Seen as `seen`
@@ -173,12 +174,14 @@ type AppAccessPage struct {
 // AppAccess writes the page that edits an app's policy.
 func AppAccess(w io.Writer, p AppAccessPage) error { return render(w, "app_access", p) }
 
-// AppSettingsPage edits the settings of an app. It posts every key of Rows.
+// AppSettingsPage edits the settings of an app. It posts every key of Rows. RegisterAction posts nothing and makes the token by which
+// clients register under it; empty: there is one, or no right.
 type AppSettingsPage struct {
 	Shell
-	App    AppHead
-	Action string
-	Rows   []SettingRow
+	App            AppHead
+	Action         string
+	Rows           []SettingRow
+	RegisterAction string
 }
 
 // AppSettings writes the settings of an app.

@@ -47,6 +47,16 @@ type AppClientPage struct {
 // AppClient writes the page that gives a SAML app the second protocol.
 func AppClient(w io.Writer, p AppClientPage) error { return render(w, "app_client", p) }
 
+// AppSAMLPage gives an OAuth client SAML. It posts MetadataForm.
+type AppSAMLPage struct {
+	Shell
+	App AppHead
+	MetadataForm
+}
+
+// AppSAML writes the page that gives an OAuth client SAML.
+func AppSAML(w io.Writer, p AppSAMLPage) error { return render(w, "app_saml", p) }
+
 // AppCredentialsPage shows by what an OAuth client proves itself, and where it finds Gatehouse. Secret and IsNew tell of a secret that
 // was just made, or of a client that was just added, and Here is then the address of this page. An empty action hides its button.
 type AppCredentialsPage struct {
@@ -65,7 +75,11 @@ type AppCredentialsPage struct {
 	Settings     []Fact // where answers go, and what it may ask for
 	SettingsHref string
 	RotateAction string
-	EndAction    string // posts nothing and ends the older secret
+	// Since when it acts in Gatehouse itself, where a secret from before that is still good; zero: there is none. ReplaceAction posts
+	// nothing, makes a new secret and ends all before.
+	Lent          time.Time
+	ReplaceAction string
+	EndAction     string // posts nothing and ends the older secret
 }
 
 // AppTokensPage lists the people who gave an app something that still gives tokens; a GET of `user` looks one up, which is User.

@@ -55,6 +55,7 @@ var declared = map[string]page{
 	"app_danger":      {"console", AppDangerPage{}},
 	"app_tokens":      {"console", AppTokensPage{}},
 	"app_client":      {"console", AppClientPage{}},
+	"app_saml":        {"console", AppSAMLPage{}},
 	"app_credentials": {"console", AppCredentialsPage{}},
 	"users":           {"console", UsersPage{}},
 	"user_new":        {"console", UserNewPage{}},

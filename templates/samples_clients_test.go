@@ -37,6 +37,12 @@ func clientSamples() []sample {
 		{"app_client", func(w io.Writer) error {
 			return AppClient(w, AppClientPage{Shell: shell("Your Benefits", SectionApps), App: benefits, Kinds: kinds, Client: *form(ClientWeb), Action: "/c"})
 		}},
+		{"app_saml", func(w io.Writer) error {
+			return AppSAML(w, AppSAMLPage{Shell: shell("Your Benefits", SectionApps), App: head, MetadataForm: MetadataForm{Action: "/s", Source: "paste", Pasted: "</textarea>", Errors: Errors{{"metadata", "No."}}}})
+		}},
+		{"app_credentials_lent", func(w io.Writer) error {
+			return AppCredentials(w, AppCredentialsPage{Shell: shell("Your Benefits", SectionApps), App: head, Client: idpFacts(), HasSecret: true, Secrets: secrets, RotateAction: "/r", EndAction: "/e", Lent: moment, ReplaceAction: "/l"})
+		}},
 		{"app_credentials", func(w io.Writer) error {
 			return AppCredentials(w, AppCredentialsPage{Shell: shell("Your Benefits", SectionApps), App: head, Secret: strings.Repeat("x", 43), IsNew: true, Here: "/h", Client: idpFacts(), Endpoints: idpFacts(), HasSecret: true, Secrets: secrets, Proof: idpFacts()[:1], Settings: idpFacts(), SettingsHref: "/s", RotateAction: "/r", EndAction: "/e"})
 		}},

@@ -86,7 +86,7 @@ func appPageSamples() []sample {
 			return AppAccess(w, AppAccessPage{Shell: head(), App: benefits, Action: "/x", AskEmpty: true, Nobody: true, Errors: Errors{{"users", "There is no user called “anna”: check the spelling."}}})
 		}},
 		{"app_settings", func(w io.Writer) error {
-			return AppSettings(w, AppSettingsPage{Shell: head(), App: benefits, Action: "/admin/apps/app_1/settings", Rows: settingRows()})
+			return AppSettings(w, AppSettingsPage{Shell: head(), App: benefits, Action: "/admin/apps/app_1/settings", Rows: settingRows(), RegisterAction: "/r"})
 		}},
 		{"app_metadata", func(w io.Writer) error {
 			return AppMetadata(w, AppMetadataPage{Shell: head(), App: benefits, MetadataForm: MetadataForm{Action: "/x", Source: "url", URL: "https://benefits.example/saml/metadata"}, Facts: idpFacts()})

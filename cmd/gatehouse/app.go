@@ -61,7 +61,7 @@ func (c *cli) appAdd() *cobra.Command {
 	}
 	f := command.Flags()
 	f.StringVar(&n.oauth, "oauth", "", "an OAuth client's metadata as JSON (RFC 7591): a file, or - for stdin")
-	f.StringVar(&n.to, "to", "", "with --oauth: the SAML app that gets a client id too")
+	f.StringVar(&n.to, "to", "", "the app that gets the second protocol: with --oauth one that has SAML, else one that has a client id")
 	f.StringVar(&n.metadata, "metadata", "", "the app's SAML metadata: a file, an address that the server fetches, or - for stdin")
 	f.StringVar(&n.entityID, "entity-id", "", "for an app of a metadata source, or without metadata: its entity id")
 	f.StringVar(&n.source, "source", "", "the metadata source that has the entity id; the app follows it from then on")
@@ -159,8 +159,6 @@ func (c *cli) ask(n newApp) (api.NewApp, error) {
 		return ask, err
 	}
 	switch {
-	case n.oauth == "" && n.to != "" && !n.replace:
-		return ask, usagef("--to says which app gets a client id: give its client metadata with --oauth")
 	case n.oauth != "" && n.metadata+n.entityID+n.acs+n.source != "":
 		return ask, usagef("--oauth describes an OAuth client: leave out --metadata, --entity-id, --acs and --source")
 	case n.oauth != "":

@@ -29,7 +29,9 @@ func (c *cli) appRotateSecret() *cobra.Command {
 			return c.credentials(rotated)
 		}),
 	}
+	command.Flags().BoolVar(&ask.Replace, "replace", false, "end all secrets before at once, so that nobody goes on with one of them")
 	command.Flags().BoolVar(&ask.EndOld, "end-old", false, "end the old secret instead, once the app has the new one")
+	command.MarkFlagsMutuallyExclusive("end-old", "replace")
 	return command
 }
 

@@ -51,7 +51,8 @@ type Actions struct {
 	Fetcher     Fetcher
 	Sources     *federation.Keeper
 	Metadata    IDPMetadata
-	CheckSource func(source string) error // of a released attribute: is it a name or a sound expression?
+	CheckSource func(source string) error                                       // of a released attribute: is it a name or a sound expression?
+	CheckSector func(ctx context.Context, uri string, redirects []string) error // does a sector_identifier_uri name them all?
 	RenewName   RenewName
 	Desk        *recovery.Desk
 	Seal        func(context string, plain []byte) []byte // of bind passwords

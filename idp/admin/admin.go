@@ -38,7 +38,8 @@ type Deps struct {
 	Fetcher     Fetcher
 	Sources     *federation.Keeper
 	IdP         IDPMetadata
-	CheckSource func(source string) error // of a released attribute: is it a name or a sound expression?
+	CheckSource func(source string) error                                       // of a released attribute: is it a name or a sound expression?
+	CheckSector func(ctx context.Context, uri string, redirects []string) error // does a sector_identifier_uri name them all?
 	RenewName   RenewName
 	Desk        *recovery.Desk
 	Seal        func(context string, plain []byte) []byte
@@ -56,7 +57,7 @@ type Admin struct {
 func New(d Deps) *Admin {
 	return &Admin{kit: d.Kit, Actions: &Actions{
 		Store: d.Store, Directory: d.Directory, Factors: d.Factors, Keeper: d.Sessions, Audit: d.Audit, Keyring: d.Keys, Fetcher: d.Fetcher, Sources: d.Sources,
-		Metadata: d.IdP, CheckSource: d.CheckSource, RenewName: d.RenewName, Desk: d.Desk, Seal: d.Seal, BaseURL: d.BaseURL, Engine: d.Engine, Now: d.Now,
+		Metadata: d.IdP, CheckSource: d.CheckSource, CheckSector: d.CheckSector, RenewName: d.RenewName, Desk: d.Desk, Seal: d.Seal, BaseURL: d.BaseURL, Engine: d.Engine, Now: d.Now,
 	}}
 }
 

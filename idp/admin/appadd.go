@@ -20,7 +20,8 @@ import (
 // maxMetadata bounds one app's metadata, in bytes.
 const maxMetadata = 1 << 20
 
-// AddApp adds an app from OAuth client metadata, from SAML metadata or a package, from an address, from a metadata source, or from an entity id and an ACS. One that has the entity id already is
+// AddApp adds an app from OAuth client metadata, from SAML metadata or a package, from an address, from a metadata source, or from an entity id and an ACS; or, with To,
+// gives one that is there the second protocol. One that has the entity id already is
 // refused, or with Replace upgraded: its policy stays, and its local settings too, unless a package brings a definition of its own;
 // nothing that protects it is lowered by itself. Unless Set says otherwise everybody may use it. What a
 // developer adds waits for approval, and nobody may use it until an administrator says who.
@@ -35,8 +36,9 @@ func (a *Actions) AddApp(ctx context.Context, by By, n api.NewApp) (api.AddedApp
 	return a.store(ctx, by, n, in)
 }
 
-// ofClient tells whether an app is added by client metadata; To beside Replace says which app a package upgrades.
-func ofClient(n *api.NewApp) bool { return n.OAuth != "" || n.To != "" && !n.Replace }
+// ofClient tells whether an app is added by client metadata. To is the app that gets it beside SAML, or SAML beside it; beside Replace it
+// says which app a package upgrades.
+func ofClient(n *api.NewApp) bool { return n.OAuth != "" }
 
 func (a *Actions) store(ctx context.Context, by By, n api.NewApp, in incoming) (api.AddedApp, error) {
 	var added api.AddedApp
@@ -192,6 +194,8 @@ func earlier(tx store.Tx, n api.NewApp, in incoming) (sp.App, error) {
 	}
 	app, _, err := sp.Apps.By(tx, "entity_id", in.Metadata.EntityID)
 	switch {
+	case errors.Is(err, store.ErrNotFound) && n.To != "":
+		return joined(tx, n)
 	case errors.Is(err, store.ErrNotFound):
 		return sp.App{}, nil
 	case err == nil && !n.Replace:
@@ -205,6 +209,8 @@ func earlier(tx store.Tx, n api.NewApp, in incoming) (sp.App, error) {
 // upgraded is the app that a package of an OAuth client upgrades, which nothing in the package names.
 func upgraded(tx store.Tx, n api.NewApp) (sp.App, error) {
 	switch {
+	case !n.Replace && n.To != "":
+		return sp.App{}, badValue("to", "A package is a whole app: install it as a new one, or say that it replaces the definition of this one.")
 	case !n.Replace:
 		return sp.App{}, nil
 	case n.To == "":
@@ -232,6 +238,8 @@ func (a *Actions) define(by By, n api.NewApp, in incoming, app *sp.App, outcome 
 		}
 		*app = sp.New(n.Name, def, sp.PermitAll, by.ID, a.Now())
 		a.await(by, app)
+	case saml && app.Definition.SAML == nil:
+		app.Definition.SAML, app.Changed = &sp.SAML{Metadata: in.Metadata}, a.Now()
 	case saml:
 		outcome.Replaced = true
 		outcome.Differences = wireDifferences(metadata.Diff(app.Definition.SAML.Metadata, in.Metadata))
@@ -274,6 +282,9 @@ func (a *Actions) plan(tx store.Tx, by By, n api.NewApp, in incoming) (sp.App, a
 	if err := mustConfirm(&before, &app, values); err != nil {
 		return app, outcome, err
 	}
+	if err := inSector(&before, &app, sector{}); err != nil {
+		return app, outcome, err
+	}
 	if outcome.Replaced {
 		outcome.Warnings = append(outcome.Warnings, keepStricter(&before, &app, in.asked)...)
 		if err := app.Validate(); err != nil {
@@ -285,6 +296,7 @@ func (a *Actions) plan(tx store.Tx, by By, n api.NewApp, in incoming) (sp.App, a
 		}
 		outcome.Differences = append(outcome.Differences, changes...)
 	}
+	app.Lend(&before, a.Now())
 	a.credentials(&before, &app, &outcome)
 	if err := mayChangeApp(by, &before, &app); err != nil {
 		return app, outcome, err

@@ -104,15 +104,26 @@ func (a *Actions) SetApp(ctx context.Context, by By, ref string, values map[stri
 	if len(values) == 0 {
 		return api.App{}, badValue("set", "Nothing was to be set: name at least one KEY=VALUE.")
 	}
+	var seen sector
+	if setsSector(values) {
+		var err error
+		seen, err = a.vouched(ctx, func(tx store.Tx) (before, after sp.App, err error) {
+			if before, err = findApp(tx, ref); err == nil {
+				after = before
+				err = a.set(tx, by, &after, values)
+			}
+			return before, after, err
+		})
+		if err != nil {
+			return api.App{}, err
+		}
+	}
 	return a.changeApp(ctx, by, ref, "app.set", func(tx store.Tx, app *sp.App) (map[string]string, error) {
-		if err := mayAskOf(by, app, values); err != nil {
-			return nil, err
-		}
 		before, open := *app, !app.Policy.LetsNobodyIn()
-		if err := a.apply(tx, app, values); err != nil {
+		if err := a.set(tx, by, app, values); err != nil {
 			return nil, err
 		}
-		if err := mustConfirm(&before, app, values); err != nil {
+		if err := inSector(&before, app, seen); err != nil {
 			return nil, err
 		}
 		if open && app.Policy.LetsNobodyIn() && !by.Force && !by.Empty {
@@ -121,6 +132,21 @@ func (a *Actions) SetApp(ctx context.Context, by By, ref string, values map[stri
 		app.Changed = a.Now()
 		return describe(values), nil
 	})
+}
+
+// set makes an app what the values say, as far as that is the actor's to say.
+func (a *Actions) set(tx store.Tx, by By, app *sp.App, values map[string]string) error {
+	if err := mayAskOf(by, app, values); err != nil {
+		return err
+	}
+	before := *app
+	if err := a.apply(tx, app, values); err != nil {
+		return err
+	}
+	if err := mustConfirm(&before, app, values); err != nil {
+		return err
+	}
+	return mayChangeApp(by, &before, app)
 }
 
 // BlockApp shuts an app: its place in every session ends in the same transaction.
@@ -200,6 +226,7 @@ func (a *Actions) changeApp(ctx context.Context, by By, ref, kind string, fn fun
 		if err := mayChangeApp(by, &before, &app); err != nil {
 			return audit.Event{}, err
 		}
+		app.Lend(&before, a.Now())
 		if err := sp.Apps.Put(tx, &app); err != nil {
 			return audit.Event{}, err
 		}

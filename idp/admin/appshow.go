@@ -88,6 +88,9 @@ func appWarnings(app *sp.App) []api.Warning {
 	if app.Definition.OAuth != nil && app.Definition.OAuth.LacksKeys() {
 		list = append(list, api.Warning{Code: "no_keys", Severity: string(metadata.Caution), Text: "The app may act for people by signed assertions (jwt-bearer), but has no keys to sign them with: set oauth.jwks_uri or oauth.jwks."})
 	}
+	if app.OlderSecrets() > 0 {
+		list = append(list, api.Warning{Code: "older_secret", Severity: string(metadata.Caution), Text: fmt.Sprintf("The app acts in Gatehouse itself by scopes that it got at %s UTC, and a client secret from before that is still good: whoever held it has that power too. Replace the secret under Credentials (gatehouse app rotate-secret APP --replace).", app.Lent.UTC().Format("15:04 on 2 January 2006"))})
+	}
 	if app.Definition.SAML != nil {
 		for _, text := range app.Definition.SAML.Cautions() {
 			list = append(list, api.Warning{Code: "setting", Severity: string(metadata.Caution), Text: text})

@@ -18,9 +18,16 @@ func (a *Actions) addClient(ctx context.Context, by By, n api.NewApp) (api.Added
 	if err != nil {
 		return api.AddedApp{}, err
 	}
+	seen, err := a.vouchedClient(ctx, by, n, registration)
+	if err != nil {
+		return api.AddedApp{}, err
+	}
 	var added api.AddedApp
 	err = a.change(ctx, by, func(tx store.Tx) (audit.Event, error) {
 		app, outcome, err := a.planClient(tx, by, n, registration)
+		if err == nil {
+			err = inSector(&sp.App{}, &app, seen)
+		}
 		if err != nil {
 			return audit.Event{}, err
 		}
@@ -49,6 +56,9 @@ func (a *Actions) previewClient(ctx context.Context, by By, n api.NewApp) (api.A
 	if err != nil {
 		return api.AddedApp{}, err
 	}
+	if _, err := a.vouchedClient(ctx, by, n, registration); err != nil {
+		return api.AddedApp{}, err
+	}
 	var preview api.AddedApp
 	err = a.view(ctx, func(tx store.Tx) error {
 		_, preview, err = a.planClient(tx, by, n, registration)
@@ -56,6 +66,14 @@ func (a *Actions) previewClient(ctx context.Context, by By, n api.NewApp) (api.A
 		return err
 	})
 	return preview, err
+}
+
+// vouchedClient reads the sector of a client that is to be added.
+func (a *Actions) vouchedClient(ctx context.Context, by By, n api.NewApp, registration *sp.Registration) (sector, error) {
+	return a.vouched(ctx, func(tx store.Tx) (before, after sp.App, err error) {
+		after, _, err = a.planClient(tx, by, n, registration)
+		return before, after, err
+	})
 }
 
 // planClient works out the app as it will be, and writes nothing.
@@ -89,6 +107,7 @@ func (a *Actions) planClient(tx store.Tx, by By, n api.NewApp, registration *sp.
 	if err := mustConfirm(&before, &app, values); err != nil {
 		return app, outcome, err
 	}
+	app.Lend(&before, a.Now())
 	a.credentials(&before, &app, &outcome)
 	if err := mayChangeApp(by, &before, &app); err != nil {
 		return app, outcome, err
@@ -148,7 +167,7 @@ func (a *Actions) await(by By, app *sp.App) {
 }
 
 // RotateSecret gives an app a further client secret; the one before stays good beside it until the next rotation, or until EndOld is
-// asked for, which makes no new one.
+// asked for, which makes no new one, or Replace, which ends all before.
 func (a *Actions) RotateSecret(ctx context.Context, by By, ref string, ask api.RotateSecret) (api.ClientSecret, error) {
 	var answer api.ClientSecret
 	_, err := a.changeApp(ctx, by, ref, "app.secret", func(_ store.Tx, app *sp.App) (map[string]string, error) {
@@ -166,6 +185,10 @@ func (a *Actions) RotateSecret(ctx context.Context, by By, ref string, ask api.R
 			return facts, nil
 		}
 		answer.ClientSecret = app.AddSecret(a.Now())
+		if ask.Replace {
+			answer.Ended = app.EndOldSecrets()
+			facts["ended"] = strconv.Itoa(answer.Ended)
+		}
 		facts["secrets"] = strconv.Itoa(len(app.Credentials.Secrets))
 		return facts, nil
 	})
@@ -177,7 +200,7 @@ func wireClient(tx store.Tx, app *sp.App) (*api.OAuth, error) {
 	if app.Definition.OAuth == nil {
 		return nil, nil
 	}
-	wire := &api.OAuth{ClientID: app.Credentials.ClientID, Parent: app.Parent, Gateway: app.IsGateway()}
+	wire := &api.OAuth{ClientID: app.Credentials.ClientID, Parent: app.Parent, Gateway: app.IsGateway(), OlderSecrets: app.OlderSecrets(), Lent: app.Lent}
 	if app.Credentials.Initial != nil {
 		wire.RegistrationToken = app.Credentials.Initial.Created
 	}

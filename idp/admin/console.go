@@ -122,6 +122,7 @@ var done = map[string]string{
 	"granted":   "Approved. The person can open the app now.",
 	"denied":    "Denied. The person sees the answer.",
 
+	"saml_added":     "Added. The app speaks SAML too, and its metadata stands on a page of its own.",
 	"secret_ended":   "Removed. The older secret is good no longer.",
 	"tokens_revoked": "Revoked. The tokens are good no longer, and the app is told where it can be.",
 }

@@ -54,14 +54,20 @@ func (a *Admin) appOverview(w http.ResponseWriter, r *http.Request, token string
 	if !app.Builtin {
 		page.Export = page.App.Base + "/export"
 	}
-	if app.SAML != nil && app.OAuth == nil && app.State != string(sp.Removed) && may(r, AppsRegister) {
-		page.Add = page.App.Base + "/client"
+	if !app.Builtin && app.State != string(sp.Removed) && may(r, AppsRegister) {
+		if app.OAuth == nil {
+			page.Add = page.App.Base + "/client"
+		} else if app.SAML == nil {
+			page.AddSAML = page.App.Base + "/saml"
+		}
 	}
 	if page.Origin = origin(&app); app.State == string(sp.Pending) && may(r, AppsWrite) {
 		page.ApproveAction, page.Seen = page.App.Base+"/approve", app.Changed.Format(time.RFC3339Nano)
 	}
-	if page.Clients, err = a.clientsOf(r, &app, token); err != nil {
-		return err
+	if mayRegister(&app) && (app.OAuth.Gateway || app.OAuth.Children > 0) {
+		if page.Clients, err = a.clientsOf(r, &app, token); err != nil {
+			return err
+		}
 	}
 	page.OAuth, err = a.oauthFacts(r, &app)
 	if err != nil {
@@ -111,7 +117,7 @@ func appFacts(app *api.App) []templates.Fact {
 }
 
 func samlFacts(m *api.SAML) []templates.Fact {
-	facts := []templates.Fact{{Label: "Entity id", Text: m.EntityID, Kind: "code"}}
+	facts := []templates.Fact{{Label: "Entity ID", Text: m.EntityID, Kind: "code"}}
 	for _, e := range m.ACS {
 		facts = append(facts, templates.Fact{Label: "Answers go to", Text: e.Location, Kind: "code", Hint: bindingName(e.Binding)})
 	}
@@ -164,7 +170,7 @@ func (a *Admin) idpFacts(entityID, metadataPath string) ([]templates.Fact, []tem
 	base := a.Actions.BaseURL
 	facts := []templates.Fact{
 		{Label: "Metadata address", Text: base + metadataPath, Kind: "code", Hint: "Everything below is in it: give it where the app takes an address or a file."},
-		{Label: "Entity id", Text: entityID, Kind: "code"},
+		{Label: "Entity ID", Text: entityID, Kind: "code"},
 		{Label: "Sign-on address", Text: base + "/saml/sso", Kind: "code"},
 	}
 	return facts, []templates.Link{{Label: "Metadata", Href: metadataPath}, {Label: "Certificate", Href: "/saml/certificate.pem"}}

@@ -22,11 +22,13 @@ func (a *Admin) appRegistrationToken(w http.ResponseWriter, r *http.Request) err
 	return a.appOverview(w, r, made.Token)
 }
 
-// clientsOf are the clients under an app; nil where none can be.
+// mayRegister tells whether clients can stand under an app.
+func mayRegister(app *api.App) bool {
+	return app.OAuth != nil && app.OAuth.Parent == "" && app.State != string(sp.Removed)
+}
+
+// clientsOf are the clients under an app.
 func (a *Admin) clientsOf(r *http.Request, app *api.App, token string) (*templates.Clients, error) {
-	if app.OAuth == nil || app.OAuth.Parent != "" || app.State == string(sp.Removed) {
-		return nil, nil
-	}
 	shown := &templates.Clients{
 		Made: app.OAuth.RegistrationToken, Token: token, Endpoint: a.Actions.BaseURL + "/oauth/register", Count: app.OAuth.Children,
 		AllHref: link("/admin/apps", "parent", app.ID),

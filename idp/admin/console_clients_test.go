@@ -69,7 +69,7 @@ func TestSecretsInTheConsole(t *testing.T) {
 	must(t, err)
 	server, path := w.server(), "/admin/apps/"+added.App.ID+"/credentials"
 	w.actor = auditor
-	if status, body := send(t, server, "GET", path, "", ""); status != 200 || strings.Contains(body, "/rotate") || strings.Contains(body, added.ClientSecret) || !strings.Contains(body, "EC · P-256 · &lt;one&gt;") {
+	if status, body := send(t, server, "GET", path, "", ""); status != 200 || strings.Contains(body, "/rotate") || strings.Contains(body, added.ClientSecret) || !strings.Contains(body, "EC · P-256 · &lt;one&gt;") || !strings.Contains(body, "10 minutes") {
 		t.Errorf("%d %s", status, body)
 	}
 	if status, _ := post(t, server, path+"/rotate"); status != 403 {

@@ -23,8 +23,11 @@ func (a *Admin) credentialPages() []web.Route {
 	return []web.Route{
 		get("/client", AppsRegister, a.appClientNew),
 		post("/client", AppsRegister, a.appClientAdd),
+		get("/saml", AppsRegister, a.appSAMLNew),
+		post("/saml", AppsRegister, a.appSAMLAdd),
 		get("/credentials", AppsRead, a.appCredentials),
 		post("/credentials/rotate", AppsRegister, a.appSecret(api.RotateSecret{})),
+		post("/credentials/replace", AppsRegister, a.appSecret(api.RotateSecret{Replace: true})),
 		post("/credentials/end-old", AppsRegister, a.appSecret(api.RotateSecret{EndOld: true})),
 	}
 }
@@ -55,6 +58,9 @@ func (a *Admin) credentialsPage(w http.ResponseWriter, r *http.Request, app *api
 	page.Here = page.App.Base + "/credentials"
 	page.Client, page.Endpoints = a.clientFacts(app, set)
 	client := &sp.OAuth{AuthMethod: set["oauth.token_endpoint_auth_method"].Value}
+	if app.OAuth.OlderSecrets > 0 {
+		page.Lent = app.OAuth.Lent
+	}
 	page.Public, page.HasSecret = client.Public(), client.HasSecret()
 	for _, one := range slices.Backward(app.OAuth.Secrets) {
 		page.Secrets = append(page.Secrets, templates.SecretRow{ID: one.ID, Created: one.Created, Used: one.LastUsed})
@@ -72,6 +78,7 @@ func (a *Admin) credentialsPage(w http.ResponseWriter, r *http.Request, app *api
 		if page.HasSecret {
 			page.RotateAction = page.Here + "/rotate"
 			page.EndAction = page.Here + "/end-old"
+			page.ReplaceAction = page.Here + "/replace"
 		}
 	}
 	return web.Page(w, r, http.StatusOK, web.CSP{}, func(b *web.Buffer) error { return templates.AppCredentials(b, page) })

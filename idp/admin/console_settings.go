@@ -26,6 +26,9 @@ func (a *Admin) appSettingsPage(w http.ResponseWriter, r *http.Request, app *api
 	page := templates.AppSettingsPage{Shell: a.shell(r, app.Name, templates.SectionApps), App: a.appHead(app), Action: appBase(app.ID) + "/settings"}
 	page.Rows = settingRows(settingsOf(app, false), posted, errs)
 	page.Notice = noticeOf(page.Notice, errs, page.Rows)
+	if mayRegister(app) && !app.OAuth.Gateway && app.OAuth.Children == 0 && may(r, AppsWrite) {
+		page.RegisterAction = page.App.Base + "/registration-token"
+	}
 	return web.Page(w, r, statusOf(errs), web.CSP{}, func(b *web.Buffer) error { return templates.AppSettings(b, page) })
 }
 
@@ -39,12 +42,17 @@ func (a *Admin) appSettingsSave(w http.ResponseWriter, r *http.Request) error {
 	}
 	posted, changed := readSettings(r, settingsOf(&app, false))
 	if len(changed) > 0 {
-		if _, err := a.Actions.SetApp(r.Context(), byOf(r), app.ID, changed); err != nil {
+		set, err := a.Actions.SetApp(r.Context(), byOf(r), app.ID, changed)
+		if err != nil {
 			errs, err := a.formErrors(r, err)
 			if err != nil {
 				return err
 			}
 			return a.appSettingsPage(w, r, &app, posted, errs)
+		}
+		if set.OAuth != nil && set.OAuth.OlderSecrets > 0 && !set.OAuth.Lent.Equal(app.OAuth.Lent) { // the page says what that means
+			web.SeeOther(w, link(appBase(app.ID)+"/credentials", "done", "saved")+"#lent")
+			return nil
 		}
 	}
 	web.SeeOther(w, link(appBase(app.ID)+"/settings", "done", "saved"))
@@ -258,7 +266,7 @@ var keyGroups = map[string]string{
 	"oauth.token_endpoint_auth_method": proof, "oauth.jwks": proof, "oauth.jwks_uri": proof, "oauth.require_pkce": proof,
 	"oauth.require_pushed_authorization_requests": proof, "oauth.dpop_bound_access_tokens": proof,
 	"oauth.id_token_signed_response_alg": tokens, "oauth.userinfo_signed_response_alg": tokens, "oauth.access_token_format": tokens, "oauth.access_token_lifetime": tokens,
-	"oauth.subject_type": tokens, "oauth.post_logout_redirect_uris": signOut, "oauth.backchannel_logout_uri": signOut, "oauth.frontchannel_logout_uri": signOut,
+	"oauth.subject_type": tokens, sectorKey: tokens, "oauth.post_logout_redirect_uris": signOut, "oauth.backchannel_logout_uri": signOut, "oauth.frontchannel_logout_uri": signOut,
 }
 
 // tlsKeys begin the keys of settings about client certificates.

@@ -128,6 +128,9 @@ func mustConfirm(before, after *sp.App, values map[string]string) error {
 // mayGrow keeps developers from giving an app that was approved what lets it act for people who are not asked, or do all that they
 // may: by then nobody would look at it any more.
 func mayGrow(before, after *sp.App) error {
+	if before.Definition.SAML == nil && after.Definition.SAML != nil {
+		return refused(http.StatusForbidden, "needs_app_admin", "metadata", "SAML tells an app about people who are not asked, so an app administrator has to add it to one that is open: ask one.")
+	}
 	had, has := before.Definition.OAuth, after.Definition.OAuth
 	if has == nil {
 		return nil

@@ -24,9 +24,10 @@ const (
 	packageVersion = 1
 )
 
-// travels tells whether a setting is the developer's: not the policy, and not what names something of this organisation.
+// travels tells whether a setting is the developer's: not the policy, not what names something of this organisation, and not what has to
+// be looked at where it is set.
 func travels(key string) bool {
-	return !sp.OfPolicy(key) && key != "saml.signing_key" && key != "saml.metadata_refresh"
+	return !sp.OfPolicy(key) && key != "saml.signing_key" && key != "saml.metadata_refresh" && key != sectorKey
 }
 
 // hasClient tells whether a package is of an OAuth client: none works without a setting of its own, be it a redirect URI or a grant type.

@@ -14,6 +14,8 @@ type OAuth struct {
 
 	RegistrationToken time.Time `json:"registration_token,omitzero"` // when the initial access token was made
 	Children          int       `json:"children,omitempty"`          // clients that registered by it
+	Lent              time.Time `json:"lent,omitzero"`               // since when it has its scopes of Gatehouse's own API
+	OlderSecrets      int       `json:"older_secrets,omitempty"`     // secrets from before that, which are good all the same
 	Gateway           bool      `json:"gateway,omitempty"`           // it may ask about tokens of others, or register clients
 }
 
@@ -42,9 +44,10 @@ type Secret struct {
 	LastUsed time.Time `json:"last_used,omitzero"` // within an hour
 }
 
-// RotateSecret asks for a further client secret, or with EndOld for the end of the one before.
+// RotateSecret asks for a further client secret, with EndOld for the end of the one before instead, or with Replace for both at once.
 type RotateSecret struct {
-	EndOld bool `json:"end_old,omitempty"`
+	EndOld  bool `json:"end_old,omitempty"`
+	Replace bool `json:"replace,omitempty"`
 }
 
 // ClientSecret is a new client secret, shown this once; or how many old ones were ended.

@@ -125,7 +125,7 @@ type Package struct {
 }
 
 // NewApp asks for a new app in one of four forms: Metadata (XML, or a Package as JSON), URL (fetched by the server), EntityID and
-// Source (a metadata source), or EntityID and ACS; or OAuth: client metadata as JSON (RFC 7591), for a new app or for the app To. Replace upgrades the app that has the entity id already,
+// Source (a metadata source), or EntityID and ACS; or OAuth: client metadata as JSON (RFC 7591), for a new app. To is the app that gets the second protocol, OAuth or SAML, beside the one that it has. Replace upgrades the app that has the entity id already,
 // or the app To by a package that has none.
 type NewApp struct {
 	Metadata string            `json:"metadata,omitempty"`

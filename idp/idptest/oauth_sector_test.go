@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"gatehouse/idp/api"
 )
 
 // TestSectors registers clients of several hosts that know people by one pairwise subject.
@@ -49,4 +51,61 @@ func TestSectors(t *testing.T) {
 		w.refusedBy(t, register(d.URL+"/sector", "https://partner.example.org/cb", "https://evil.example/cb"), http.StatusBadRequest, "invalid_client_metadata", "bad_sector")
 		w.refusedBy(t, register("", "https://partner.example.org/cb", "https://other.example.net/cb"), http.StatusBadRequest, "invalid_client_metadata", "bad_metadata")
 	})
+}
+
+// TestAdministratorsSector: what an administrator sets is read like what a client registers, whenever a redirect URI changes.
+func TestAdministratorsSector(t *testing.T) {
+	t.Parallel()
+	w, d := newWorld(t), newDocumentServer(t)
+	d.send("/sector", "application/json", `["https://one.example.org/cb","https://two.example.net/cb"]`)
+	metadata := `{"client_name":"Two hosts","subject_type":"pairwise","sector_identifier_uri":"` + d.URL + `/sector","redirect_uris":["https://one.example.org/cb","https://two.example.net/cb"]}`
+	added, err := w.API.AddApp(t.Context(), api.NewApp{OAuth: metadata})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if value := settingOf(t, &added.App, "oauth.sector_identifier_uri"); value != d.URL+"/sector" {
+		t.Errorf("the sector is %q", value)
+	}
+	set := func(values map[string]string) error {
+		_, err := w.API.SetApp(t.Context(), added.App.ID, api.Change{Set: values})
+		return err
+	}
+	for name, c := range map[string]struct {
+		set  map[string]string
+		says string
+	}{
+		"other redirect URI": {map[string]string{"oauth.redirect_uris": "https://evil.example/cb"}, "https://evil.example/cb is not there"},
+		"not there":          {map[string]string{"oauth.sector_identifier_uri": d.URL + "/missing"}, "cannot be had now"},
+		"plain http":         {map[string]string{"oauth.sector_identifier_uri": "http://one.example.org/sector"}, "must begin with https"},
+		"private address":    {map[string]string{"oauth.sector_identifier_uri": "https://10.0.0.1/sector"}, "cannot be had now"},
+		"no sector":          {map[string]string{"oauth.sector_identifier_uri": "default"}, "pairwise needs redirect URIs of one host"},
+	} {
+		if err := set(c.set); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	asked := d.asked["/sector"]
+	if err := set(map[string]string{"description": "Nothing to look at."}); err != nil || d.asked["/sector"] != asked {
+		t.Errorf("it is read for nothing: %v", err)
+	}
+	if err := set(map[string]string{"oauth.redirect_uris": "https://two.example.net/cb"}); err != nil || d.asked["/sector"] != asked+1 {
+		t.Errorf("%d more requests, %v", d.asked["/sector"]-asked, err)
+	}
+	if err := set(map[string]string{"oauth.sector_identifier_uri": "default"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.API.AddApp(t.Context(), api.NewApp{OAuth: strings.Replace(metadata, "two.example.net/cb", "evil.example/cb", 1)}); err == nil || !strings.Contains(err.Error(), "is not there") {
+		t.Errorf("a client beside the sector is added: %v", err)
+	}
+}
+
+func settingOf(t *testing.T, app *api.App, key string) string {
+	t.Helper()
+	for _, s := range app.Settings {
+		if s.Key == key {
+			return s.Value
+		}
+	}
+	t.Fatalf("there is no setting %s", key)
+	return ""
 }

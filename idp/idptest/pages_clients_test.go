@@ -161,4 +161,32 @@ func TestClientPages(t *testing.T) {
 	if err != nil || both.OAuth == nil || both.SAML == nil || len(both.OAuth.Secrets) != 0 {
 		t.Errorf("%+v, %v", both.OAuth, err)
 	}
+	s.lentPages(t, g)
+}
+
+// lentPages looks at an app that gets scopes of Gatehouse's own API, and SAML.
+func (s *Server) lentPages(t *testing.T, g *gallery) {
+	t.Helper()
+	app := s.Client(t, "orders", nil, nil).App
+	page := s.URL + "/admin/apps/" + app
+	if _, err := s.API.SetApp(t.Context(), app, api.Change{Set: map[string]string{"oauth.scopes": "openid,directory.read"}}); err != nil {
+		t.Fatal(err)
+	}
+	g.visit("client-lent-overview", page)
+	g.visit("client-lent", page+"/credentials")
+	g.Click("#lent form button")
+	g.WaitFor("#secret")
+	g.look("client-lent-replaced")
+	if text := g.Text("main"); strings.Contains(text, "older secret") {
+		t.Errorf("the page says:\n%s", text)
+	}
+	g.Open(page)
+	g.Click(`a[href$="/saml"]`)
+	g.WaitFor("#source-paste")
+	g.look("saml-beside-client")
+	g.Click(`label:has(#source-paste)`)
+	g.Do(chromedp.SetValue(chromedp.CSS("#f-metadata"), string(NewSP(t, "orders").Metadata())))
+	g.Click("form.form button.primary")
+	g.WaitFor(".notice.ok")
+	g.look("client-of-both")
 }

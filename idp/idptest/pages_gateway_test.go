@@ -32,7 +32,11 @@ func TestGatewayPages(t *testing.T) {
 	w.setClient(t, rp, "oauth.scopes", "openid,orders.read")
 	g.visit("scopes", w.URL+"/admin/scopes")
 	page := w.URL + "/admin/apps/" + rp.App
-	g.visit("gateway-new", page)
+	g.Open(page)
+	if boxes := strings.Join(g.Texts("h2"), "|"); strings.Contains(boxes, "Clients") {
+		t.Errorf("an app that is no gateway offers %s", boxes)
+	}
+	g.visit("gateway-new", page+"/settings")
 	g.Click("#clients form button")
 	g.WaitFor("#clients .notice.ok")
 	g.look("gateway-token")
