@@ -140,8 +140,10 @@ type AppPage struct {
 	Clients       *Clients // that register under it; nil: none can
 }
 
-// Clients are those that register under an app. Action posts nothing and makes the token; empty: no right. Token is shown this once.
+// Clients are those that register under an app. Action posts nothing and makes the token; empty: no right. Token is shown this once, and
+// Here is then the address of the page.
 type Clients struct {
+	Here     string
 	Action   string
 	Made     time.Time // of the token that is good; zero: there is none
 	Token    string

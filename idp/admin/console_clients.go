@@ -30,7 +30,7 @@ func mayRegister(app *api.App) bool {
 // clientsOf are the clients under an app.
 func (a *Admin) clientsOf(r *http.Request, app *api.App, token string) (*templates.Clients, error) {
 	shown := &templates.Clients{
-		Made: app.OAuth.RegistrationToken, Token: token, Endpoint: a.Actions.BaseURL + "/oauth/register", Count: app.OAuth.Children,
+		Here: appBase(app.ID), Made: app.OAuth.RegistrationToken, Token: token, Endpoint: a.Actions.BaseURL + "/oauth/register", Count: app.OAuth.Children,
 		AllHref: link("/admin/apps", "parent", app.ID),
 	}
 	if may(r, AppsWrite) {

@@ -175,7 +175,7 @@ func (s *Server) lentPages(t *testing.T, g *gallery) {
 	g.visit("client-lent-overview", page)
 	g.visit("client-lent", page+"/credentials")
 	g.Click("#lent form button")
-	g.WaitFor("#secret")
+	g.WaitFor("#secret:focus")
 	g.look("client-lent-replaced")
 	if text := g.Text("main"); strings.Contains(text, "older secret") {
 		t.Errorf("the page says:\n%s", text)

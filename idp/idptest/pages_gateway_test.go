@@ -44,6 +44,9 @@ func TestGatewayPages(t *testing.T) {
 	if !strings.HasPrefix(token, "gir_") {
 		t.Fatalf("%q", token)
 	}
+	if g.URL() != page {
+		t.Errorf("a reload of %s would make another token", g.URL())
+	}
 	partner := &gateway{RP: rp, world: w, token: token, t: t}
 	child := partner.child(partner.register(nil))
 	g.visit("gateway-clients", page)
