@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"gatehouse/certs"
 	"gatehouse/idp/audit"
@@ -234,7 +236,8 @@ func capital(s string) string {
 	if s == "" {
 		return s
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	first, width := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[width:]
 }
 
 func ended(s string) string {

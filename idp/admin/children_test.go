@@ -2,6 +2,7 @@ package admin
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"gatehouse/idp/api"
@@ -61,6 +62,25 @@ func TestGatewayNeedsNobody(t *testing.T) {
 		warned := slices.ContainsFunc(app.Warnings, func(one api.Warning) bool { return one.Code == "no_run_as" })
 		if warned != c.warned || app.OAuth.Gateway == c.warned {
 			t.Errorf("%s: warned %v, a gateway %v", name, warned, app.OAuth.Gateway)
+		}
+	}
+}
+
+// TestGatewayOnItsPage: nobody need enter a gateway, and its clients stand on its page; another app has neither there.
+func TestGatewayOnItsPage(t *testing.T) {
+	w := newWorld(t)
+	w.actor = w.person("ada", RoleOwner).Actor
+	server := w.server()
+	for introspect, gateway := range map[string]bool{"own": false, "children": true} {
+		added, err := w.AddApp(t.Context(), socket, api.NewApp{OAuth: `{"grant_types":["client_credentials"]}`, Name: introspect, Set: map[string]string{"policy.permitted_users": "preauthorized", "oauth.introspect": introspect}})
+		must(t, err)
+		path := "/admin/apps/" + added.App.ID
+		_, body := send(t, server, "GET", path, "", "")
+		if strings.Contains(body, "Nobody can enter") == gateway || strings.Contains(body, "Nobody is chosen") != gateway || strings.Contains(body, `id="clients"`) != gateway || strings.Contains(body, "nobody to act as") == gateway {
+			t.Errorf("%s: %s", introspect, body)
+		}
+		if _, body := send(t, server, "GET", path+"/settings", "", ""); strings.Contains(body, `id="clients"`) == gateway {
+			t.Errorf("the settings of %s: %s", introspect, body)
 		}
 	}
 }

@@ -152,7 +152,7 @@ func (a *Admin) formErrors(r *http.Request, err error) (templates.Errors, error)
 	if public == nil {
 		return nil, err
 	}
-	return templates.Errors{{Field: public.Field, Text: public.Text}}, nil
+	return templates.Errors{{Field: public.Field, Text: capital(public.Text)}}, nil
 }
 
 // onForm is a refusal that a form shows again, with the audit entry that it leaves on an error page and in the API; nil: none.

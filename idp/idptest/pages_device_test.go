@@ -36,6 +36,8 @@ func TestDevicePages(t *testing.T) {
 	if reply := tv.Poll(asked); reply.Text("access_token") == "" {
 		t.Errorf("%d %s", reply.Status, reply.Raw)
 	}
+	g.Click(`.actions a[href="/account#apps"]`)
+	g.WaitFor("#apps")
 	g.visit("account-tokens", s.URL+"/account")
 	if text := g.Text("main"); !strings.Contains(text, "Do all of this while you are away") || strings.Contains(text, "offline_access") || !strings.Contains(text, "with one factor, such as a password") || strings.Contains(text, "level ") {
 		t.Errorf("the account says:\n%s", text)

@@ -24,6 +24,9 @@ func TestGatewayPages(t *testing.T) {
 	g.Click("form.form button.primary")
 	g.WaitFor(".summary")
 	g.look("scopes-error")
+	if text := g.Text("#e-name"); !strings.HasPrefix(text, "Name must begin") {
+		t.Errorf("the error says %q", text)
+	}
 	g.Open(w.URL + "/admin/scopes")
 	g.Type("#f-name", "orders.read")
 	g.Type("#f-description", "See your orders")

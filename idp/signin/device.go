@@ -40,11 +40,11 @@ func (h *Handlers) devicePage(w http.ResponseWriter, r *http.Request, status int
 
 // deviceEnd says how it ended; the device finds out by itself.
 func (h *Handlers) deviceEnd(w http.ResponseWriter, r *http.Request) error {
-	page := templates.MessagePage{Shell: h.Kit.Shell(r, "Your device is connected"), Tone: "ok", Text: "It goes on by itself in a few seconds. You can close this window."}
+	page := templates.MessagePage{Shell: h.Kit.Shell(r, "Your device is connected"), Tone: "ok", Text: "It goes on by itself in a few seconds. You can close this window.", Links: []templates.Link{{Label: "See it in your account", Href: "/account#apps"}}}
 	switch r.PathValue("end") {
 	case "connected":
 	case "cancelled":
-		page = templates.MessagePage{Shell: h.Kit.Shell(r, "Nothing was connected"), Text: "The device gets nothing. You can close this window."}
+		page = templates.MessagePage{Shell: h.Kit.Shell(r, "Nothing was connected"), Text: "The device gets nothing. You can close this window.", Links: []templates.Link{{Label: "Type another code", Href: "/device"}}}
 	default:
 		return &web.Error{Status: http.StatusNotFound, Reason: "not_found", Text: "There is no such page. Type the code that your device shows at the page for devices."}
 	}
