@@ -57,7 +57,7 @@ func (a *Admin) appOverview(w http.ResponseWriter, r *http.Request, token string
 	if !app.Builtin && app.State != string(sp.Removed) && may(r, AppsRegister) {
 		if app.OAuth == nil {
 			page.Add = page.App.Base + "/client"
-		} else if app.SAML == nil {
+		} else if app.SAML == nil && app.OAuth.Parent == "" {
 			page.AddSAML = page.App.Base + "/saml"
 		}
 	}

@@ -24,6 +24,8 @@ func joined(tx store.Tx, n api.NewApp) (sp.App, error) {
 		return app, sp.ErrRemoved
 	case flow.IsBuiltin(app.ID):
 		return app, refused(http.StatusConflict, "builtin", "app", "%s is part of Gatehouse and speaks no SAML.", name)
+	case app.Parent != "":
+		return app, refused(http.StatusConflict, "is_child", "app", "%s registered by itself and says itself what it is, without SAML: add an app of its own for that.", name)
 	case app.Definition.SAML != nil:
 		return app, refused(http.StatusConflict, "exists", "metadata", "%s has SAML already, as %.200q: replace its metadata instead.", name, app.EntityID())
 	case strings.HasPrefix(strings.TrimSpace(n.Metadata), "{"):

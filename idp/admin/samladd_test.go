@@ -1,12 +1,14 @@
 package admin
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/flow"
 	"gatehouse/sp"
+	"gatehouse/store"
 )
 
 // codeClient adds an OAuth client that signs people in.
@@ -25,6 +27,12 @@ func TestSAMLBesideOAuth(t *testing.T) {
 	_, err := w.SetApp(t.Context(), ada, orders.App.ID, map[string]string{"policy.min_level": "high"})
 	must(t, err)
 	text := metadataOf("https://orders.example/md", "https://orders.example/acs")
+	stranger := w.codeClient(ada, "stranger").App.ID
+	must(t, w.store.Update(t.Context(), func(tx store.Tx) error {
+		app, _, err := sp.Apps.Get(tx, stranger)
+		app.Parent = sp.OpenParent
+		return errors.Join(err, sp.Apps.Put(tx, &app))
+	}))
 	for name, c := range map[string]struct {
 		ask           api.NewApp
 		status        int
@@ -36,6 +44,7 @@ func TestSAMLBesideOAuth(t *testing.T) {
 		"nothing there":  {api.NewApp{Metadata: text, To: orders.App.ID, Replace: true}, 400, "bad_value", "to"},
 		"whole package":  {api.NewApp{Metadata: w.packageOf(benefits, nil), To: orders.App.ID}, 409, "exists", "entity_id"},
 		"client package": {api.NewApp{Metadata: w.packageOf(orders.App.ID, nil), To: orders.App.ID}, 400, "bad_value", "to"},
+		"registered":     {api.NewApp{Metadata: text, To: stranger}, 409, "is_child", "app"},
 		"nobody":         {api.NewApp{Metadata: text, To: "app_none"}, 404, "not_found", "app"},
 	} {
 		t.Run(name, func(t *testing.T) {
