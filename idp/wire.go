@@ -124,7 +124,7 @@ func (s *Server) wire(ctx context.Context) error {
 	}
 	s.sessions = &session.Keeper{Now: c.Now}
 	s.kit = &web.Kit{
-		Log: c.Log, Now: c.Now, Proxies: c.Proxies, CertificateHeader: c.MTLS.Header, Cookies: web.Cookies{Secure: web.IsHTTPS(c.BaseURL)},
+		Log: c.Log, Now: c.Now, Proxies: c.Proxies, Origin: c.BaseURL, CertificateHeader: c.MTLS.Header, Cookies: web.Cookies{Secure: web.IsHTTPS(c.BaseURL)},
 		Brand: s.brand, Guard: s.guard, Home: home,
 		Busy: func(err error) bool { return errors.Is(err, store.ErrBusy) || errors.Is(err, directory.ErrBusy) },
 	}

@@ -25,6 +25,7 @@ const (
 	ToolXMLSec      Tool = "xmlsec1"          // signatures and decryption by a second implementation
 	ToolSMTP        Tool = "aiosmtpd"         // a mail server
 	ToolSlapd       Tool = "slapd"            // OpenLDAP's server as a directory source
+	ToolNginx       Tool = "nginx"            // a reverse proxy in front of the server
 	ToolSchemas     Tool = "schemas"          // OASIS and W3C schemas, and xmllint to apply them
 )
 
@@ -40,7 +41,7 @@ const (
 
 // Tools lists them all.
 func Tools() []Tool {
-	return []Tool{ToolChromium, ToolMellon, ToolAuthOpenIDC, ToolNode, ToolPySAML, ToolSimpleSAML, ToolXMLSec, ToolSMTP, ToolSlapd, ToolSchemas}
+	return []Tool{ToolChromium, ToolMellon, ToolAuthOpenIDC, ToolNode, ToolPySAML, ToolSimpleSAML, ToolXMLSec, ToolSMTP, ToolSlapd, ToolNginx, ToolSchemas}
 }
 
 // provision says how to see that a tool is there, and which Debian packages bring it. apache2-bin has the server
@@ -75,6 +76,8 @@ func (tool Tool) provision() provision {
 		return provision{files: []string{"xmlsec1"}, packages: []string{"xmlsec1"}}
 	case ToolSlapd: // unpacked only: its package would start a service
 		return provision{files: []string{"ldapadd", unpackFolder() + "/usr/sbin/slapd", unpackFolder() + "/usr/lib/ldap/back_mdb.so"}, packages: []string{"ldap-utils", "libltdl7", "libwrap0"}, unpacked: []string{"slapd"}}
+	case ToolNginx: // unpacked only, as slapd
+		return provision{files: []string{nginxBinary()}, packages: []string{"libpcre2-8-0"}, unpacked: []string{"nginx"}}
 	case ToolSchemas:
 		return provision{
 			files:    []string{"xmllint", schemaFolder + "/opensaml/saml-schema-protocol-2.0.xsd", schemaFolder + "/xmltooling/xenc-schema.xsd"},

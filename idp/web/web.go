@@ -51,6 +51,7 @@ type Kit struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Proxies []netip.Prefix // peers whose X-Forwarded-For is believed
+	Origin  string         // public one of our own pages, whatever Host a proxy makes of it; empty: as Host says
 	// CertificateHeader is where those peers tell the certificate of their client; empty: nowhere.
 	CertificateHeader string
 
@@ -75,6 +76,11 @@ const defaultMaxBody = 64 << 10
 // cross-site check, permission, and one log line.
 func (k *Kit) Wrap(route Route) http.Handler {
 	protection := http.NewCrossOriginProtection()
+	if k.Origin != "" {
+		if err := protection.AddTrustedOrigin(k.Origin); err != nil {
+			panic(err) // CheckBaseURL would have refused it
+		}
+	}
 	if route.MaxBody == 0 {
 		route.MaxBody = defaultMaxBody
 	}
