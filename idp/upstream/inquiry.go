@@ -13,8 +13,12 @@ import (
 	"gatehouse/store"
 )
 
-// maxInquiries is how many may wait, of one network.
-const maxInquiries = 200
+// Bounds of what may wait, so that strangers cannot fill the disk: of one network, and in all of those for which no request waits. The
+// others are as many as those requests, which have bounds of their own.
+const (
+	maxInquiries = 200
+	maxLoose     = 20_000
+)
 
 // Inquiry is a question of ours that an upstream has to answer, once. An answer counts only in the browser that asked: one that
 // somebody else brings signs nobody in.
@@ -36,7 +40,10 @@ type Inquiry struct {
 // Inquiries holds what upstreams were asked.
 var Inquiries = &store.Table[Inquiry]{
 	Name: "upstream_inquiry", Version: 1, Key: func(q *Inquiry) string { return q.ID },
-	Lists:   map[string]func(*Inquiry) []string{"network": func(q *Inquiry) []string { return []string{audit.Network(q.Address)} }},
+	Lists: map[string]func(*Inquiry) []string{
+		"network": func(q *Inquiry) []string { return []string{audit.Network(q.Address)} },
+		"loose":   (*Inquiry).loose,
+	},
 	Expires: func(q *Inquiry) time.Time { return q.Made.Add(flow.Lifetime) },
 }
 
@@ -51,6 +58,14 @@ func (q *Inquiry) Onward() string {
 	return "/flow/" + url.PathEscape(q.Flow)
 }
 
+// loose is an index of those for which no request waits.
+func (q *Inquiry) loose() []string {
+	if q.Flow != "" {
+		return nil
+	}
+	return []string{"yes"}
+}
+
 // Keep stores an inquiry; the error is a page where too many wait.
 func (d *Desk) Keep(ctx context.Context, q *Inquiry) error {
 	return d.Store.Update(ctx, func(tx store.Tx) error {
@@ -61,6 +76,15 @@ func (d *Desk) Keep(ctx context.Context, q *Inquiry) error {
 		if n >= maxInquiries {
 			return &web.Error{Status: http.StatusTooManyRequests, Reason: flow.ReasonTooManyWaiting, RetryAfter: flow.Lifetime,
 				Text: "Too many sign-ins from your network wait to be finished. Finish one, or try again in ten minutes."}
+		}
+		if q.Flow == "" {
+			if n, err = Inquiries.Count(tx, store.Page{Index: "loose", Value: "yes"}, maxLoose); err != nil {
+				return err
+			}
+		}
+		if n >= maxLoose {
+			return &web.Error{Status: http.StatusTooManyRequests, Reason: flow.ReasonTooManyWaiting, RetryAfter: flow.Lifetime,
+				Text: "Too many people are signing in elsewhere at this time. Open your app itself, or try again in ten minutes."}
 		}
 		return Inquiries.Put(tx, q)
 	})

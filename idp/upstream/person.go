@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"strings"
+	"unicode"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -93,10 +94,16 @@ func matched(tx store.Tx, u *federation.Upstream, p *Person) (user directory.Use
 }
 
 // sameName tells whether an upstream and we write a name in the same letters, but for their case: what people could take for each other
-// is one name here, and may be two elsewhere.
+// is one name here, and may be two elsewhere. So are blanks around it.
 func sameName(ours, theirs string) bool {
-	plain := func(name string) string { return norm.NFC.String(strings.ToLower(strings.TrimSpace(name))) }
-	return plain(ours) == plain(theirs)
+	plain := func(name string) string { return norm.NFC.String(strings.ToLower(name)) }
+	return plain(ours) == plain(theirs) && !strings.ContainsFunc(theirs, posing)
+}
+
+// posing tells whether a letter turns into quite another one where its case is folded or its accents are put together, as the Kelvin sign
+// into a k.
+func posing(r rune) bool {
+	return r >= 0x80 && unicode.ToLower(r) < 0x80 || norm.NFC.String(string(r)) != string(r)
 }
 
 func (p *Person) key(u *federation.Upstream) string {
