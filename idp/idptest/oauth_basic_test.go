@@ -50,15 +50,7 @@ func TestOpenIDBasic(t *testing.T) {
 	t.Run("OBP-10 ORF-18 prompt=login", func(t *testing.T) { w.promptLogin(t, rp) })
 	t.Run("OBP-11 OBP-14 ORF-18 prompt=none", func(t *testing.T) { w.promptNone(t, rp) })
 	t.Run("OBP-12 ORF-18 max_age", func(t *testing.T) { w.maxAge(t, rp) })
-	t.Run("lifetimes of the app's own", func(t *testing.T) {
-		w.setClient(t, rp, "oauth.id_token_lifetime", "2m", "oauth.access_token_lifetime", "1h")
-		reply := rp.Tokens(w.ana(t))
-		_, claims := rp.Claims(reply.Text("id_token"))
-		if claims["exp"].(float64)-claims["iat"].(float64) != 120 || reply.JSON["expires_in"] != 3600.0 {
-			t.Errorf("%v\n%s", claims, reply.Raw)
-		}
-		w.setClient(t, rp, "oauth.id_token_lifetime", "default", "oauth.access_token_lifetime", "default")
-	})
+	t.Run("lifetimes of the app's own", func(t *testing.T) { w.ownLifetimes(t, rp) })
 	t.Run("OBP-16 a code twice", func(t *testing.T) {
 		w.codeTwice(t, rp, 0)
 		w.codeTwice(t, rp, 31*time.Second)
@@ -149,6 +141,17 @@ func (w *world) refusedBy(t *testing.T, reply *Reply, status int, code, reason s
 	if (status == http.StatusUnauthorized || status == http.StatusForbidden) != (reply.Header.Get("WWW-Authenticate") != "") {
 		t.Errorf("%d with WWW-Authenticate %q", status, reply.Header.Get("WWW-Authenticate"))
 	}
+}
+
+// ownLifetimes: how long tokens are good is the app's to say.
+func (w *world) ownLifetimes(t *testing.T, rp *RP) {
+	w.setClient(t, rp, "oauth.id_token_lifetime", "2m", "oauth.access_token_lifetime", "1h")
+	reply := rp.Tokens(w.ana(t))
+	_, claims := rp.Claims(reply.Text("id_token"))
+	if claims["exp"].(float64)-claims["iat"].(float64) != 120 || reply.JSON["expires_in"] != 3600.0 {
+		t.Errorf("%v\n%s", claims, reply.Raw)
+	}
+	w.setClient(t, rp, "oauth.id_token_lifetime", "default", "oauth.access_token_lifetime", "default")
 }
 
 func (w *world) plainFlow(t *testing.T, rp *RP) {
