@@ -84,7 +84,14 @@ func (o *OAuth) Public() bool { return o.Method() == AuthNone }
 
 // LacksKeys tells whether the client may act for people by assertions, and has no keys that could have signed one (RFC 7523).
 func (o *OAuth) LacksKeys() bool {
-	return o.Allows(GrantJWTBearer) && o.JWKS == nil && o.JWKSURI == ""
+	return o.Allows(GrantJWTBearer) && !o.hasKeys()
+}
+
+func (o *OAuth) hasKeys() bool {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	return o.JWKSURI != "" || json.Unmarshal(o.JWKS, &set) == nil && len(set.Keys) > 0
 }
 
 // HasSecret tells whether the client authenticates by a secret.

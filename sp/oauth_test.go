@@ -91,6 +91,7 @@ func TestClientSettingsTogether(t *testing.T) {
 		"a certificate of nobody":      {map[string]string{"oauth.token_endpoint_auth_method": "tls_client_auth"}, "oauth.tls_client_auth_subject_dn"},
 		"a certificate of two":         {map[string]string{"oauth.token_endpoint_auth_method": "tls_client_auth", "oauth.tls_client_auth_san_dns": "a.example", "oauth.tls_client_auth_san_ip": "192.0.2.1"}, "oauth.tls_client_auth_subject_dn"},
 		"no certificate of its own":    {map[string]string{"oauth.token_endpoint_auth_method": "self_signed_tls_client_auth", "oauth.jwks": `{"keys":[]}`}, "oauth.jwks"},
+		"an empty set of keys":         {map[string]string{"oauth.token_endpoint_auth_method": "private_key_jwt", "oauth.jwks": `{"keys":[]}`}, "oauth.jwks"},
 		"keys twice":                   {map[string]string{"oauth.jwks": `{"keys":[]}`, "oauth.jwks_uri": "https://app.example.org/jwks"}, "oauth.jwks_uri"},
 		"pairwise at several hosts":    {map[string]string{"oauth.subject_type": "pairwise", "oauth.redirect_uris": "https://a.example/,https://b.example/"}, "oauth.subject_type"},
 		"a scheme of its own on a web": {map[string]string{"oauth.redirect_uris": "org.example.app:/cb"}, "oauth.redirect_uris"},

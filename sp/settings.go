@@ -121,7 +121,7 @@ func (a *App) Validate() error {
 		return nil
 	}
 	if a.Definition.Name == "" {
-		return &SettingError{"name", "is missing: give the app one, as people see it in the portal"}
+		return &SettingError{"name", "is missing: give the app one, as people see it in the portal (client_name in client metadata, --name on the command line)"}
 	}
 	if saml := a.Definition.SAML; saml != nil {
 		if saml.Metadata.EntityID == "" {

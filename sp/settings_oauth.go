@@ -155,7 +155,7 @@ func (a *App) checkClient() error {
 		return &SettingError{"oauth.redirect_uris", "needs an address for the authorization code to go to: name one, or leave authorization_code out of oauth.grant_types"}
 	case o.Allows(GrantClientCredentials) && o.Public():
 		return &SettingError{"oauth.grant_types", "client_credentials is for apps that can keep a secret: choose another oauth.token_endpoint_auth_method"}
-	case o.AuthMethod == AuthPrivateKeyJWT && o.JWKS == nil && o.JWKSURI == "":
+	case o.AuthMethod == AuthPrivateKeyJWT && !o.hasKeys():
 		return &SettingError{"oauth.jwks", "private_key_jwt needs the app's keys: set oauth.jwks or oauth.jwks_uri (in client metadata jwks or jwks_uri)"}
 	case o.JWKS != nil && o.JWKSURI != "":
 		return &SettingError{"oauth.jwks_uri", "keys come from oauth.jwks or from here: unset one of the two"}

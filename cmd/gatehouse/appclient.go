@@ -23,7 +23,7 @@ func (c *cli) appRotateSecret() *cobra.Command {
 				return err
 			}
 			if ask.EndOld {
-				fmt.Fprintf(c.err, "%d old client secrets were ended\n", rotated.Ended)
+				fmt.Fprintf(c.err, "old client secrets that were ended: %d\n", rotated.Ended)
 				return c.quiet(rotated)
 			}
 			return c.credentials(rotated)

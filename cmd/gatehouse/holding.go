@@ -56,7 +56,7 @@ func (c *cli) grantRevokeTokens() *cobra.Command {
 				return err
 			}
 			if ask.User != "" {
-				fmt.Fprintf(c.err, "%d grants were ended\n", revoked.Grants)
+				fmt.Fprintf(c.err, "grants that were ended: %d\n", revoked.Grants)
 			}
 			return c.quiet(revoked)
 		}),

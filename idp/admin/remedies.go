@@ -231,7 +231,7 @@ var requestRemedies = []remedy{
 	{"browser", "Use the gatehouse command on the socket; browsers open the base URL."},
 	{"too_large incomplete", "Send less, and try again."},
 	{"busy internal", "Look into the log of the server for the cause, and whether its disk is full."},
-	{"no_permission forbidden", "Have somebody with the right role do it, give the role (gatehouse user set NAME roles=ROLE), or use a token with that scope."},
+	{"no_permission forbidden", "Have somebody with the right role do it, give the role (gatehouse user set NAME roles=ROLE), or use a token with that scope (of an app: oauth.scopes)."},
 	{"not_signed_in", "Sign in to the console first, or send a token: gatehouse token create NAME."},
 	{"not_found not_served method_not_allowed", "Correct the address or the name: there is nothing like it here."},
 	{"bad_value ambiguous exists wrong_state removed held in_use key_in_use key_unfit lets_nobody_in locks_out_author last_owner has_password no_secret no_client no_provider is_child builtin bad_lines",
