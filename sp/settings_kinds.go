@@ -106,7 +106,7 @@ func span(key, label, help, def string, low, high time.Duration, field func(*App
 			}
 			d, err := ParseDuration(v)
 			if err == nil && (d < low || d > high) {
-				err = fmt.Errorf("must be between %s and %s", FormatDuration(low), FormatDuration(high))
+				err = fmt.Errorf("must be between %s and %s", DurationInWords(FormatDuration(low)), DurationInWords(FormatDuration(high)))
 			}
 			if err != nil {
 				return err

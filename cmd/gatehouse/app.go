@@ -16,7 +16,7 @@ import (
 func (c *cli) appCommand() *cobra.Command {
 	return group("app", "connected apps; APP is an id, a unique name, an entity id or a client id",
 		c.appAdd(), c.appList(), c.appShow(), c.appUsage(), c.appSet(),
-		c.appMove("block", "shut an app and end its place in every session"),
+		c.appMove("block", "shut an app: its tokens end, and it leaves every session"),
 		c.appMove("unblock", "open a blocked app again"),
 		c.appMove("approve", "let a pending app be used"),
 		c.appRemove(), c.appNewNameID(), c.appMetadata(), c.appExport(), c.appInstall(), c.appAttempts(), c.appRotateSecret(), c.appRegistrationToken())
@@ -205,7 +205,7 @@ func (c *cli) differences(added api.AddedApp) {
 		return
 	}
 	if len(added.Differences) == 0 {
-		fmt.Fprintln(c.err, "nothing differs from the metadata before")
+		fmt.Fprintln(c.err, "nothing differs from what was there before")
 	}
 	for _, d := range added.Differences {
 		if d.Before != "" {
@@ -346,12 +346,14 @@ func (c *cli) appSet() *cobra.Command {
 		}),
 	}
 	describeSettings(command, idp.AppSettings())
-	forceFlag(command, &force)
+	command.Flags().BoolVar(&force, "force", false, forced+", or lets nobody into the app")
 	return command
 }
 
+const forced = "make the change even if it shuts you out of the console"
+
 func forceFlag(command *cobra.Command, force *bool) {
-	command.Flags().BoolVar(force, "force", false, "make the change even if it shuts you out of the console, or lets nobody into the app")
+	command.Flags().BoolVar(force, "force", false, forced)
 }
 
 func (c *cli) appMove(action, short string) *cobra.Command {
@@ -369,7 +371,7 @@ func (c *cli) appMove(action, short string) *cobra.Command {
 
 func (c *cli) appRemove() *cobra.Command {
 	return &cobra.Command{
-		Use: "remove APP", Short: "remove an app; its entity id is free again", Args: exactly(1),
+		Use: "remove APP", Short: "remove an app for good: its tokens end, and its entity id is free again", Args: exactly(1),
 		Example: examples("app remove Orders"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			app, err := client.RemoveApp(command.Context(), args[0])

@@ -43,7 +43,7 @@ func (c *cli) auditLine(e *api.AuditEntry) error {
 
 func (c *cli) traceCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "trace CODE", Short: "show the audit entry of a code from an error page", Args: exactly(1),
+		Use: "trace CODE", Short: "show the audit entry of a code from an error page or an OAuth error, and what to do about it", Args: exactly(1),
 		Example: examples("trace 4F7K-9QXZ"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			e, err := client.Trace(command.Context(), args[0])

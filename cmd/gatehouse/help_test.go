@@ -35,7 +35,7 @@ func TestSetHelpListsTheSettings(t *testing.T) {
 
 // exampled are the groups of commands that connect apps over OAuth; each of their commands, and the others named here, shows how it is
 // typed.
-var exampled = []string{"app", "scope", "grant", "upstream", "settings set", "settings list", "explain", "trace", "audit list", "key stage", "token create", "user add", "user invite", "user reset-password"}
+var exampled = []string{"app", "scope", "grant", "upstream", "settings set", "settings list", "explain", "trace", "audit list", "key stage", "token create", "serve", "user add", "user set", "user invite", "user reset-password"}
 
 // TestExamples: they are there, begin with their own command, and are words that it takes.
 func TestExamples(t *testing.T) {

@@ -113,7 +113,7 @@ func (c *cli) keyStage() *cobra.Command {
 			return c.id(key, key.ID)
 		}),
 	}
-	command.Flags().StringVar(&ask.Algorithm, "algorithm", "rsa", "rsa; or for apps whose metadata asks for it ecdsa (P-256), ecdsa-p384, ecdsa-p521")
+	command.Flags().StringVar(&ask.Algorithm, "algorithm", "rsa", "rsa; ecdsa (P-256) for ES256 of OpenID Connect, and as ecdsa-p384 and ecdsa-p521 for SAML apps whose metadata asks for it")
 	return command
 }
 

@@ -44,6 +44,8 @@ func serveCommand() *cobra.Command {
 		Use:   "serve --data DIR --listen ADDR --base-url URL",
 		Short: "run the identity provider",
 		Args:  exactly(0),
+		Example: examples("serve --data /var/lib/gatehouse --base-url https://id.example.org --trusted-proxy 127.0.0.1/32",
+			"serve --data /var/lib/gatehouse --listen 0.0.0.0:443 --base-url https://id.example.org --tls-cert id.pem --tls-key id.key --mtls-listen 0.0.0.0:8443 --client-ca clients.pem"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
@@ -58,7 +60,7 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.tlsKey, "tls-key", "", "key file for --tls-cert, PEM")
 	f.StringVar(&o.privateListen, "private-listen", "127.0.0.1:0", "address for health and profiles, or off")
 	f.StringSliceVar(&o.proxies, "trusted-proxy", nil, "CIDR range of reverse proxies whose X-Forwarded-For is believed; may be repeated")
-	f.StringSliceVar(&o.fetch, "allow-fetch", nil, "CIDR range of private addresses that metadata may be fetched from; may be repeated")
+	f.StringSliceVar(&o.fetch, "allow-fetch", nil, "CIDR range of private addresses that may be called, for metadata, keys and sign-outs; may be repeated")
 	f.StringVar(&o.mtlsListen, "mtls-listen", "", "address and port for apps that show a client certificate; browsers are asked for none elsewhere; needs --tls-cert")
 	f.StringVar(&o.mtlsURL, "mtls-url", "", "the public address of --mtls-listen, or the one where a proxy asks for certificates; default: the host of the base URL and the port of --mtls-listen")
 	f.StringVar(&o.certHeader, "client-cert-header", "", "header in which a --trusted-proxy tells the certificate of its client, such as Client-Cert (RFC 9440, or PEM escaped as in URLs); ignored from anybody else")

@@ -30,7 +30,7 @@ func (c *cli) tokenCreate() *cobra.Command {
 	}
 	f := command.Flags()
 	f.StringSliceVar(&n.Scopes, "scope", nil, "directory.read, directory.write (SCIM too), apps.read, apps.write or audit.read; may be repeated")
-	f.StringVar(&n.Expires, "expires", "90d", "how long it lives, at most 732d")
+	f.StringVar(&n.Expires, "expires", "90d", "how long it lives, at most 732 days")
 	f.StringSliceVar(&n.Addresses, "address", nil, "CIDR range from which alone it may be used; may be repeated")
 	return command
 }

@@ -61,7 +61,7 @@ func (c *cli) upstreamAdd() *cobra.Command {
 	command.Flags().StringVar(&where, "metadata", "", "the identity provider's SAML metadata: a file, an address where the server looks for newer from then on, or - for stdin")
 	command.Flags().StringVar(&n.Issuer, "oidc", "", "the issuer of an OpenID provider, such as https://login.example.org, as it calls itself")
 	command.Flags().StringVar(&clientID, "client-id", "", "as which client the provider knows Gatehouse")
-	command.Flags().StringArrayVar(&set, "set", nil, "KEY=VALUE of "+upstreamKeys+"; may be repeated")
+	command.Flags().StringArrayVar(&set, "set", nil, "`KEY=VALUE` of "+upstreamKeys+"; may be repeated")
 	return command
 }
 

@@ -140,9 +140,10 @@ func (c *cli) userShow() *cobra.Command {
 func (c *cli) userSet() *cobra.Command {
 	var force bool
 	command := &cobra.Command{
-		Use:   "set NAME KEY=VALUE...",
-		Short: "change a person: name, display_name, email, given_name, surname, profile, permission_sets, groups, roles, attributes.NAME",
-		Args:  atLeast(2),
+		Use:     "set NAME KEY=VALUE...",
+		Short:   "change a person: name, display_name, email, given_name, surname, profile, permission_sets, groups, roles, attributes.NAME",
+		Args:    atLeast(2),
+		Example: examples("user set ana profile=Employees roles=auditor attributes.department=Sales"),
 		RunE: c.action(func(command *cobra.Command, client *api.Client, args []string) error {
 			ask, err := change(args[1:], force)
 			if err != nil {

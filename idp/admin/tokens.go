@@ -106,7 +106,7 @@ func newToken(n api.NewToken, now time.Time) (grants.APIToken, error) {
 		}
 	}
 	if lifetime < time.Minute || lifetime > longestToken {
-		return token, badValue("expires", "A token lives between 1m and 732d: choose a duration in between, such as 90d.")
+		return token, badValue("expires", "A token lives between a minute and 732 days: choose a time in between, such as 90d.")
 	}
 	token.Expires = now.Add(lifetime)
 	var err error
