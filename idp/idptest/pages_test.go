@@ -216,6 +216,13 @@ func consolePages(g *gallery, console string, ada api.User, app api.App) {
 	g.Click("table.events tbody tr:first-child a.mono")
 	g.WaitFor("main h1 .mono")
 	g.look("trace")
+	g.Open(console + "/audit?outcome=refused")
+	g.Click("table.events tbody tr:first-child a.mono")
+	g.WaitFor("main h1 .mono")
+	if !strings.Contains(g.Text("main"), "What to do") {
+		g.t.Error("the page of a refusal does not say what to do")
+	}
+	g.look("trace-refused")
 	g.Open(console + "/apps/new")
 	g.Click(".segments label:nth-child(2)")
 	g.Type("#f-metadata", "<EntityDescriptor")
