@@ -38,7 +38,7 @@ func byReason(list ...[]remedy) map[string]string {
 	return words
 }
 
-var remedies = byReason(appRemedies, personRemedies, factorRemedies, samlRemedies, clientRemedies, authorizeRemedies, tokenRemedies, registrationRemedies, requestRemedies, changeRemedies)
+var remedies = byReason(appRemedies, personRemedies, factorRemedies, samlRemedies, metadataRemedies, clientRemedies, authorizeRemedies, tokenRemedies, registrationRemedies, requestRemedies, changeRemedies)
 
 // Of the road that every app takes.
 var appRemedies = []remedy{
@@ -130,6 +130,21 @@ var samlRemedies = []remedy{
 	{"no_name", "Nothing: the app does not know the person by a persistent name yet."},
 }
 
+// Of metadata that is fetched, of apps, sources and upstreams.
+var metadataRemedies = []remedy{
+	{"fetch_failed", "See whether the address of the metadata answers and can be reached from here; in a private network start serve with --allow-fetch."},
+	{"bad_metadata", "Have whoever publishes the metadata correct it; the detail, or the answer that a client got, says what is wrong."},
+	{"other_entity", "Give the address where this app's metadata lies: what came is of another entity."},
+	{"not_in_source", "See whether the source still has the entity id, or give the app metadata of its own: gatehouse app add --metadata FILE --replace."},
+	{"no_such_source", "Add the metadata source again, or give the app metadata of its own: gatehouse app add --metadata FILE --replace."},
+	{"nothing_waits newer_waits source_changed being_fetched", "Look again at what waits, and answer that: gatehouse app metadata APP."},
+	{"unsigned", "Give the address of the signed metadata, or pin no key."},
+	{"not_the_root", "Have whoever publishes the metadata sign the whole document."},
+	{"wrong_key", "Compare the pinned keys with those that the publisher names, and pin the new ones: gatehouse metadata-source set NAME keys=@FILE."},
+	{"changed_after_signing", "Fetch the metadata again; if it stays so, have whoever publishes it sign it anew."},
+	{"no_valid_until valid_until_too_far", "Have whoever publishes the metadata give it a validUntil that is not too far ahead."},
+}
+
 // Of OAuth clients that prove who they are.
 var clientRemedies = []remedy{
 	{"unknown_client", "Correct the client id in the app (gatehouse app show APP tells it), or add the client: gatehouse app add --oauth FILE."},
@@ -154,6 +169,7 @@ var clientRemedies = []remedy{
 	{"dpop_missing bound_token", "Have the app send a DPoP proof with each request, and the token as DPoP rather than Bearer."},
 	{"dpop_signature dpop_repeated dpop_uri dpop_method dpop_ath dpop_key", "Have the app make one proof for each request: of its own key, for the method, the address and the token that it goes with."},
 	{"dpop_other_key", "Have the app keep the key with which it asked for the token: what it holds is bound to that one."},
+	{"bad_dpop_jkt", "Have the app send as dpop_jkt the SHA-256 thumbprint of its key (RFC 7638), or leave it out."},
 	{"dpop_iat", "Set the clock of the app's server right: a proof is good for a few minutes."},
 	{"dpop_jti dpop_replayed", "Have the app make a new proof, with a jti of its own, for each request."},
 }
@@ -211,6 +227,7 @@ var tokenRemedies = []remedy{
 	{"no_openid", "Have the app ask for the scope openid."},
 	{"two_tokens", "Have the app send the access token once: in the Authorization header or in the body."},
 	{"repeated_parameter", "Have the app send the parameter that was received once."},
+	{"long_request", "Have the app send less in state, nonce, claims and login_hint."},
 	{"long_parameter", "Have the app send at most 8,192 bytes in the parameter that was received."},
 	{"bad_query", "Have the app build the address anew: it is damaged, for example cut off."},
 	{"not_a_form bad_form", "Have the app send the parameters in the body, as application/x-www-form-urlencoded."},
@@ -221,7 +238,7 @@ var registrationRemedies = []remedy{
 	{"no_initial_token bad_initial_token", "Give the gateway a new token (gatehouse app registration-token APP), or let everybody register: gatehouse settings set oauth.open_registration=true."},
 	{"bad_registration_token", "Have the client use the newest registration access token; if it is lost, remove the client and let it register again."},
 	{"parent_not_active parent_blocked", "Approve or unblock the app under which the client stands: gatehouse app unblock APP."},
-	{"not_json bad_json bad_metadata bad_sector wrong_client_id", "Have whoever runs the client correct its metadata (RFC 7591); the answer that it got says what is wrong."},
+	{"not_json bad_json bad_sector wrong_client_id", "Have whoever runs the client correct its metadata (RFC 7591); the answer that it got says what is wrong."},
 	{"too_many_clients too_many_registrations", "Remove or answer clients that wait (gatehouse app list --state pending), and try again in a minute."},
 }
 
@@ -230,7 +247,7 @@ var requestRemedies = []remedy{
 	{"cross_site", "Nothing, unless a page of yours sends forms to Gatehouse: open Gatehouse itself instead."},
 	{"browser", "Use the gatehouse command on the socket; browsers open the base URL."},
 	{"too_large incomplete", "Send less, and try again."},
-	{"busy internal", "Look into the log of the server for the cause, and whether its disk is full."},
+	{"busy internal failed", "Look into the log of the server for the cause, and whether its disk is full."},
 	{"no_permission forbidden", "Have somebody with the right role do it, give the role (gatehouse user set NAME roles=ROLE), or use a token with that scope (of an app: oauth.scopes)."},
 	{"not_signed_in", "Sign in to the console first, or send a token: gatehouse token create NAME."},
 	{"not_found not_served method_not_allowed", "Correct the address or the name: there is nothing like it here."},

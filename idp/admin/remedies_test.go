@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// reasonsInSource finds every reason that the server can write into the audit: constants of the types Reason and Rule or with a name
-// that begins so, the field Reason or flow.Reason's Type, and what is handed to a parameter called reason.
+// reasonsInSource finds every reason that the server can write into the audit: constants of the types Reason and Rule, or with a name
+// that begins with Reason or Code, the field Reason or flow.Reason's Type, and what is handed to a parameter called reason.
 func reasonsInSource(t *testing.T) []string {
 	t.Helper()
 	found := map[string]bool{}
@@ -24,7 +24,7 @@ func reasonsInSource(t *testing.T) []string {
 			switch {
 			case err != nil || !entry.IsDir():
 				return err
-			case entry.Name() == "idptest", entry.Name() == "api", entry.Name() == "metadata":
+			case entry.Name() == "idptest", entry.Name() == "api":
 				return fs.SkipDir
 			}
 			packages, err := parser.ParseDir(files, path, func(info fs.FileInfo) bool { return !strings.HasSuffix(info.Name(), "_test.go") }, 0)
@@ -64,7 +64,7 @@ func reasonsOf(p *ast.Package, found map[string]bool) {
 			case *ast.ValueSpec:
 				kind, _ := n.Type.(*ast.Ident)
 				for i, name := range n.Names {
-					if i < len(n.Values) && (strings.HasPrefix(name.Name, "Reason") || kind != nil && (kind.Name == "Reason" || kind.Name == "Rule")) {
+					if i < len(n.Values) && (strings.HasPrefix(name.Name, "Reason") || strings.HasPrefix(name.Name, "Code") || kind != nil && (kind.Name == "Reason" || kind.Name == "Rule")) {
 						note(n.Values[i])
 					}
 				}

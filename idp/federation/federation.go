@@ -69,6 +69,7 @@ const (
 	CodeNewer       = "newer_waits"
 	CodeChanged     = "source_changed"
 	CodeBusy        = "being_fetched"
+	CodeFailed      = "failed" // on our side
 )
 
 // typed gives an error of the packages below its code; what is not known stays as it is.

@@ -312,7 +312,7 @@ func worded(err error) (code, text string) {
 	if errors.As(err, &known) {
 		return known.Code, known.Text
 	}
-	return "failed", "The metadata could not be kept: the server's log says why."
+	return CodeFailed, "The metadata could not be kept: the server's log says why."
 }
 
 // lease keeps other nodes from what one has begun.
