@@ -265,3 +265,15 @@ func TestTraceSaysWhatToDo(t *testing.T) {
 		t.Errorf("what went well has a remedy: %q, %v", added.Remedy, err)
 	}
 }
+
+// TestRefusalsInWords: what is often refused or fails reads as a sentence when it did.
+func TestRefusalsInWords(t *testing.T) {
+	for kind, want := range map[string]string{
+		"introspect": "Check of an OAuth token refused", "userinfo": "Request for a person’s claims refused", "token.revoke": "Revocation of an OAuth token refused",
+		"client.register": "Registration of a client refused", "user.import": "Import of people from a file refused", "link.use": "Use of a one-time link refused",
+	} {
+		if got := eventText(&api.AuditEntry{Kind: kind, Outcome: audit.Refused}); got != want {
+			t.Errorf("%s: %q", kind, got)
+		}
+	}
+}
