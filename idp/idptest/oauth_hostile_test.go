@@ -17,6 +17,7 @@ func TestOAuthHostile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	t.Run("a client that changes while an administrator looks at it", func(t *testing.T) { w.changedUnderApproval(t) })
+	t.Run("a form that posts itself to Gatehouse", func(t *testing.T) { w.postedToUs(t) })
 	t.Run("a proof for another address of the API", func(t *testing.T) { w.proofElsewhere(t) })
 	t.Run("native apps do not share a sector", func(t *testing.T) { w.loopbackSectors(t) })
 	t.Run("a key that no code can be bound to", func(t *testing.T) { w.noThumbprint(t) })
@@ -56,6 +57,23 @@ func (w *world) changedUnderApproval(t *testing.T) {
 	again := olga.Get(overview)
 	if page := olga.Post(overview+"/approve", url.Values{"seen": {again.Field("seen")}}); page.Status != http.StatusOK {
 		t.Errorf("%d %s", page.Status, page.Body)
+	}
+}
+
+// postedToUs: what a page of ours posts by itself comes with the person's cookies, and no check of where it came from stops it.
+func (w *world) postedToUs(t *testing.T) {
+	g := w.gateway(t, "ownpost", nil)
+	target := w.URL + "/admin/apps/" + g.App + "/block"
+	rp := g.child(g.register(map[string]any{"redirect_uris": []string{target}}))
+	rp.Redirect = target
+	for _, change := range [][]string{{"response_mode", "form_post"}, {"response_mode", "form_post", "response_type", "nonsense"}, nil} {
+		w.checkHere(t, rp.Visit(w.ana(t), rp.Ask(change...)), "sent_to_us")
+	}
+	sp := w.newSP(t, "ownpost")
+	sp.ACS = []string{target}
+	w.AddApp(t, sp.Metadata(), nil)
+	if page := w.ana(t).Get(sp.RedirectURL(w.sso, Ask{})); page.Action() == target {
+		t.Error("a SAML response is posted to Gatehouse")
 	}
 }
 

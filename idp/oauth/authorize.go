@@ -13,6 +13,7 @@ import (
 
 	"gatehouse/idp/flow"
 	"gatehouse/idp/grants"
+	"gatehouse/idp/web"
 	"gatehouse/sp"
 )
 
@@ -103,6 +104,8 @@ func (h *Handlers) recipient(r *http.Request, values url.Values, damaged *Proble
 	case !app.Definition.OAuth.Redirects(redirect):
 		p := refuse("", "bad_redirect_uri", "The app wants to go to an address that is not registered for it, so nothing was sent. Tell its administrator.")
 		return app, p.because(strings.Join(app.Definition.OAuth.RedirectURIs, " "), redirect), nil
+	case web.SameOrigin(redirect, h.BaseURL):
+		return app, refuse("", "sent_to_us", "The app wants its answer sent to Gatehouse itself, so nothing was sent. Tell its administrator.").because("", redirect), nil
 	}
 	return app, nil, nil
 }

@@ -164,7 +164,7 @@ func (h *Handlers) answer(pass *flow.Pass, a *asked, values url.Values) flow.Ans
 					page.Fields = append(page.Fields, templates.Field{Name: name, Value: values.Get(name)})
 				}
 			}
-			return web.AutoPost(w, r, &page)
+			return web.AutoPost(w, r, h.BaseURL, &page)
 		case modeFragment:
 			web.SeeOther(w, a.Redirect+"#"+values.Encode())
 		default:

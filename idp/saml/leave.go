@@ -207,5 +207,5 @@ func (h *Handlers) carry(w http.ResponseWriter, r *http.Request, app *sp.App, si
 	if by.hasRelayState {
 		page.Fields = append(page.Fields, templates.Field{Name: "RelayState", Value: by.relayState})
 	}
-	return web.AutoPost(w, r, &page)
+	return web.AutoPost(w, r, h.BaseURL, &page)
 }

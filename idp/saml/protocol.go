@@ -309,7 +309,7 @@ func (h *Handlers) answer(pass *flow.Pass, asked *Accepted, xml []byte, revision
 			if asked.ECP {
 				return writeECP(w, asked, xml)
 			}
-			return web.AutoPost(w, r, &page)
+			return web.AutoPost(w, r, h.BaseURL, &page)
 		},
 	}
 }

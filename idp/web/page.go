@@ -7,6 +7,9 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 
 	"gatehouse/templates"
 )
@@ -83,8 +86,12 @@ func Page(w http.ResponseWriter, r *http.Request, status int, csp CSP, render fu
 	return err
 }
 
-// AutoPost writes a page that posts itself to an address that an administrator registered.
-func AutoPost(w http.ResponseWriter, r *http.Request, page *templates.AutoPostPage) error {
+// AutoPost writes a page that posts itself to an address that an administrator registered. Own is our public origin: what a page of
+// ours posts there would come with the person's cookies and look like a button that they pressed.
+func AutoPost(w http.ResponseWriter, r *http.Request, own string, page *templates.AutoPostPage) error {
+	if SameOrigin(page.Action, own) {
+		return &Error{Status: http.StatusBadRequest, Reason: "sent_to_us", Text: "The app wants its answer sent to Gatehouse itself, so nothing was sent. Tell its administrator."}
+	}
 	page.Nonce = Of(r).Nonce()
 	w.Header().Set("Referrer-Policy", "strict-origin")
 	return Page(w, r, http.StatusOK, CSP{FormAction: FormActionFor(page.Action)}, func(b *Buffer) error {
@@ -92,6 +99,39 @@ func AutoPost(w http.ResponseWriter, r *http.Request, page *templates.AutoPostPa
 		b.Write(templates.AppendAutoPost(b.AvailableBuffer(), page))
 		return nil
 	})
+}
+
+// SameOrigin tells whether a browser takes an address to be at an origin, however its host is spelt (UTS #46): it would send our cookies
+// there.
+func SameOrigin(address, origin string) bool {
+	a, err := url.Parse(address)
+	o, wrong := url.Parse(origin)
+	if err != nil || wrong != nil || !strings.EqualFold(a.Scheme, o.Scheme) || port(a) != port(o) {
+		return false
+	}
+	host, own := spelt(a.Hostname()), spelt(o.Hostname())
+	return host == own || strings.Contains(own, "xn--") && strings.ContainsFunc(host, func(c rune) bool { return c > unicode.MaxASCII })
+}
+
+func port(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case strings.EqualFold(u.Scheme, "https"):
+		return "443"
+	}
+	return "80"
+}
+
+// spelt is a host in one of its spellings.
+func spelt(host string) string {
+	host = strings.ReplaceAll(strings.ToLower(norm.NFKC.String(host)), "。", ".")
+	return strings.Map(func(c rune) rune {
+		if unicode.In(c, unicode.Cf, unicode.Variation_Selector) || c == '\u034f' {
+			return -1
+		}
+		return c
+	}, host)
 }
 
 // WriteJSON writes a wire value; it never caches.
