@@ -158,7 +158,7 @@ func (w *world) leaveAsked(t *testing.T, rp *RP) {
 
 // refusedFarewells: a page of ours, no redirect, and the session goes on.
 func (w *world) refusedFarewells(t *testing.T, rp *RP) {
-	other := w.Client(t, "other", map[string]any{"access_token_format": "jwt", "post_logout_redirect_uris": []string{"https://other.example.org/"}}, map[string]string{"policy.consent": "never", "oauth.access_token_format": "jwt"})
+	other := w.Client(t, "other", map[string]any{"post_logout_redirect_uris": []string{"https://other.example.org/"}}, map[string]string{"policy.consent": "never", "oauth.access_token_format": "jwt"})
 	ana := w.signedIn(t, "ana")
 	hint := rp.Tokens(ana).Text("id_token")
 	theirs := other.Tokens(ana)
