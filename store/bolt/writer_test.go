@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"runtime"
@@ -69,6 +70,59 @@ func lastCommit(t *testing.T, s *Store) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// TestPagesAreFilled writes what sign-ons do, mostly audit entries at the end of the others, and keys that come at random: neither may
+// leave pages half empty.
+func TestPagesAreFilled(t *testing.T) {
+	signOn := func(n int) []write {
+		entry := fmt.Appendf(nil, "audit-e%09d", n)
+		return []write{
+			{fmt.Appendf(nil, "answered%x", sha256.Sum256(entry)), make([]byte, 135)},
+			{entry, make([]byte, 823)},
+			{[]byte("audit-h"), make([]byte, 44)},
+			{fmt.Appendf(nil, "audit-u%040d", n), make([]byte, 20)},
+		}
+	}
+	token := func(n int) []write {
+		return []write{{fmt.Appendf(nil, "token%x", sha256.Sum256(fmt.Append(nil, n))), make([]byte, 300)}}
+	}
+	for name, writes := range map[string]func(n int) []write{"sign-ons": signOn, "tokens": token} {
+		t.Run(name, func(t *testing.T) {
+			s := openTest(t)
+			const all, batch = 1000, 5
+			for from := 0; from < all; from += batch {
+				err := s.Update(t.Context(), func(tx store.Tx) (err error) {
+					for n := from; n < from+batch; n++ {
+						for _, w := range writes(n) {
+							err = errors.Join(err, tx.Put(w.key, w.value))
+						}
+					}
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if use := leafUse(t, s); use < 60 {
+				t.Errorf("leaf pages are %d %% full, want 60", use)
+			}
+		})
+	}
+}
+
+// leafUse is how much of the leaf pages is in use, in per cent.
+func leafUse(t *testing.T, s *Store) (use int) {
+	t.Helper()
+	err := s.db.View(func(b *bbolt.Tx) error {
+		stats := b.Bucket(bucket).Stats()
+		use = stats.LeafInuse * 100 / stats.LeafAlloc
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return use
 }
 
 // TestGoexit ends the goroutine that leads, as t.Fatal in a function does: the store must go on.
