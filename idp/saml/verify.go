@@ -15,15 +15,14 @@ import (
 // bytes that the signature covers. The app must be the one found by Head.Issuer.
 func (m *Message) Verify(app *sp.SAML, required bool) *Problem {
 	legacy := app.SignatureAlgorithm() == sp.AlgorithmSHA1
-	keys := signingKeys(&app.Metadata)
 	var problem *Problem
 	switch {
 	case m.Binding == sp.BindingRedirect && m.query.hasSignature:
-		problem = m.verifyQuery(keys, legacy)
+		problem = m.verifyQuery(signingKeys(&app.Metadata), legacy)
 	case m.Binding == sp.BindingRedirect && m.shape != nil:
 		problem = badSignature(errors.New("an XML signature inside a message sent by HTTP-Redirect (bindings 3.4.4.1)"))
 	case m.shape != nil:
-		problem = m.verifyEnveloped(keys, legacy)
+		problem = m.verifyEnveloped(signingKeys(&app.Metadata), legacy)
 	case required:
 		problem = local(ReasonUnsigned, "This app must sign its messages, and this one is not signed. Ask the app's administrator to switch signing on.")
 	default:

@@ -37,6 +37,23 @@ func checkPOST(xml string, app *sp.App) (*Message, *Problem) {
 	return m, problem
 }
 
+// TestUnsignedReadsNoKey: reading the keys of an app costs more than all the other checks of a request that is not signed.
+func TestUnsignedReadsNoKey(t *testing.T) {
+	m, problem := DecodeRedirect(redirectQueryOf(requestXML("", "")))
+	if problem != nil {
+		t.Fatal(problem)
+	}
+	app := appWith(rsaPair().key(sp.ForSigning)).Definition.SAML
+	allocations := testing.AllocsPerRun(10, func() {
+		if problem := m.Verify(app, false); problem != nil {
+			t.Error(problem)
+		}
+	})
+	if allocations != 0 {
+		t.Errorf("%v allocations", allocations)
+	}
+}
+
 func TestRedirectSignature(t *testing.T) {
 	good := redirectQueryOf(requestXML("", "")) + "&RelayState=a%20b"
 	app := appWith(rsaPair().key(sp.ForSigning), ecPair().key(sp.ForSigning), thirdPair().bareKey(), otherPair().key(sp.ForEncryption))
