@@ -48,7 +48,7 @@ var open = []string{
 	"OPTIONS /oauth/token", "OPTIONS /oauth/revoke", "OPTIONS /oauth/userinfo", "GET /oauth/logout", "POST /oauth/logout", "POST /oauth/logout/confirm", "GET /oauth/jwks", "GET /.well-known/openid-configuration", "GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
 	"GET /device", "POST /device", "GET /device/{end}", "POST /oauth/device",
 	"POST /oauth/register", "GET /oauth/register/{client}", "PUT /oauth/register/{client}", "DELETE /oauth/register/{client}",
-	"GET /login/upstream/{upstream}/callback", "GET /login/upstream/{upstream}/logout", "POST /login/upstream/{upstream}/backchannel",
+	"GET /login/upstream/{upstream}/callback", "GET /login/upstream/{upstream}/logout", "POST /login/upstream/{upstream}/backchannel", "GET /login/upstream/{upstream}/frontchannel",
 }
 
 // crossSite are the routes that take unsafe methods from other sites.

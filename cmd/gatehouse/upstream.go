@@ -10,7 +10,7 @@ import (
 	"gatehouse/idp/api"
 )
 
-const upstreamKeys = "label, match, attribute, domains, create, profile, admins, level, levels, state, of SAML requester_id and metadata_keys (=@FILE), of OpenID client_id, scopes and token_endpoint_auth_method"
+const upstreamKeys = "label, match, attribute, domains, create, profile, admins, level, levels, state, of SAML requester_id and metadata_keys (=@FILE), of OpenID client_id, scopes, token_endpoint_auth_method and require_pushed_authorization_requests"
 
 func (c *cli) upstreamCommand() *cobra.Command {
 	return group("upstream", "other identity providers where people may sign in",
@@ -109,7 +109,7 @@ func (c *cli) upstreamText(u *api.Upstream) error {
 	named := []string{"name", u.Name, "kind", u.Kind, map[bool]string{true: "entity id", false: "issuer"}[u.Ours == nil], u.EntityID, "signs in at", u.SSO, "signs out at", u.SLO}
 	if ours := u.Ours; ours != nil {
 		named = append(named, "client secret", map[bool]string{true: "given " + stamp(ours.SecretGiven), false: "none"}[ours.HasSecret], "our redirect URI", ours.RedirectURI,
-			"our post-logout redirect URI", ours.PostLogoutURI, "our back-channel logout URI", ours.BackChannelLogoutURI, "our keys", ours.JWKSURI)
+			"our post-logout redirect URI", ours.PostLogoutURI, "our back-channel logout URI", ours.BackChannelLogoutURI, "our front-channel logout URI", ours.FrontChannelLogoutURI, "our keys", ours.JWKSURI)
 	}
 	err := c.facts(append(named, "keys", strings.Join(u.Keys, " "), "valid until", stamp(u.ValidUntil), "metadata from", u.From, "last tried", stamp(u.Tried), "last good", stamp(u.Good), "next", stamp(u.Next),
 		"error", u.Error, "added", stamp(u.Created), "by", u.CreatedBy)...)

@@ -8,6 +8,7 @@ import (
 	"gatehouse/idp/api"
 	"gatehouse/idp/federation"
 	"gatehouse/idp/web"
+	"gatehouse/sp"
 	"gatehouse/store"
 	"gatehouse/templates"
 )
@@ -100,7 +101,8 @@ func upstreamOptions() map[string][]templates.Option {
 			{Value: "client_secret_basic", Label: "The secret, in a header (client_secret_basic)"}, {Value: "client_secret_post", Label: "The secret, in the body (client_secret_post)"},
 			{Value: "private_key_jwt", Label: "Its own key (private_key_jwt)"},
 		},
-		"state": {{Value: "on", Label: "On"}, {Value: "off", Label: "Off: nobody signs in there"}},
+		"require_pushed_authorization_requests": {{Value: "false", Label: "Only where the provider demands it of everybody"}, {Value: "true", Label: "Always"}},
+		"state":                                 {{Value: "on", Label: "On"}, {Value: "off", Label: "Off: nobody signs in there"}},
 	}
 }
 
@@ -179,6 +181,9 @@ func (a *Admin) upstreamPage(w http.ResponseWriter, r *http.Request, test *api.U
 		return err
 	}
 	page.Form.Options["profile"] = []templates.Option{{Label: "The standard one"}}
+	if valueOf(u.Settings, "profile") != "" { // an empty one would leave what is set
+		page.Form.Options["profile"][0].Value = sp.Undo
+	}
 	for _, one := range all.Items {
 		page.Form.Options["profile"] = append(page.Form.Options["profile"], templates.Option{Value: one.Name})
 	}
@@ -230,6 +235,7 @@ func oursFacts(ours api.Ours) []templates.Fact {
 		{Label: "Redirect URI", Text: ours.RedirectURI, Kind: "code", Hint: "Also called callback URL. Nobody signs in without it."},
 		{Label: "Post-logout redirect URI", Text: ours.PostLogoutURI, Kind: "code", Hint: "Where people come back to when they have signed out there."},
 		{Label: "Back-channel logout URI", Text: ours.BackChannelLogoutURI, Kind: "code", Hint: "There the provider tells Gatehouse that somebody signed out, which ends their session here."},
+		{Label: "Front-channel logout URI", Text: ours.FrontChannelLogoutURI, Kind: "code", Hint: "The same for a provider that has no back channel; its session must be required there (iss and sid)."},
 		{Label: "Keys (JWKS)", Text: ours.JWKSURI, Kind: "code", Hint: "Only where Gatehouse proves itself by its key and not by a secret."},
 	}
 }

@@ -87,8 +87,10 @@ var personRemedies = []remedy{
 	{"no_mail", "Set up the mail server (smtp.url, smtp.from), or reset the password yourself: gatehouse user reset-password NAME."},
 	{"gave_up not_sent too_late", "See whether the mail server takes mail: gatehouse settings test-mail ADDRESS."},
 	{"upstream_answer", "See what does not fit in the detail, and look at the other provider as a whole: gatehouse upstream test NAME."},
+	{"upstream_silent", "See in the detail which address of the other provider does not answer, and whether it does now: gatehouse upstream test NAME."},
 	{"upstream_refused", "Ask whoever runs the other provider why it did not sign the person in; the detail holds what it said."},
 	{"no_such_upstream", "Add the provider (gatehouse upstream add), or have it stop telling Gatehouse of sign-outs."},
+	{"bad_frame", "Have the other provider send iss and sid: there it is told that the session is required (frontchannel_logout_session_required)."},
 	{"bad_logout_token", "Compare issuer, client id and keys with the other provider: gatehouse upstream test NAME."},
 	{"too_many_sessions", "Nothing: a person has so many sessions at most, and the oldest was ended."},
 }

@@ -111,7 +111,7 @@ func (a *Actions) wireUpstream(tx store.Tx, u *federation.Upstream) (api.Upstrea
 // oursOf are our addresses towards an OpenID provider, by the name that it has here.
 func (a *Actions) oursOf(name string) api.Ours {
 	base := a.BaseURL + "/login/upstream/" + name
-	return api.Ours{RedirectURI: base + "/callback", PostLogoutURI: base + "/logout", BackChannelLogoutURI: base + "/backchannel", JWKSURI: a.BaseURL + "/oauth/jwks"}
+	return api.Ours{RedirectURI: base + "/callback", PostLogoutURI: base + "/logout", BackChannelLogoutURI: base + "/backchannel", FrontChannelLogoutURI: base + "/frontchannel", JWKSURI: a.BaseURL + "/oauth/jwks"}
 }
 
 // upstreamWarnings tells what will keep people out before long, or weakens the trust.

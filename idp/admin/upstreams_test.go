@@ -2,6 +2,9 @@ package admin
 
 import (
 	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"strings"
@@ -65,6 +68,65 @@ func TestUpstreamForms(t *testing.T) {
 	}
 	if status, _ = post(upstreamsPath+"/uni/test", ""); status != 404 {
 		t.Errorf("gone: %d", status)
+	}
+}
+
+// TestUpstreamFormsAreWhole: whatever the command line sets of an upstream the console sets too, and shows.
+func TestUpstreamFormsAreWhole(t *testing.T) {
+	w := newWorld(t)
+	w.actor = w.person("ada", RoleOwner).Actor
+	w.Seal = func(_ string, secret []byte) []byte { return secret }
+	server := w.server()
+	var provider *httptest.Server
+	provider = httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(out).Encode(map[string]any{"issuer": provider.URL, "authorization_endpoint": provider.URL, "token_endpoint": provider.URL, "jwks_uri": provider.URL, "pushed_authorization_request_endpoint": provider.URL})
+	}))
+	t.Cleanup(provider.Close)
+	_, err := w.AddUpstream(t.Context(), socket, api.NewUpstream{Name: "uni", Metadata: providerMetadata(t), Set: map[string]string{"create": "true"}})
+	must(t, err)
+	_, err = w.AddUpstream(t.Context(), socket, api.NewUpstream{Name: "corp", Issuer: provider.URL, Secret: "s", Set: map[string]string{"client_id": "gatehouse", "create": "true"}})
+	must(t, err)
+	pem := "-----BEGIN CERTIFICATE-----\n" + base64.StdEncoding.EncodeToString(certificateUntil(t, testNow.Add(time.Hour))) + "\n-----END CERTIFICATE-----\n"
+	other := map[string]string{
+		"label": "Other", "match": "username", "attribute": "x", "domains": "example.org", "create": "false", "profile": "Guests", "admins": "true", "level": "high", "levels": "urn:x=high", "requester_id": "off",
+		"metadata_keys": pem, "client_id": "other", "scopes": "email", "token_endpoint_auth_method": "private_key_jwt", "require_pushed_authorization_requests": "true", "state": "off",
+	}
+	_, err = profiles.add(t.Context(), w.Actions, socket, api.Named{Name: "Guests"})
+	must(t, err)
+	for _, name := range []string{"uni", "corp"} {
+		was, err := w.Upstream(t.Context(), name)
+		must(t, err)
+		_, page := send(t, server, "GET", upstreamsPath+"/"+name, "", "")
+		form := url.Values{}
+		for _, s := range was.Settings {
+			if !strings.Contains(page, ` name="`+s.Key+`"`) {
+				t.Errorf("%s: the page has no %s", name, s.Key)
+			}
+			form.Set(s.Key, other[s.Key])
+		}
+		if status, body := send(t, server, "POST", upstreamsPath+"/"+name, "application/x-www-form-urlencoded", form.Encode()); status != 303 {
+			t.Fatalf("%d %s", status, body)
+		}
+		is, err := w.Upstream(t.Context(), name)
+		must(t, err)
+		for i, s := range is.Settings {
+			if s.Value == was.Settings[i].Value || s.Value != other[s.Key] && s.Key != "metadata_keys" {
+				t.Errorf("%s: %s is %q", name, s.Key, s.Value)
+			}
+		}
+		back := url.Values{"profile": {"default"}}
+		if form.Has("metadata_keys") {
+			back.Set("metadata_keys", "default")
+		}
+		if _, page = send(t, server, "GET", upstreamsPath+"/"+name, "", ""); !strings.Contains(page, `<option value="default">The standard one`) {
+			t.Errorf("%s: the page cannot set the standard profile", name)
+		}
+		send(t, server, "POST", upstreamsPath+"/"+name, "application/x-www-form-urlencoded", back.Encode())
+		is, err = w.Upstream(t.Context(), name)
+		must(t, err)
+		if valueOf(is.Settings, "profile") != "Standard" || valueOf(is.Settings, "metadata_keys") != "" {
+			t.Errorf("%s: %+v", name, is.Settings)
+		}
 	}
 }
 

@@ -55,6 +55,9 @@ func profiled(tx store.Tx, values map[string]string, current string) (map[string
 	if !given && (current != "" || values["create"] != "true") {
 		return values, nil
 	}
+	if named == sp.Undo {
+		named = ""
+	}
 	id, err := profileFor(tx, named)
 	if err != nil {
 		return nil, fieldOf("profile", err)

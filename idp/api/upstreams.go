@@ -38,12 +38,13 @@ type Upstream struct {
 
 // Ours are our addresses towards an OpenID provider, which are registered there, and whether we have a secret of it.
 type Ours struct {
-	RedirectURI          string    `json:"redirect_uri"`
-	PostLogoutURI        string    `json:"post_logout_redirect_uri"`
-	BackChannelLogoutURI string    `json:"backchannel_logout_uri"`
-	JWKSURI              string    `json:"jwks_uri"`
-	HasSecret            bool      `json:"has_secret"`
-	SecretGiven          time.Time `json:"secret_given,omitzero"`
+	RedirectURI           string    `json:"redirect_uri"`
+	PostLogoutURI         string    `json:"post_logout_redirect_uri"`
+	BackChannelLogoutURI  string    `json:"backchannel_logout_uri"`
+	FrontChannelLogoutURI string    `json:"frontchannel_logout_uri"`
+	JWKSURI               string    `json:"jwks_uri"`
+	HasSecret             bool      `json:"has_secret"`
+	SecretGiven           time.Time `json:"secret_given,omitzero"`
 }
 
 // The outcomes of a check: as it should be, worth a look, and nobody can sign in.

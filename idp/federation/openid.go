@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ type OpenID struct {
 	Given    time.Time  `json:"given,omitzero"`   // when we got that secret
 	Auth     string     `json:"auth"`             // how we prove ourselves: one of sp's names of token_endpoint_auth_method
 	Scopes   []string   `json:"scopes"`           // asked for beside openid
+	Push     bool       `json:"push,omitempty"`   // requests are pushed (RFC 9126), also where the provider does not demand it of everybody
 	Found    Discovered `json:"found"`
 }
 
@@ -39,7 +41,10 @@ type Discovered struct {
 	UserInfo      string   `json:"userinfo_endpoint,omitempty"`
 	JWKSURI       string   `json:"jwks_uri"`
 	EndSession    string   `json:"end_session_endpoint,omitempty"`
+	Push          string   `json:"pushed_authorization_request_endpoint,omitempty"`
+	DemandsPush   bool     `json:"require_pushed_authorization_requests,omitempty"`
 	Algorithms    []string `json:"id_token_signing_alg_values_supported,omitempty"`
+	InfoSigned    []string `json:"userinfo_signing_alg_values_supported,omitempty"` // none: it tells claims in plain JSON
 	AuthMethods   []string `json:"token_endpoint_auth_methods_supported,omitempty"`
 	NamesItself   bool     `json:"authorization_response_iss_parameter_supported,omitempty"` // RFC 9207
 	TellsLogout   bool     `json:"backchannel_logout_supported,omitempty"`
@@ -106,14 +111,18 @@ func parseDiscovery(issuer string, text []byte) (Discovered, error) {
 	}
 	for _, endpoint := range []struct{ name, address string }{
 		{"authorization_endpoint", d.Authorization}, {"token_endpoint", d.Token}, {"jwks_uri", d.JWKSURI}, {"userinfo_endpoint", d.UserInfo}, {"end_session_endpoint", d.EndSession},
+		{"pushed_authorization_request_endpoint", d.Push},
 	} {
-		optional := endpoint.name == "userinfo_endpoint" || endpoint.name == "end_session_endpoint"
+		optional := slices.Contains([]string{"userinfo_endpoint", "end_session_endpoint", "pushed_authorization_request_endpoint"}, endpoint.name)
 		if endpoint.address == "" && optional {
 			continue
 		}
 		if err := checkEndpoint(issuer, endpoint.address); err != nil {
 			return *d, &Error{Code: CodeMetadata, Text: "The provider's " + endpoint.name + " " + err.Error() + ".", Err: err}
 		}
+	}
+	if d.DemandsPush && d.Push == "" {
+		return *d, &Error{Code: CodeMetadata, Text: "The provider demands pushed requests, but names no pushed_authorization_request_endpoint."}
 	}
 	return *d, nil
 }
@@ -147,13 +156,15 @@ func (o *OpenID) setting(key string) string {
 		return strings.Join(o.Scopes, ",")
 	case "token_endpoint_auth_method":
 		return o.Auth
+	case "require_pushed_authorization_requests":
+		return strconv.FormatBool(o.Push)
 	}
 	return ""
 }
 
 func (o *OpenID) set(key, value string) (err error) {
 	if value == sp.Undo {
-		value = map[string]string{"scopes": "profile,email", "token_endpoint_auth_method": sp.AuthSecretBasic}[key]
+		value = map[string]string{"scopes": "profile,email", "token_endpoint_auth_method": sp.AuthSecretBasic, "require_pushed_authorization_requests": "false"}[key]
 	}
 	switch key {
 	case "client_id":
@@ -162,6 +173,10 @@ func (o *OpenID) set(key, value string) (err error) {
 		o.Scopes, err = parseScopes(value)
 	case "token_endpoint_auth_method":
 		o.Auth, err = value, oneOf(value, sp.AuthSecretBasic, sp.AuthSecretPost, sp.AuthPrivateKeyJWT)
+	case "require_pushed_authorization_requests":
+		if o.Push, err = value == "true", oneOf(value, "false", "true"); o.Push && o.Found.Push == "" {
+			err = errors.New("must be false: the provider names no pushed_authorization_request_endpoint")
+		}
 	}
 	return err
 }
@@ -197,6 +212,7 @@ func (d *Discovered) Differs(other *Discovered) []string {
 	for _, one := range []struct{ name, before, after string }{
 		{"authorization_endpoint", d.Authorization, other.Authorization}, {"token_endpoint", d.Token, other.Token}, {"jwks_uri", d.JWKSURI, other.JWKSURI},
 		{"userinfo_endpoint", d.UserInfo, other.UserInfo}, {"end_session_endpoint", d.EndSession, other.EndSession},
+		{"pushed_authorization_request_endpoint", d.Push, other.Push},
 		{"algorithms", strings.Join(d.Algorithms, " "), strings.Join(other.Algorithms, " ")},
 	} {
 		if one.before != one.after {

@@ -37,6 +37,9 @@ func TestDiscovery(t *testing.T) {
 		"an endpoint that runs":       {map[string]any{"authorization_endpoint": "javascript:alert(1)"}, "authorization_endpoint must be"},
 		"an endpoint without TLS":     {map[string]any{"authorization_endpoint": "http://login.example.org/auth"}, "authorization_endpoint must be"},
 		"an endpoint with a user":     {map[string]any{"end_session_endpoint": "https://me@login.example.org/end"}, "end_session_endpoint must be"},
+		"pushed requests":             {map[string]any{"require_pushed_authorization_requests": true, "pushed_authorization_request_endpoint": issuer + "/par"}, ""},
+		"pushed requests, nowhere":    {map[string]any{"require_pushed_authorization_requests": true}, "names no pushed_authorization_request_endpoint"},
+		"pushed without TLS":          {map[string]any{"pushed_authorization_request_endpoint": "http://login.example.org/par"}, "pushed_authorization_request_endpoint must be"},
 		"an endpoint with a fragment": {map[string]any{"userinfo_endpoint": issuer + "/me#x"}, "userinfo_endpoint must be"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -70,7 +73,7 @@ func TestOpenIDSettings(t *testing.T) {
 		t.Error("levels are wrong")
 	}
 	for key, value := range map[string]string{
-		"client_id": "", "scopes": "a\"b", "token_endpoint_auth_method": "none", "requester_id": "off", "metadata_keys": "x", "what": "x",
+		"client_id": "", "scopes": "a\"b", "token_endpoint_auth_method": "none", "requester_id": "off", "metadata_keys": "x", "what": "x", "require_pushed_authorization_requests": "true", // it has no endpoint for that
 	} {
 		if err := u.Change(map[string]string{key: value}); err == nil {
 			t.Errorf("%s=%s is taken", key, value)

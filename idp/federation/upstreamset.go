@@ -17,12 +17,12 @@ import (
 
 // UpstreamKeys are the keys of the settings of upstreams, in order.
 func UpstreamKeys() []string {
-	return []string{"label", "match", "attribute", "domains", "create", "profile", "admins", "level", "levels", "requester_id", "metadata_keys", "client_id", "scopes", "token_endpoint_auth_method", "state"}
+	return []string{"label", "match", "attribute", "domains", "create", "profile", "admins", "level", "levels", "requester_id", "metadata_keys", "client_id", "scopes", "token_endpoint_auth_method", "require_pushed_authorization_requests", "state"}
 }
 
 // Keys are those of UpstreamKeys that mean something for an upstream of this kind.
 func (u *Upstream) Keys() []string {
-	foreign := []string{"client_id", "scopes", "token_endpoint_auth_method"}
+	foreign := []string{"client_id", "scopes", "token_endpoint_auth_method", "require_pushed_authorization_requests"}
 	if u.OpenID != nil {
 		foreign = []string{"requester_id", "metadata_keys"}
 	}

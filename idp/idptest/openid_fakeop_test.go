@@ -19,13 +19,14 @@ type fakeOP struct {
 	URL  string
 	key  *signingKey
 	mu   sync.Mutex
-	keys []*signingKey  // published
-	info map[string]any // userinfo; nil: as the ID token
-	said string         // ID token
-	fail string         // error of the token endpoint
-	form url.Values     // what the token endpoint got
-	auth string         // how it was proved
-	hits map[string]int // by path
+	keys []*signingKey               // published
+	info map[string]any              // userinfo; nil: as the ID token
+	said string                      // ID token
+	fail string                      // error of the token endpoint
+	odd  map[string]http.HandlerFunc // by path: what it does instead
+	form url.Values                  // what the token endpoint got
+	auth string                      // how it was proved
+	hits map[string]int              // by path
 }
 
 // fakeBroker is a Gatehouse in front of a fake provider.
@@ -48,7 +49,7 @@ func newFakeOpenID(t *testing.T, settings map[string]string) *fakeBroker {
 }
 
 func newFakeOP(t *testing.T) *fakeOP {
-	op := &fakeOP{key: newSigningKey(t, jose.ES256, "one"), hits: map[string]int{}}
+	op := &fakeOP{key: newSigningKey(t, jose.ES256, "one"), hits: map[string]int{}, odd: map[string]http.HandlerFunc{}}
 	op.keys = []*signingKey{op.key}
 	server := httptest.NewServer(op)
 	t.Cleanup(server.Close)
@@ -57,6 +58,10 @@ func newFakeOP(t *testing.T) *fakeOP {
 }
 
 func (op *fakeOP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if odd := op.oddly(r.URL.Path); odd != nil {
+		odd(w, r)
+		return
+	}
 	op.mu.Lock()
 	defer op.mu.Unlock()
 	op.hits[r.URL.Path]++
@@ -64,7 +69,7 @@ func (op *fakeOP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/.well-known/openid-configuration":
 		answer = map[string]any{"issuer": op.URL, "authorization_endpoint": op.URL + "/auth", "token_endpoint": op.URL + "/token", "jwks_uri": op.URL + "/jwks",
-			"userinfo_endpoint": op.URL + "/userinfo", "response_types_supported": []string{"code"}, "authorization_response_iss_parameter_supported": true,
+			"userinfo_endpoint": op.URL + "/userinfo", "userinfo_signing_alg_values_supported": []string{"ES256", "HS256"}, "response_types_supported": []string{"code"}, "authorization_response_iss_parameter_supported": true,
 			"id_token_signing_alg_values_supported": []string{"ES256", "RS256", "HS256", "none"}}
 	case "/jwks":
 		answer = keySet(op.keys...)
@@ -84,6 +89,20 @@ func (op *fakeOP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// oddly is what the provider does at a path instead of what it should.
+func (op *fakeOP) oddly(path string) http.HandlerFunc {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	return op.odd[path]
+}
+
+// does sets that; nil: what it should.
+func (op *fakeOP) does(path string, instead http.HandlerFunc) {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.odd[path] = instead
 }
 
 // say sets what the provider answers next.

@@ -23,7 +23,7 @@ type peerOpenID struct {
 	op *OpenIDProvider
 }
 
-func newPeerOpenID(t *testing.T, settings map[string]string) *peerOpenID {
+func newPeerOpenID(t *testing.T, settings map[string]string, metadata map[string]any) *peerOpenID {
 	t.Helper()
 	w := &peerOpenID{Server: Start(t, Options{})}
 	w.AddPerson(t, "ana", "Employees")
@@ -31,7 +31,7 @@ func newPeerOpenID(t *testing.T, settings map[string]string) *peerOpenID {
 		"a1": {"email": "ana@example.org", "email_verified": true, "preferred_username": "ana", "name": "Ana There"},
 		"u2": {"email": "ana@example.org", "email_verified": false, "preferred_username": "ana"},
 		"n3": {"email": "nora@example.org", "email_verified": true, "preferred_username": "nora", "name": "Nora New", "given_name": "Nora", "family_name": "New"},
-	})
+	}, metadata)
 	set := map[string]string{"client_id": "gatehouse", "level": "standard", "label": "Example Login"}
 	for key, value := range settings {
 		set[key] = value
@@ -88,7 +88,7 @@ func (w *peerOpenID) in(t *testing.T, v *visitor, login string) (int, *url.URL, 
 // TestOpenIDProviderUpstream signs in at an OpenID provider that nobody here wrote, and out again, each way round.
 func TestOpenIDProviderUpstream(t *testing.T) {
 	t.Parallel()
-	w := newPeerOpenID(t, nil)
+	w := newPeerOpenID(t, nil, nil)
 	in := func(t *testing.T) *visitor {
 		t.Helper()
 		v := newVisitor(t)
@@ -164,7 +164,7 @@ func TestOpenIDProviderUpstream(t *testing.T) {
 // TestOpenIDProviderMakesPeople links people by their subject there, whom their first sign-in makes.
 func TestOpenIDProviderMakesPeople(t *testing.T) {
 	t.Parallel()
-	w := newPeerOpenID(t, map[string]string{"match": "link", "create": "true"})
+	w := newPeerOpenID(t, map[string]string{"match": "link", "create": "true"}, nil)
 	v := newVisitor(t)
 	for range 2 {
 		if status, at, page := w.in(t, v, "n3"); status != http.StatusOK || at.Path != "/" || !strings.Contains(page, "Nora New") {
@@ -181,11 +181,22 @@ func TestOpenIDProviderMakesPeople(t *testing.T) {
 	}
 }
 
+// TestOpenIDProviderDemands signs in where the provider demands pushed requests and signs what userinfo tells.
+func TestOpenIDProviderDemands(t *testing.T) {
+	t.Parallel()
+	w := newPeerOpenID(t, nil, map[string]any{"userinfo_signed_response_alg": "RS256"})
+	t.Run("OUP-10 OUP-11 oidc-provider", func(t *testing.T) {
+		if status, at, page := w.in(t, newVisitor(t), "a1"); status != http.StatusOK || at.Path != "/" || !strings.Contains(page, "The ana") {
+			t.Errorf("%d at %s:\n%s\n%+v\n%s", status, at, page, w.Audit(t)[0], w.op.Log())
+		}
+	})
+}
+
 // TestOpenIDUpstreamPages chooses an OpenID provider on the sign-in page in a real browser, passes its pages and arrives; then it looks
 // at the console's pages, by which another one is added and changed.
 func TestOpenIDUpstreamPages(t *testing.T) {
 	t.Parallel()
-	w := newPeerOpenID(t, nil)
+	w := newPeerOpenID(t, nil, nil)
 	w.AddPerson(t, "ada", "Administrators", func(n *api.NewUser) { n.Roles = []string{"owner"} })
 	w.AddApp(t, NewSP(t, "tile").Metadata(), nil)
 	g := newGallery(t)

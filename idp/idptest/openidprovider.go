@@ -3,6 +3,7 @@ package idptest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -19,16 +20,19 @@ type OpenIDProvider struct {
 func (p *OpenIDProvider) Log() string { return p.process.output() }
 
 // StartOpenIDProvider starts npm's oidc-provider for the length of the test. It knows the server as the client gatehouse, under the
-// paths of the upstream of a name, and accounts as claims by the name that is typed; any password does.
-func (s *Server) StartOpenIDProvider(t testing.TB, upstream string, accounts map[string]map[string]any) *OpenIDProvider {
+// paths of the upstream of a name, and accounts as claims by the name that is typed; any password does. With further metadata of that
+// client it demands pushed requests of all.
+func (s *Server) StartOpenIDProvider(t testing.TB, upstream string, accounts map[string]map[string]any, metadata map[string]any) *OpenIDProvider {
 	t.Helper()
 	modules := npmPackage(t, "oidc-provider", "server.js")
 	port, ours := freePort(t), s.URL+"/login/upstream/"+upstream
 	peer := &OpenIDProvider{URL: fmt.Sprintf("http://localhost:%d", port), Secret: "a secret : of 100% odd signs + more"}
-	config, err := json.Marshal(map[string]any{"listen": port, "accounts": accounts, "clients": []any{map[string]any{
+	whole := map[string]any{
 		"client_id": "gatehouse", "client_secret": peer.Secret, "redirect_uris": []string{ours + "/callback"},
 		"post_logout_redirect_uris": []string{ours + "/logout"}, "backchannel_logout_uri": ours + "/backchannel", "backchannel_logout_session_required": true,
-	}}})
+	}
+	maps.Copy(whole, metadata)
+	config, err := json.Marshal(map[string]any{"listen": port, "accounts": accounts, "clients": []any{whole}, "pushed": len(metadata) > 0})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,9 +47,9 @@ func (t *idToken) classes() []string {
 	return list
 }
 
-// believed reads the claims of a JWT of a provider's, of one of the types, by a key that the provider publishes and an algorithm that it
-// offers, which it gives.
-func (h *Relying) believed(ctx context.Context, provider *federation.OpenID, token string, types []string, claims ...any) (algorithm string, err error) {
+// believed reads the claims of a JWT of a provider's, of one of the types, by a key that the provider publishes and an algorithm of those
+// that it offers, which it gives.
+func (h *Relying) believed(ctx context.Context, provider *federation.OpenID, offered []string, token string, types []string, claims ...any) (algorithm string, err error) {
 	if len(token) > maxAnswer {
 		return "", errors.New("its JWT is too long")
 	}
@@ -58,7 +58,7 @@ func (h *Relying) believed(ctx context.Context, provider *federation.OpenID, tok
 		return "", errors.New(problem.Text + " " + problem.Received)
 	}
 	header := parsed.Signatures[0].Protected
-	if !slices.Contains(algorithmsOf(provider.Found.Algorithms), header.Algorithm) {
+	if !slices.Contains(algorithmsOf(offered), header.Algorithm) {
 		return "", errors.New("its JWT is signed by an algorithm that it does not offer: " + header.Algorithm)
 	}
 	keys, err := h.keysAt(ctx, &h.keys, provider.Found.JWKSURI, header.KeyID)
@@ -75,7 +75,7 @@ func (h *Relying) believed(ctx context.Context, provider *federation.OpenID, tok
 // gives all claims too.
 func (h *Relying) readIDToken(ctx context.Context, provider *federation.OpenID, got *given) (*idToken, map[string]any, error) {
 	id, told := new(idToken), map[string]any{}
-	algorithm, err := h.believed(ctx, provider, got.IDToken, []string{"", "jwt"}, id, &told)
+	algorithm, err := h.believed(ctx, provider, provider.Found.Algorithms, got.IDToken, []string{"", "jwt"}, id, &told)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/idp/federation"
 	"gatehouse/idp/grants"
 	"gatehouse/idp/outbound"
 	"gatehouse/idp/upstream"
@@ -34,9 +35,10 @@ type Relying struct {
 
 // The paths of an upstream. Each has its own, so that an answer of one is never taken for that of another (RFC 9700, 4.4.2.2).
 const (
-	callbackPath    = "/login/upstream/{upstream}/callback"
-	returnPath      = "/login/upstream/{upstream}/logout"
-	backchannelPath = "/login/upstream/{upstream}/backchannel"
+	callbackPath     = "/login/upstream/{upstream}/callback"
+	returnPath       = "/login/upstream/{upstream}/logout"
+	backchannelPath  = "/login/upstream/{upstream}/backchannel"
+	frontchannelPath = "/login/upstream/{upstream}/frontchannel"
 )
 
 func at(path, upstream string) string { return strings.Replace(path, "{upstream}", upstream, 1) }
@@ -47,6 +49,7 @@ func (h *Relying) Routes() []web.Route {
 		{Method: http.MethodGet, Path: callbackPath, Permission: web.Public, CrossSite: true, Handle: h.Engine.Bounded(h.callback)},
 		{Method: http.MethodGet, Path: returnPath, Permission: web.Public, CrossSite: true, Handle: h.Engine.Bounded(h.returned)},
 		{Method: http.MethodPost, Path: backchannelPath, Permission: web.Public, CrossSite: true, MaxBody: maxLogoutBody, Handle: h.json(h.Engine.Bounded(h.told))},
+		{Method: http.MethodGet, Path: frontchannelPath, Permission: web.Public, CrossSite: true, Handle: h.json(h.Engine.Bounded(h.framed))},
 	}
 }
 
@@ -69,9 +72,46 @@ func (h *Relying) AskUpstream(w http.ResponseWriter, r *http.Request, ask *upstr
 	if err := h.Desk.Keep(r.Context(), &ask.Inquiry); err != nil {
 		return err
 	}
-	web.SeeOther(w, joined(ask.Upstream.Address(), h.question(ask, state, settings.SessionLimit())))
+	question := h.question(ask, state, settings.SessionLimit())
+	if provider := ask.Upstream.OpenID; provider.Push || provider.Found.DemandsPush {
+		if question, err = h.push(r.Context(), ask.Upstream, question); err != nil {
+			return h.Desk.Disbelieve(r, ask.Upstream.Name, err)
+		}
+	}
+	web.SeeOther(w, joined(ask.Upstream.Address(), question))
 	return nil
 }
+
+// push sends a request ahead, from server to server, and gives what the browser takes along instead (RFC 9126, section 2).
+func (h *Relying) push(ctx context.Context, u *federation.Upstream, question url.Values) (url.Values, error) {
+	call := outbound.Call{URL: u.OpenID.Found.Push, Most: maxAnswer, Form: question}
+	if err := h.prove(ctx, u, &call); err != nil {
+		return nil, err
+	}
+	reply, err := h.Fetch.Call(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	var got struct {
+		given
+		URI string `json:"request_uri"`
+	}
+	err = readJSON(&reply, &got)
+	switch {
+	case got.Error != "":
+		return nil, errors.New("its endpoint for pushed requests says " + got.Error + ": " + got.Description)
+	case reply.Status != http.StatusCreated && reply.Status != http.StatusOK:
+		return nil, errors.New("its endpoint for pushed requests answers with status " + strconv.Itoa(reply.Status))
+	case err != nil:
+		return nil, err
+	case got.URI == "" || len(got.URI) > maxRequestURI:
+		return nil, errors.New("its endpoint for pushed requests gave no request_uri of at most 1,024 bytes")
+	}
+	return url.Values{"client_id": {u.OpenID.ClientID}, "request_uri": {got.URI}}, nil
+}
+
+// maxRequestURI bounds the name of a pushed request, in bytes.
+const maxRequestURI = 1024
 
 // question are the parameters. By max_age a provider must say when the person signed in; a sign-in that is older than a session of
 // ours may be is made anew.
@@ -116,7 +156,7 @@ func (h *Relying) redeem(ctx context.Context, ask *redemption) (*given, error) {
 	call := outbound.Call{URL: provider.Found.Token, Most: maxAnswer, Form: url.Values{
 		"grant_type": {sp.GrantCode}, "code": {ask.code}, "redirect_uri": {h.BaseURL + at(callbackPath, ask.upstream.Name)}, "code_verifier": {h.derived("verifier", ask.state)},
 	}}
-	if err := h.prove(ctx, ask, &call); err != nil {
+	if err := h.prove(ctx, ask.upstream, &call); err != nil {
 		return nil, err
 	}
 	reply, err := h.Fetch.Call(ctx, call)
@@ -138,9 +178,9 @@ func (h *Relying) redeem(ctx context.Context, ask *redemption) (*given, error) {
 	return &got, nil
 }
 
-// prove adds to a token request what shows that it is ours.
-func (h *Relying) prove(ctx context.Context, ask *redemption, call *outbound.Call) error {
-	provider := ask.upstream.OpenID
+// prove adds to a request what shows that it is ours.
+func (h *Relying) prove(ctx context.Context, u *federation.Upstream, call *outbound.Call) error {
+	provider := u.OpenID
 	if provider.Auth == sp.AuthPrivateKeyJWT {
 		assertion, err := h.assertion(ctx, provider.ClientID, provider.Issuer)
 		call.Form.Set("client_id", provider.ClientID)
@@ -148,7 +188,7 @@ func (h *Relying) prove(ctx context.Context, ask *redemption, call *outbound.Cal
 		call.Form.Set("client_assertion", assertion)
 		return err
 	}
-	secret, err := h.Open(ask.upstream.SealContext(), provider.Secret)
+	secret, err := h.Open(u.SealContext(), provider.Secret)
 	if err != nil {
 		return err
 	}

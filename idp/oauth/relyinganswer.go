@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/go-jose/go-jose/v4/jwt"
 
 	"gatehouse/idp/federation"
 	"gatehouse/idp/flow"
@@ -129,9 +132,9 @@ func (h *Relying) complete(ctx context.Context, provider *federation.OpenID, acc
 	if err != nil {
 		return err
 	}
-	more := map[string]any{}
-	if reply.Status != http.StatusOK || readJSON(&reply, &more) != nil {
-		return errors.New("its userinfo endpoint does not answer as it should")
+	more, err := h.readInfo(ctx, provider, &reply)
+	if err != nil {
+		return err
 	}
 	if more["sub"] != told["sub"] { // 5.3.2: it may be about somebody else
 		return errors.New("its userinfo endpoint speaks of somebody else (sub)")
@@ -150,14 +153,45 @@ func (h *Relying) complete(ctx context.Context, provider *federation.OpenID, acc
 	return nil
 }
 
+// readInfo reads what userinfo tells: JSON, or a JWT where the provider says that it signs what it tells (OpenID Connect Core 1.0, 5.3.2).
+// An encrypted one is not taken. The type is that of any JWT, or a Gatehouse's own.
+func (h *Relying) readInfo(ctx context.Context, provider *federation.OpenID, reply *outbound.Reply) (map[string]any, error) {
+	more := map[string]any{}
+	kind, _, _ := mime.ParseMediaType(reply.Type)
+	switch {
+	case reply.Status != http.StatusOK, kind != "application/jwt" && readJSON(reply, &more) != nil:
+		return nil, errors.New("its userinfo endpoint does not answer as it should")
+	case kind != "application/jwt":
+		return more, nil
+	case len(provider.Found.InfoSigned) == 0:
+		return nil, errors.New("its userinfo endpoint answers with a JWT, of which it says nothing (userinfo_signing_alg_values_supported)")
+	}
+	var to struct {
+		Issuer   string           `json:"iss"`
+		Audience jwt.Audience     `json:"aud"`
+		Expires  *jwt.NumericDate `json:"exp"`
+	}
+	if _, err := h.believed(ctx, provider, provider.Found.InfoSigned, string(reply.Body), []string{"", "jwt", typeUserInfo}, &to, &more); err != nil {
+		return nil, fmt.Errorf("its userinfo endpoint: %w", err)
+	}
+	switch {
+	case to.Issuer != provider.Issuer || !slices.Contains(to.Audience, provider.ClientID):
+		return nil, errors.New("what its userinfo endpoint signed is not from it, or not for us (iss, aud)")
+	case to.Expires != nil && !h.Now().Before(to.Expires.Time().Add(providerSkew)):
+		return nil, errors.New("what its userinfo endpoint signed has expired")
+	}
+	return more, nil
+}
+
 // personOfToken is who the claims are about. An e-mail address that the provider did not verify is none.
 func personOfToken(u *federation.Upstream, subject string, told map[string]any) upstream.Person {
-	text := func(name string) string {
+	letters := func(name string) string { // "ana" and "ana " may be two people there
 		value, _ := told[name].(string)
-		return strings.TrimSpace(value)
+		return value
 	}
+	text := func(name string) string { return strings.TrimSpace(letters(name)) }
 	p := upstream.Person{
-		Lasting: subject, Username: text("preferred_username"), DisplayName: text("name"), GivenName: text("given_name"), Surname: text("family_name"),
+		Lasting: subject, Username: letters("preferred_username"), DisplayName: text("name"), GivenName: text("given_name"), Surname: text("family_name"),
 	}
 	if verified := told["email_verified"]; verified == true || verified == "true" {
 		p.Email = text("email")
@@ -166,7 +200,7 @@ func personOfToken(u *federation.Upstream, subject string, told map[string]any) 
 	}
 	switch {
 	case u.Attribute != "" && u.Attribute != "email":
-		p.Identifier, p.Unverified = text(u.Attribute), false
+		p.Identifier, p.Unverified = letters(u.Attribute), false
 	case u.Match == federation.MatchEmail || u.Attribute != "":
 		p.Identifier = p.Email
 	default:

@@ -125,8 +125,8 @@ func (h *Relying) refuseLeave(w http.ResponseWriter, r *http.Request, upstream s
 	return nil
 }
 
-// readLeave verifies a logout token of the upstream that a path names.
-func (h *Relying) readLeave(ctx context.Context, name, text string, u *federation.Upstream, token *leaveToken) (*Problem, error) {
+// leaving reads the upstream that a path names.
+func (h *Relying) leaving(ctx context.Context, name string, u *federation.Upstream) (*Problem, error) {
 	err := h.Store.View(ctx, func(tx store.Tx) (err error) {
 		*u, _, err = federation.Upstreams.Get(tx, name)
 		return err
@@ -134,10 +134,15 @@ func (h *Relying) readLeave(ctx context.Context, name, text string, u *federatio
 	if errors.Is(err, store.ErrNotFound) || err == nil && (u.OpenID == nil || u.Off) {
 		return refuse("", "no_such_upstream", "Nobody signs in here at such a provider."), nil
 	}
-	if err != nil {
-		return nil, err
+	return nil, err
+}
+
+// readLeave verifies a logout token of the upstream that a path names.
+func (h *Relying) readLeave(ctx context.Context, name, text string, u *federation.Upstream, token *leaveToken) (*Problem, error) {
+	if problem, err := h.leaving(ctx, name, u); problem != nil || err != nil {
+		return problem, err
 	}
-	if _, err := h.believed(ctx, u.OpenID, text, []string{typeLogout, "", "jwt"}, token); err != nil {
+	if _, err := h.believed(ctx, u.OpenID, u.OpenID.Found.Algorithms, text, []string{typeLogout, "", "jwt"}, token); err != nil {
 		return refuse("", "bad_logout_token", "The logout token is not believed.").because("", err.Error()), nil
 	}
 	return token.check(h, u.OpenID), nil

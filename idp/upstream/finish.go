@@ -10,6 +10,7 @@ import (
 	"gatehouse/idp/directory"
 	"gatehouse/idp/federation"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/outbound"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
 	"gatehouse/store"
@@ -23,8 +24,15 @@ type Result struct {
 	Broker  session.Brokered // what is passed on; Upstream and Class are filled in here
 }
 
-// Disbelieve is the page for an answer that is not taken; what exactly is wrong is for the audit.
+// Disbelieve is the page for an answer that is not taken, or does not come; what exactly is wrong is for the audit.
 func (d *Desk) Disbelieve(r *http.Request, upstream string, err error) error {
+	var unreached *outbound.Error
+	if errors.As(err, &unreached) {
+		return d.Engine.Halt(r, "", "signin", flow.Reason{
+			Type: ReasonSilent, Text: "The other organisation's sign-in does not answer as it should at this time. Open the app again in a few minutes, or choose another way to sign in.",
+			Detail: cut(err.Error()), Facts: map[string]string{"upstream": upstream}, Err: err,
+		})
+	}
 	return d.Engine.Halt(r, "", "signin", flow.Reason{
 		Type: ReasonAnswer, Text: "The answer of the other organisation's sign-in could not be accepted. Open the app again; if it happens again, ask your administrator.",
 		Detail: cut(err.Error()), Facts: map[string]string{"upstream": upstream}, Err: err,

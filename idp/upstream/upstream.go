@@ -51,6 +51,7 @@ type Ask struct {
 const (
 	ReasonAnswer  = "upstream_answer"  // it is not believed
 	ReasonRefused = "upstream_refused" // the upstream did not sign the person in
+	ReasonSilent  = "upstream_silent"  // its servers do not answer ours, or with more than is taken
 )
 
 // Reach tells the highest level of a sign-in at an upstream, and whether people sign in at a single one and not here.

@@ -27,6 +27,8 @@ const provider = new Provider(issuer, {
     devInteractions: { enabled: true },
     backchannelLogout: { enabled: true },
     rpInitiatedLogout: { enabled: true },
+    jwtUserinfo: { enabled: true },
+    pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: !!config.pushed },
   },
 });
 provider.on('server_error', (ctx, error) => console.log('server_error', error.stack));
