@@ -232,6 +232,8 @@ var tokenRemedies = []remedy{
 	{"long_request", "Have the app send less in state, nonce, claims and login_hint."},
 	{"long_parameter", "Have the app send at most 8,192 bytes in the parameter that was received."},
 	{"bad_query", "Have the app build the address anew: it is damaged, for example cut off."},
+	{"long_request", "Have the app send less in state, nonce and what nobody reads, or push its request (PAR)."},
+	{"bad_dpop_jkt", "Have the app send the SHA-256 thumbprint of its key in base64url, which has 43 characters."},
 	{"not_a_form bad_form", "Have the app send the parameters in the body, as application/x-www-form-urlencoded."},
 }
 
