@@ -45,7 +45,7 @@ func shownCommands(page string) []string {
 			continue
 		}
 		for line := range strings.SplitSeq(block, "\n") {
-			elsewhere := strings.Contains(line, "notes.example.org") || strings.Contains(line, "# there")
+			elsewhere := strings.Contains(line, "notes.example.org") || strings.Contains(line, "orders.xml") || strings.Contains(line, "# there")
 			command, isOurs := strings.CutPrefix(line, "bin/")
 			if !elsewhere && (isOurs || strings.HasPrefix(line, "echo ")) {
 				lines = append(lines, command)
