@@ -19,8 +19,8 @@ import (
 	"gatehouse/templates"
 )
 
-// routes is every path of the public listener, one list.
-func (s *Server) routes() []web.Route {
+// Routes is every path of the public listener, one list.
+func (s *Server) Routes() []web.Route {
 	var all []web.Route
 	for _, part := range [][]web.Route{
 		s.engine.Routes(),
@@ -43,29 +43,66 @@ func (s *Server) routes() []web.Route {
 
 // certified is every path of the listener that asks for client certificates: what programs call, and no page.
 func (s *Server) certified() []web.Route {
-	return slices.DeleteFunc(s.routes(), func(route web.Route) bool {
+	return slices.DeleteFunc(s.Routes(), func(route web.Route) bool {
 		return !oauth.ForCertificates(route.Path) && !strings.HasPrefix(route.Path, scim.Root+"/") && !strings.HasPrefix(route.Path, api.Root+"/")
 	})
 }
 
-// handler mounts the routes. Anything else is a 404 or 405 page of ours.
-func (s *Server) handler() http.Handler {
-	return s.mount(s.routes())
+// place is a part of the address space: in which form errors are answered there where no route says it, and what is said at an address
+// that is none.
+type place struct {
+	root    string // and what lies below it
+	errors  web.Form
+	missing string
 }
 
-func (s *Server) mount(routes []web.Route) http.Handler {
+// places are the parts whose callers are programs; the first that holds a path counts.
+var places = []place{
+	{"/api", web.AsJSON, "There is nothing at this address of the API: it begins with " + api.Root + "/. Check the address."},
+	{"/scim", scim.Problem, "There is nothing at this address: SCIM begins with " + scim.Root + "/, and " + scim.Root + "/ResourceTypes says what there is. Check the address."},
+	{"/oauth", oauth.Refuse, "There is no endpoint at this address: see /.well-known/openid-configuration, which names them all."},
+	{"/.well-known", oauth.Refuse, "There is nothing at this address. What there is: /.well-known/openid-configuration, oauth-authorization-server and oauth-protected-resource."},
+}
+
+// What is everywhere else, by the listener.
+var (
+	pages     = place{missing: "There is no page at this address. Check it, or go on from below."}
+	endpoints = place{errors: oauth.Refuse, missing: "This address takes clients with certificates, and people's pages are not here: mtls_endpoint_aliases of the discovery document names its endpoints."}
+	socket    = place{errors: web.AsJSON, missing: "The socket answers the gatehouse command only: its addresses begin with " + api.Root + "/."}
+)
+
+func placeOf(path string, elsewhere place) place {
+	for _, one := range places {
+		if path == one.root || strings.HasPrefix(path, one.root+"/") {
+			return one
+		}
+	}
+	return elsewhere
+}
+
+// handler mounts the routes. Anything else is a 404 or 405 of ours.
+func (s *Server) handler() http.Handler {
+	return s.mount(s.Routes(), pages)
+}
+
+// mounted is a route where the router finds it.
+type mounted struct {
+	http.Handler
+	errors web.Form
+}
+
+func (s *Server) mount(routes []web.Route, elsewhere place) http.Handler {
 	router := mux.NewRouter().SkipClean(true) // a redirect of its own would pass by the kit
 	type address struct{ method, path string }
 	fixed := map[address]http.Handler{} // found at once, where the router tries one pattern after another
 	for _, route := range routes {
 		handler := s.kit.Wrap(route)
-		router.Handle(route.Path, pathValues(handler)).Methods(route.Method)
+		router.Handle(route.Path, mounted{pathValues(handler), route.Errors}).Methods(route.Method)
 		if !strings.Contains(route.Path, "{") {
 			fixed[address{route.Method, route.Path}] = handler
 		}
 	}
-	router.NotFoundHandler = s.unmounted(notFound)
-	router.MethodNotAllowedHandler = allowing(router, s.unmounted(notAllowed))
+	router.NotFoundHandler, router.MethodNotAllowedHandler = s.missing(elsewhere), s.notAllowed(router)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if handler := fixed[address{r.Method, r.URL.Path}]; handler != nil {
 			handler.ServeHTTP(w, r)
@@ -75,26 +112,54 @@ func (s *Server) mount(routes []web.Route) http.Handler {
 	})
 }
 
-// unmounted answers what no route takes: as JSON below the API and SCIM and to OAuth clients, else with a page.
-func (s *Server) unmounted(answer web.HandlerFunc) http.Handler {
-	wrap := func(route web.Route) http.Handler {
-		route.Path, route.Permission, route.CrossSite = "(none)", web.Public, true
-		return s.kit.Wrap(route)
-	}
-	page, json := wrap(web.Route{Handle: s.recognized(answer)}), wrap(web.Route{API: true, Handle: answer})
-	protocol, clients := wrap(web.Route{Problem: scim.Problem, Handle: answer}), wrap(web.Route{Problem: oauth.Refuse, Handle: answer})
+// missing answers at an address that is none.
+func (s *Server) missing(elsewhere place) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case isSCIM(r):
-			protocol.ServeHTTP(w, r)
-		case underAPI(r):
-			json.ServeHTTP(w, r)
-		case oauth.ForCertificates(r.URL.Path):
-			clients.ServeHTTP(w, r)
-		default:
-			page.ServeHTTP(w, r)
-		}
+		at := placeOf(r.URL.Path, elsewhere)
+		s.unmounted(at.errors, web.NotFound(at.missing)).ServeHTTP(w, r)
 	})
+}
+
+// notAllowed answers what an address does not take, in the form of what it takes, and names that in a header (RFC 9110, 15.5.6).
+func (s *Server) notAllowed(router *mux.Router) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var methods []string
+		var form web.Form
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+			other, match := r.Clone(r.Context()), mux.RouteMatch{}
+			if other.Method = method; router.Match(other, &match) && match.MatchErr == nil {
+				methods, form = append(methods, method), match.Handler.(mounted).errors
+			}
+		}
+		text := "This address cannot be used in that way. Go back and use the page's own buttons."
+		if form != nil {
+			text = "This address does not take the method " + r.Method + ": use " + strings.Join(methods, " or ") + "."
+		}
+		w.Header().Set("Allow", strings.Join(methods, ", "))
+		s.unmounted(form, &web.Error{Status: http.StatusMethodNotAllowed, Reason: "method_not_allowed", Text: text}).ServeHTTP(w, r)
+	})
+}
+
+// unmounted answers what no route takes. That is no event for the audit; programs are told how to find it in the log.
+func (s *Server) unmounted(form web.Form, refused *web.Error) http.Handler {
+	return s.kit.Wrap(web.Route{Path: "(none)", Permission: web.Public, CrossSite: true, Errors: form, Handle: func(_ http.ResponseWriter, r *http.Request) error {
+		if form != nil || refused.Status != http.StatusNotFound {
+			refused.Code = web.Of(r).ID
+		}
+		return errors.Join(s.recognize(r), refused)
+	}})
+}
+
+// recognize notes who asks below the console, so that administrators are led back there.
+func (s *Server) recognize(r *http.Request) error {
+	if !inConsole(r) {
+		return nil
+	}
+	facts, err := s.engine.Visitor(r)
+	if err == nil && facts.User != nil && facts.Session != nil {
+		web.Of(r).Actor = web.Actor{ID: facts.User.ID, Roles: facts.User.Roles}
+	}
+	return err
 }
 
 // pathValues hands gorilla/mux's variables to handlers the way net/http does, so that only this file knows the router.
@@ -107,57 +172,12 @@ func pathValues(next http.Handler) http.Handler {
 	})
 }
 
-// recognized notes who asks below the console, so that administrators are led back there.
-func (s *Server) recognized(next web.HandlerFunc) web.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		if inConsole(r) {
-			facts, err := s.engine.Visitor(r)
-			if err != nil {
-				return err
-			}
-			if facts.User != nil && facts.Session != nil {
-				web.Of(r).Actor = web.Actor{ID: facts.User.ID, Roles: facts.User.Roles}
-			}
-		}
-		return next(w, r)
-	}
-}
-
 // home is where an error page leads: an administrator in the console stays there.
 func home(r *http.Request) templates.Link {
 	if inConsole(r) && admin.IsAdmin(web.Of(r).Actor.Roles) {
 		return templates.Link{Label: "Go to the console", Href: "/admin/"}
 	}
 	return templates.Link{Label: "Go to your apps", Href: "/"}
-}
-
-func notFound(_ http.ResponseWriter, r *http.Request) error {
-	if underAPI(r) {
-		return web.NotFound("There is nothing at this address of the API: it begins with " + api.Root + "/. Check the address.")
-	}
-	return web.NotFound("There is no page at this address. Check it, or go on from below.")
-}
-
-// allowing names in a header the methods that the address takes (RFC 9110, 15.5.6).
-func allowing(router *mux.Router, answer http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var methods []string
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
-			other, match := r.Clone(r.Context()), mux.RouteMatch{}
-			if other.Method = method; router.Match(other, &match) && match.MatchErr == nil {
-				methods = append(methods, method)
-			}
-		}
-		w.Header().Set("Allow", strings.Join(methods, ", "))
-		answer.ServeHTTP(w, r)
-	})
-}
-
-func notAllowed(w http.ResponseWriter, r *http.Request) error {
-	if underAPI(r) || oauth.ForCertificates(r.URL.Path) {
-		return &web.Error{Status: http.StatusMethodNotAllowed, Reason: "method_not_allowed", Text: "This address does not take the method " + r.Method + ": use " + strings.ReplaceAll(w.Header().Get("Allow"), ", ", " or ") + "."}
-	}
-	return &web.Error{Status: http.StatusMethodNotAllowed, Reason: "method_not_allowed", Text: "This address cannot be used in that way. Go back and use the page's own buttons."}
 }
 
 func (s *Server) asset(w http.ResponseWriter, r *http.Request) error {
@@ -300,10 +320,5 @@ func returnPath(r *http.Request) string {
 func isSCIM(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, scim.Root+"/") }
 
 func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, api.Root+"/") }
-
-// underAPI tells whether a request is meant for the API, of whatever version.
-func underAPI(r *http.Request) bool {
-	return r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/")
-}
 
 func inConsole(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/admin/") }

@@ -58,7 +58,7 @@ var crossSite = []string{"POST /saml/sso", "POST /saml/acs", "POST /saml/slo", "
 }
 
 func TestEveryRouteHasAPermission(t *testing.T) {
-	routes := newServer(t).routes()
+	routes := newServer(t).Routes()
 	if len(routes) < 40 {
 		t.Fatalf("only %d routes", len(routes))
 	}

@@ -77,7 +77,7 @@ func (s *Server) listen() []server {
 		return public.Serve(s.config.Listener)
 	}}}
 	if s.config.MTLS.Listener != nil {
-		asking := s.httpServer(s.mount(s.certified()))
+		asking := s.httpServer(s.mount(s.certified(), endpoints))
 		// Any certificate will do for the connection: what it is worth is said where it counts.
 		asking.TLSConfig = &tls.Config{ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12}
 		all = append(all, server{asking, func() error {
@@ -88,7 +88,7 @@ func (s *Server) listen() []server {
 		all = append(all, plain(s.httpServer(s.private()), s.config.Private))
 	}
 	if s.config.Socket != nil {
-		local := s.httpServer(s.mount(s.admin.SocketRoutes()))
+		local := s.httpServer(s.mount(s.admin.SocketRoutes(), socket))
 		local.ConnContext = s.admin.PeerContext
 		all = append(all, plain(local, s.config.Socket))
 	}

@@ -67,7 +67,7 @@ func (a *Admin) Routes() []web.Route {
 	for _, row := range a.rows() {
 		routes = append(routes, web.Route{
 			Method: row.Method, Path: api.Root + row.Path, Permission: row.Permission, CrossSite: row.CrossSite,
-			MaxBody: row.MaxBody, API: true, Handle: row.handle,
+			MaxBody: row.MaxBody, Errors: web.AsJSON, Handle: row.handle,
 		})
 	}
 	return routes
@@ -79,7 +79,7 @@ func (a *Admin) SocketRoutes() []web.Route {
 	for _, row := range a.rows() {
 		routes = append(routes, web.Route{
 			Method: row.Method, Path: api.Root + row.Path, Permission: web.Public, CrossSite: true,
-			MaxBody: row.MaxBody, API: true, Handle: onSocket(row.handle),
+			MaxBody: row.MaxBody, Errors: web.AsJSON, Handle: onSocket(row.handle),
 		})
 	}
 	return routes

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -234,18 +235,18 @@ func with[T any](action func(*call, T) (any, error)) func(*call) (any, error) {
 		if kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 			return nil, refused(http.StatusUnsupportedMediaType, "not_json", "", "Send the request's body as JSON, with Content-Type: application/json.")
 		}
-		d := json.NewDecoder(c.r.Body)
+		whole, err := io.ReadAll(c.r.Body)
+		if err != nil {
+			return nil, err
+		}
+		d := json.NewDecoder(bytes.NewReader(whole))
 		d.DisallowUnknownFields()
-		err := d.Decode(&body)
+		err = d.Decode(&body)
 		if err == nil {
 			if _, err = d.Token(); errors.Is(err, io.EOF) {
 				return action(c, body)
 			}
 			err = errors.New("there is something after the value")
-		}
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return nil, err
 		}
 		return nil, refused(http.StatusBadRequest, "bad_json", "", "The request's body cannot be read: %.200s.", err.Error())
 	}

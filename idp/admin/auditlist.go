@@ -139,7 +139,7 @@ func (a *Actions) Trace(ctx context.Context, code string) (api.AuditEntry, error
 	err := a.view(ctx, func(tx store.Tx) error {
 		event, err := a.Audit.ByCode(tx, code)
 		if errors.Is(err, store.ErrNotFound) {
-			return refused(404, "not_found", "code", "No audit entry has the code %.40q: check it, or list the audit around the time it happened.", code)
+			return refused(404, "not_found", "code", "No audit entry has the code %.40q: check it, look for it in the log of the server, or list the audit around the time it happened.", code)
 		}
 		if err != nil {
 			return err

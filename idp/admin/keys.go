@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -225,7 +226,11 @@ func (a *Actions) OwnMetadata(ctx context.Context, ref string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return a.Metadata.IDPMetadata(ctx, id)
+	metadata, err := a.Metadata.IDPMetadata(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, refused(http.StatusNotFound, "no_saml", "app", "The app %.80q has no SAML, so there is no metadata for it: ask for that of Gatehouse as a whole.", ref)
+	}
+	return metadata, err
 }
 
 func keyNotFound(id string) *web.Error {

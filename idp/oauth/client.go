@@ -71,16 +71,26 @@ func proof(r *http.Request, values url.Values) (shown, *Problem) {
 	return s, nil
 }
 
-// authenticate finds the client of a request and checks its proof, for those who write nothing more.
-func (h *Handlers) authenticate(r *http.Request, values url.Values) (*sp.App, *Problem, error) {
+// posted reads what a client posts, and finds and checks who it is.
+func (h *Handlers) posted(r *http.Request) (url.Values, identified, *Problem, error) {
+	values, problem, err := form(r)
+	if problem != nil || err != nil {
+		return values, identified{}, problem, err
+	}
 	c, problem, err := h.identify(r, values)
+	return values, c, problem, err
+}
+
+// authenticate is posted for those who write nothing more.
+func (h *Handlers) authenticate(r *http.Request) (url.Values, *sp.App, *Problem, error) {
+	values, c, problem, err := h.posted(r)
 	if problem == nil && err == nil && len(c.once) > 0 {
 		err = h.Store.Update(r.Context(), func(tx store.Tx) (err error) {
 			problem, err = spend(tx, c.once)
 			return err
 		})
 	}
-	return c.app, problem, err
+	return values, c.app, problem, err
 }
 
 // identify finds the client of a request and checks its proof. It is the one place where that is done. A client that may do
@@ -143,7 +153,7 @@ func (h *Handlers) slowed(r *http.Request, id string, wrong *Problem) *Problem {
 		return nil
 	case h.wrong.full(from, h.Now()):
 		p := badClient("too_many_wrong_secrets")
-		p.Status, p.Challenge, p.RetryAfter = http.StatusTooManyRequests, "", "60"
+		p.Status, p.Challenge, p.RetryAfter = http.StatusTooManyRequests, "", time.Minute
 		return p
 	}
 	h.wrong.count(from, h.Now())

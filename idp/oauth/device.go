@@ -26,14 +26,7 @@ type deviceAnswer struct {
 
 // device gives a client without a browser the two codes of RFC 8628: one for itself to wait with, one for a person to type.
 func (h *Handlers) device(w http.ResponseWriter, r *http.Request) error {
-	values, problem, err := form(r)
-	if err != nil {
-		return err
-	}
-	var app *sp.App
-	if problem == nil {
-		app, problem, err = h.authenticate(r, values)
-	}
+	values, app, problem, err := h.authenticate(r)
 	if problem == nil && err == nil {
 		_, problem, err = h.method(r.Context(), app, sp.GrantDevice)
 	}
@@ -48,7 +41,7 @@ func (h *Handlers) device(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if problem != nil {
-		return h.refused(w, r, "device", app, problem)
+		return h.refused(r, "device", app, problem)
 	}
 	code, userCode := deviceCodePrefix+sp.RandomSecret(), grants.NewUserCode()
 	now, address := h.Now(), web.Of(r).AddressText()
@@ -61,7 +54,7 @@ func (h *Handlers) device(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if problem != nil {
-		return h.refused(w, r, "device", app, problem)
+		return h.refused(r, "device", app, problem)
 	}
 	web.WriteJSON(w, http.StatusOK, deviceAnswer{
 		DeviceCode: code, UserCode: userCode, Verify: h.BaseURL + verifyPath, VerifyWhole: h.BaseURL + verifyPath + "?" + url.Values{userCodeField: {userCode}}.Encode(),

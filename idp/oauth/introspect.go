@@ -35,14 +35,7 @@ type introspection struct {
 // introspect tells a client whether a token is good now: every time by the policy of now, from where the token was asked for, so that
 // a block bites at a gateway's next call. It writes nothing but, once an hour, that the client is in use.
 func (h *Handlers) introspect(w http.ResponseWriter, r *http.Request) error {
-	values, problem, err := form(r)
-	if err != nil {
-		return err
-	}
-	var app *sp.App
-	if problem == nil {
-		app, problem, err = h.authenticate(r, values)
-	}
+	values, app, problem, err := h.authenticate(r)
 	if err != nil {
 		return err
 	}
@@ -53,7 +46,7 @@ func (h *Handlers) introspect(w http.ResponseWriter, r *http.Request) error {
 		problem = refuse(codeInvalidRequest, "no_token", "The request holds no token.")
 	}
 	if problem != nil {
-		return h.refused(w, r, "introspect", app, problem)
+		return h.refused(r, "introspect", app, problem)
 	}
 	var answer introspection
 	err = h.Store.View(r.Context(), func(tx store.Tx) (err error) {

@@ -55,7 +55,7 @@ func (h *Handlers) managed(kind string, status int, do func(store.Tx, *managing)
 		case err != nil:
 			return err
 		case problem != nil:
-			return h.refused(w, r, kind, app, problem)
+			return h.refused(r, kind, app, problem)
 		case answer == nil:
 			web.NoStore(w.Header())
 			w.WriteHeader(status)

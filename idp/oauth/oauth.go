@@ -82,28 +82,31 @@ const (
 	metadataPath   = "/.well-known/oauth-authorization-server"
 )
 
-// Routes are the paths of this package. None of them trusts a cookie for what it does: flow binds a waiting request to the
-// browser.
+// Routes are the paths of this package: pages that people pass through, and endpoints of programs, where errors are JSON. None of them
+// trusts a cookie for what it does: flow binds a waiting request to the browser.
 func (h *Handlers) Routes() []web.Route {
-	route := func(method, path string, handle web.HandlerFunc) web.Route {
+	page := func(method, path string, handle web.HandlerFunc) web.Route {
 		return web.Route{Method: method, Path: path, Permission: web.Public, CrossSite: true, Handle: handle}
 	}
+	endpoint := func(method, path string, handle web.HandlerFunc) web.Route {
+		return web.Route{Method: method, Path: path, Permission: web.Public, CrossSite: true, Errors: Refuse, Handle: handle}
+	}
 	routes := []web.Route{
-		route(http.MethodGet, authorizePath, h.authorize),
-		route(http.MethodPost, authorizePath, h.authorize),
-		route(http.MethodPost, introspectPath, h.json(h.introspect)),
-		route(http.MethodGet, logoutPath, h.Engine.Bounded(h.logout)),
-		route(http.MethodPost, logoutPath, h.Engine.Bounded(h.logoutPosted)),
+		page(http.MethodGet, authorizePath, h.authorize),
+		page(http.MethodPost, authorizePath, h.authorize),
+		page(http.MethodGet, logoutPath, h.Engine.Bounded(h.logout)),
+		page(http.MethodPost, logoutPath, h.Engine.Bounded(h.logoutPosted)),
 		{Method: http.MethodPost, Path: confirmPath, Permission: web.Public, Handle: h.logoutConfirmed},
-		route(http.MethodPost, devicePath, h.json(h.device)),
-		route(http.MethodGet, jwksPath, h.json(h.jwks)),
-		route(http.MethodGet, oidcPath, h.json(h.discovery)),
-		route(http.MethodGet, metadataPath, h.json(h.discovery)),
-		route(http.MethodGet, ResourcePath, h.json(h.resource)),
-		route(http.MethodPost, registerPath, h.json(h.register)),
-		route(http.MethodGet, clientPath, h.json(h.managed("client.read", http.StatusOK, h.readClient))),
-		route(http.MethodPut, clientPath, h.json(h.managed("client.update", http.StatusOK, h.updateClient))),
-		route(http.MethodDelete, clientPath, h.json(h.managed("client.remove", http.StatusNoContent, h.removeClient))),
+		endpoint(http.MethodPost, introspectPath, h.introspect),
+		endpoint(http.MethodPost, devicePath, h.device),
+		endpoint(http.MethodGet, jwksPath, h.jwks),
+		endpoint(http.MethodGet, oidcPath, h.discovery),
+		endpoint(http.MethodGet, metadataPath, h.discovery),
+		endpoint(http.MethodGet, ResourcePath, h.resource),
+		endpoint(http.MethodPost, registerPath, h.register),
+		endpoint(http.MethodGet, clientPath, h.managed("client.read", http.StatusOK, h.readClient)),
+		endpoint(http.MethodPut, clientPath, h.managed("client.update", http.StatusOK, h.updateClient)),
+		endpoint(http.MethodDelete, clientPath, h.managed("client.remove", http.StatusNoContent, h.removeClient)),
 	}
 	for path, methods := range map[string]map[string]web.HandlerFunc{
 		tokenPath:    {http.MethodPost: h.token},
@@ -112,31 +115,11 @@ func (h *Handlers) Routes() []web.Route {
 		userinfoPath: {http.MethodGet: h.userinfo, http.MethodPost: h.userinfo},
 	} {
 		for method, handle := range methods {
-			routes = append(routes, route(method, path, h.json(h.fromPages(handle))))
+			routes = append(routes, endpoint(method, path, h.fromPages(handle)))
 		}
-		routes = append(routes, route(http.MethodOptions, path, h.preflight))
+		routes = append(routes, endpoint(http.MethodOptions, path, h.preflight))
 	}
 	return routes
-}
-
-// json answers errors as clients of this protocol read them: what is no Problem is ours.
-func (h *Handlers) json(handle web.HandlerFunc) web.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		err := handle(w, r)
-		if err == nil || errors.Is(err, web.ErrAnswered) {
-			return err
-		}
-		problem := &Problem{Code: codeServerError, Status: http.StatusInternalServerError, Text: "Something went wrong on our side; nothing was changed. Try again."}
-		switch public := web.Public500(err); {
-		case errors.Is(err, store.ErrBusy), errors.Is(err, directory.ErrBusy):
-			problem = &Problem{Code: "temporarily_unavailable", Status: http.StatusServiceUnavailable, Text: "Gatehouse cannot store anything now. Try again in a little while."}
-			w.Header().Set("Retry-After", "10")
-		case public.Status < http.StatusInternalServerError:
-			problem = &Problem{Code: codeInvalidRequest, Status: public.Status, Text: public.Text}
-		}
-		problem.write(w)
-		return err
-	}
 }
 
 // clientOf finds the app of a client id; nil: there is none. The index is read only when the hint does not hold.

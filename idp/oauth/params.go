@@ -22,10 +22,10 @@ func form(r *http.Request) (url.Values, *Problem, error) {
 		return nil, refuse(codeInvalidRequest, "not_a_form", "Send the parameters in the body, as application/x-www-form-urlencoded.").because("application/x-www-form-urlencoded", r.Header.Get("Content-Type")), nil
 	}
 	if err := r.ParseForm(); err != nil {
-		if web.Public500(err).Status < http.StatusInternalServerError {
-			return nil, nil, err // too large, or cut off
+		if web.Incomplete(err) {
+			return nil, nil, err
 		}
-		return nil, refuse(codeInvalidRequest, "bad_form", "The body cannot be read as a form."), nil
+		return nil, refuse(codeInvalidRequest, "bad_form", "The body cannot be read as a form: encode it as application/x-www-form-urlencoded."), nil
 	}
 	return r.PostForm, once(r.PostForm), nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"strconv"
 
 	"gatehouse/idp/directory"
 	"gatehouse/idp/grants"
@@ -86,7 +85,7 @@ func (h *Handlers) commitPassword(tx store.Tx, c *call) (*Problem, error) {
 		return nil, err
 	case c.password.Throttled():
 		p := badGrant(string(c.password.Reason), "Too many tries. Wait a moment, then try again.")
-		p.Status, p.RetryAfter = http.StatusTooManyRequests, strconv.Itoa(int(c.password.RetryAfter.Seconds())+1)
+		p.Status, p.RetryAfter = http.StatusTooManyRequests, c.password.RetryAfter
 		return p, nil
 	case !c.password.OK():
 		return wrongPassword(string(c.password.Reason)), nil

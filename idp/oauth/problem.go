@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -33,6 +32,7 @@ const (
 	codeInvalidObject        = "invalid_request_object"
 	codeInvalidProof         = "invalid_dpop_proof"
 	codeServerError          = "server_error"
+	codeTryLater             = "temporarily_unavailable"
 )
 
 // Problem is why a request is refused. Code is for the client's program, Reason for audit and traces, Text for people.
@@ -42,7 +42,7 @@ type Problem struct {
 	Challenge          string // of a 401 or 403: the WWW-Authenticate header
 	Expected, Received string // for the admin
 	Trace              string // code of the audit entry
-	RetryAfter         string // seconds
+	RetryAfter         time.Duration
 	Rules              string // what the policy weighed, of a refusal of its
 	Quiet              bool   // part of the protocol, and no audit entry
 }
@@ -70,31 +70,37 @@ type errorBody struct {
 	Description string `json:"error_description,omitempty"`
 }
 
-// write answers with the error as JSON.
-func (p *Problem) write(w http.ResponseWriter) {
+// public is the problem as the kit answers it.
+func (p *Problem) public() *web.Error {
 	status := p.Status
 	if status == 0 {
 		status = http.StatusBadRequest
 	}
-	if p.Challenge != "" {
-		w.Header().Set("WWW-Authenticate", p.Challenge)
+	return &web.Error{
+		Status: status, Reason: p.Reason, Type: p.Code, Text: p.Text, Code: p.Trace, Quiet: p.Quiet, Challenge: p.Challenge, RetryAfter: p.RetryAfter,
 	}
-	if p.RetryAfter != "" {
-		w.Header().Set("Retry-After", p.RetryAfter)
+}
+
+// Refuse is the form of errors at the endpoints of programs (RFC 6749, 5.2; RFC 7591, 3.2.2).
+func Refuse(w http.ResponseWriter, e *web.Error, code string) {
+	kind := e.Type
+	switch {
+	case kind != "":
+	case e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable:
+		kind = codeTryLater
+	case e.Status >= http.StatusInternalServerError:
+		kind = codeServerError
+	default:
+		kind = codeInvalidRequest
 	}
-	web.WriteJSON(w, status, errorBody{p.Code, describe(p.Text, p.Trace)})
+	web.WriteJSON(w, e.Status, errorBody{kind, describe(e.Text, code)})
 }
 
 // tryLater is what somebody is told who asks for more than there is room for now.
 func tryLater(reason, text string, wait time.Duration) *Problem {
-	p := refuse("temporarily_unavailable", reason, text)
-	p.Status, p.RetryAfter = http.StatusTooManyRequests, strconv.Itoa(int(wait.Seconds()))
+	p := refuse(codeTryLater, reason, text)
+	p.Status, p.RetryAfter = http.StatusTooManyRequests, wait
 	return p
-}
-
-// Refuse writes an error that comes before any handler of this package, such as a wrong method, as clients read it (RFC 6749, 5.2).
-func Refuse(w http.ResponseWriter, e *web.Error, code string) {
-	(&Problem{Code: codeInvalidRequest, Status: e.Status, Text: e.Text, Trace: code}).write(w)
 }
 
 // describe is a text as an error_description may hold it: ASCII without quotes and backslashes, with the code of the audit entry.

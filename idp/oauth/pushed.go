@@ -29,14 +29,7 @@ const maxPushed = 100
 // push keeps an authorization request that the client sends by itself, before the browser comes with its name alone (RFC 9126). It
 // is checked like one that a browser brings.
 func (h *Handlers) push(w http.ResponseWriter, r *http.Request) error {
-	values, problem, err := form(r)
-	if err != nil {
-		return err
-	}
-	var c identified
-	if problem == nil {
-		c, problem, err = h.identify(r, values)
-	}
+	values, c, problem, err := h.posted(r)
 	uri := pushedPrefix + sp.RandomSecret()
 	if problem == nil && err == nil {
 		values, problem, err = h.pushable(r, c.app, values, uri)
@@ -66,7 +59,7 @@ func (h *Handlers) push(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if problem != nil {
-		return h.refused(w, r, "par", c.app, problem)
+		return h.refused(r, "par", c.app, problem)
 	}
 	web.WriteJSON(w, http.StatusCreated, struct {
 		URI       string `json:"request_uri"`

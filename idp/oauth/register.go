@@ -68,7 +68,7 @@ func (h *Handlers) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if problem != nil {
-		return h.refused(w, r, "client.register", parent, problem)
+		return h.refused(r, "client.register", parent, problem)
 	}
 	web.WriteJSON(w, http.StatusCreated, answer)
 	return nil
@@ -192,7 +192,7 @@ func room(tx store.Tx, app *sp.App) (*Problem, error) {
 
 func noRoom(reason, text string) *Problem {
 	p := tooMany()
-	p.Reason, p.Text, p.RetryAfter = reason, text, "3600"
+	p.Reason, p.Text, p.RetryAfter = reason, text, time.Hour
 	return p
 }
 

@@ -48,8 +48,8 @@ func (h *Relying) Routes() []web.Route {
 	return []web.Route{
 		{Method: http.MethodGet, Path: callbackPath, Permission: web.Public, CrossSite: true, Handle: h.Engine.Bounded(h.callback)},
 		{Method: http.MethodGet, Path: returnPath, Permission: web.Public, CrossSite: true, Handle: h.Engine.Bounded(h.returned)},
-		{Method: http.MethodPost, Path: backchannelPath, Permission: web.Public, CrossSite: true, MaxBody: maxLogoutBody, Handle: h.json(h.Engine.Bounded(h.told))},
-		{Method: http.MethodGet, Path: frontchannelPath, Permission: web.Public, CrossSite: true, Handle: h.json(h.Engine.Bounded(h.framed))},
+		{Method: http.MethodPost, Path: backchannelPath, Permission: web.Public, CrossSite: true, MaxBody: maxLogoutBody, Errors: Refuse, Handle: h.Engine.Bounded(h.told)},
+		{Method: http.MethodGet, Path: frontchannelPath, Permission: web.Public, CrossSite: true, Errors: Refuse, Handle: h.Engine.Bounded(h.framed)},
 	}
 }
 

@@ -32,7 +32,7 @@ func (h *Relying) framed(w http.ResponseWriter, r *http.Request) error {
 		problem = checkFrame(&u, values, damaged)
 	}
 	if problem != nil {
-		return h.refuseLeave(w, r, u.Name, problem)
+		return h.refuseLeave(r, u.Name, problem)
 	}
 	if err := h.endFramed(r, &u, values.Get("sid")); err != nil {
 		return err

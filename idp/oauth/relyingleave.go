@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -100,7 +101,7 @@ func (h *Relying) told(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if problem != nil {
-		return h.refuseLeave(w, r, u.Name, problem)
+		return h.refuseLeave(r, u.Name, problem)
 	}
 	_, err = h.Engine.SignOut(r.Context(), flow.SignOut{
 		App: session.UpstreamID(u.ID()), NoBrowser: true, Sessions: func(tx store.Tx) ([]session.Session, error) { return h.concerned(tx, &u, &token) },
@@ -114,15 +115,14 @@ func (h *Relying) told(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (h *Relying) refuseLeave(w http.ResponseWriter, r *http.Request, upstream string, problem *Problem) error {
+func (h *Relying) refuseLeave(r *http.Request, upstream string, problem *Problem) error {
 	facts := map[string]string{"protocol": Protocol, "upstream": upstream, "received": problem.Received}
 	code, err := h.Engine.Refused(r.Context(), audit.Event{Kind: logoutEvent, Outcome: audit.Refused, Reason: problem.Reason, Address: web.Of(r).AddressText(), Detail: problem.Text, Facts: facts})
 	if err != nil {
 		return err
 	}
-	problem.Code, problem.Trace = codeInvalidRequest, code
-	problem.write(w)
-	return nil
+	problem.Code, problem.Trace = codeInvalidRequest, cmp.Or(code, web.Of(r).ID)
+	return problem.public()
 }
 
 // leaving reads the upstream that a path names.

@@ -125,10 +125,7 @@ func (h *Handlers) called(r *http.Request, f *found, shows presented) (problem *
 		g.Used = now
 		return grants.AllGrants.Put(tx, &g)
 	})
-	if problem != nil {
-		problem.Status, problem.Challenge = http.StatusUnauthorized, dpopChallenge(problem)
-	}
-	return problem, err
+	return unproven(problem), err
 }
 
 // turnAway writes the entry of a call that is refused; one that was folded into a counted entry is answered with a wait.
@@ -148,5 +145,6 @@ func (h *Handlers) turnAway(r *http.Request, f *found, problem *Problem) error {
 			Text: "Too many tokens of this address were refused. Wait a minute, then use a good one.",
 		}
 	}
-	return &web.Error{Status: problem.Status, Reason: problem.Reason, Code: code, Text: problem.Text, Challenge: problem.Challenge}
+	problem.Trace = code
+	return problem.public()
 }

@@ -12,14 +12,7 @@ import (
 
 // revoke ends a token of the client, and with it everything of its grant (RFC 7009). One that nobody knows is as good as revoked.
 func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) error {
-	values, problem, err := form(r)
-	if err != nil {
-		return err
-	}
-	var c identified
-	if problem == nil {
-		c, problem, err = h.identify(r, values)
-	}
+	values, c, problem, err := h.posted(r)
 	if err != nil {
 		return err
 	}
@@ -27,7 +20,7 @@ func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) error {
 		problem = refuse(codeInvalidRequest, "no_token", "The request holds no token.")
 	}
 	if problem != nil {
-		return h.refused(w, r, "token.revoke", c.app, problem)
+		return h.refused(r, "token.revoke", c.app, problem)
 	}
 	err = h.Store.Update(r.Context(), func(tx store.Tx) (err error) {
 		if problem, err = spend(tx, c.once); problem == nil && err == nil {
@@ -39,7 +32,7 @@ func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if problem != nil {
-		return h.refused(w, r, "token.revoke", c.app, problem)
+		return h.refused(r, "token.revoke", c.app, problem)
 	}
 	web.NoStore(w.Header())
 	w.WriteHeader(http.StatusOK)

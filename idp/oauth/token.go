@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -66,14 +67,7 @@ func (c *call) binding() grants.Binding {
 
 // token is the token endpoint: parse, authenticate, one Update, sign, answer.
 func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
-	values, problem, err := form(r)
-	if err != nil {
-		return err
-	}
-	var from identified
-	if problem == nil {
-		from, problem, err = h.identify(r, values)
-	}
+	values, from, problem, err := h.posted(r)
 	var way *method
 	if problem == nil && err == nil {
 		way, problem, err = h.method(r.Context(), from.app, values.Get("grant_type"))
@@ -90,7 +84,7 @@ func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if problem != nil {
-		return h.refused(w, r, "token", from.app, problem)
+		return h.refused(r, "token", from.app, problem)
 	}
 	var issued *issue
 	err = h.Store.Update(r.Context(), func(tx store.Tx) (err error) {
@@ -112,12 +106,11 @@ func (h *Handlers) token(w http.ResponseWriter, r *http.Request) error {
 	})
 	switch {
 	case problem != nil && errors.Is(err, errUndo):
-		return h.refused(w, r, "token", from.app, problem)
+		return h.refused(r, "token", from.app, problem)
 	case err != nil:
 		return err
 	case problem != nil:
-		problem.write(w)
-		return nil
+		return problem.public()
 	}
 	return h.hand(w, issued)
 }
@@ -181,8 +174,8 @@ func (p *Problem) describe(event *audit.Event) {
 	}
 }
 
-// refused notes and answers a request that was refused before its Update.
-func (h *Handlers) refused(w http.ResponseWriter, r *http.Request, kind string, app *sp.App, problem *Problem) error {
+// refused notes a request that was refused before its Update, and is what its client is told.
+func (h *Handlers) refused(r *http.Request, kind string, app *sp.App, problem *Problem) error {
 	event := audit.Event{Kind: kind, Address: web.Of(r).AddressText()}
 	if app != nil {
 		event.App = app.ID
@@ -192,7 +185,6 @@ func (h *Handlers) refused(w http.ResponseWriter, r *http.Request, kind string, 
 	if err != nil {
 		return err
 	}
-	problem.Trace = code
-	problem.write(w)
-	return nil
+	problem.Trace = cmp.Or(code, web.Of(r).ID) // one that was folded is in the log
+	return problem.public()
 }

@@ -40,15 +40,16 @@ func (h *Handlers) proven(r *http.Request, token string) (presented, *Problem) {
 	if problem == nil && (has.key == "" || token == "") {
 		problem = badProof("dpop_missing", "A token that is shown as DPoP needs one DPoP proof.")
 	}
-	if problem != nil {
-		problem.Status, problem.Challenge = http.StatusUnauthorized, dpopChallenge(problem)
-	}
-	return presented{token, has, certificateOf(r)}, problem
+	return presented{token, has, certificateOf(r)}, unproven(problem)
 }
 
-// dpopChallenge tells how a bound token is shown (RFC 9449, 7.1).
-func dpopChallenge(p *Problem) string {
-	return `DPoP realm="Gatehouse", error="` + p.Code + `", error_description="` + describe(p.Text, "") + `", algs="` + strings.Join(clientAlgorithmNames(), " ") + `"`
+// unproven makes a problem, if there is one, the answer to a token without what it is bound to, and tells how it is shown (RFC 9449, 7.1).
+func unproven(p *Problem) *Problem {
+	if p == nil {
+		return nil
+	}
+	p.Status, p.Challenge = http.StatusUnauthorized, `DPoP realm="Gatehouse", error="`+p.Code+`", error_description="`+describe(p.Text, "")+`", algs="`+strings.Join(clientAlgorithmNames(), " ")+`"`
+	return p
 }
 
 func bearer(r *http.Request, scheme, token string) (string, *Problem, error) {
@@ -99,9 +100,7 @@ func (h *Handlers) shown(tx store.Tx, shows presented) (*found, *Problem, error)
 func (h *Handlers) turnsAway(shows presented, token *grants.AccessToken) *Problem {
 	switch {
 	case token.Key != shows.has.key:
-		problem := refuse(codeInvalidToken, "bound_token", "The access token is bound to a key: show it as DPoP, with a proof of that key; one that is not bound as Bearer.")
-		problem.Status, problem.Challenge = http.StatusUnauthorized, dpopChallenge(problem)
-		return problem
+		return unproven(refuse(codeInvalidToken, "bound_token", "The access token is bound to a key: show it as DPoP, with a proof of that key; one that is not bound as Bearer."))
 	case token.Certificate != "" && token.Certificate != shows.certificate:
 		problem := badToken()
 		problem.Reason, problem.Text = "other_certificate", "The access token is bound to another client certificate than that of the request, or the request has none."
@@ -132,15 +131,13 @@ func (h *Handlers) userinfo(w http.ResponseWriter, r *http.Request) error {
 			problem, err = spend(tx, []single{shows.has.once})
 			return err
 		})
-		if problem != nil {
-			problem.Status, problem.Challenge = http.StatusUnauthorized, dpopChallenge(problem)
-		}
+		problem = unproven(problem)
 	}
 	if err != nil {
 		return err
 	}
 	if problem != nil {
-		return h.refused(w, r, "userinfo", nil, problem)
+		return h.refused(r, "userinfo", nil, problem)
 	}
 	if answer.key == nil {
 		web.WriteJSON(w, http.StatusOK, answer.claims)

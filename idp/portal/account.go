@@ -157,7 +157,7 @@ func (h *Handlers) endOne(tx store.Tx, r *http.Request, s session.Session) error
 
 // changePassword checks the old password, sets the new one and ends the person's other sessions, in one Update.
 func (h *Handlers) changePassword(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
+	if err := web.ParseForm(r); err != nil {
 		return err
 	}
 	if shown, err := h.showsFactor(w, r); !shown {

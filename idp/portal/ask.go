@@ -177,7 +177,7 @@ func (h *Handlers) askPage(w http.ResponseWriter, r *http.Request, page template
 
 // askSend stores the request, or shows the form again with what was wrong.
 func (h *Handlers) askSend(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
+	if err := web.ParseForm(r); err != nil {
 		return err
 	}
 	form := r.PostForm

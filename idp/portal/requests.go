@@ -78,7 +78,7 @@ func wantedField(one *grants.Request) templates.SpanField {
 // answer is the post of an approver.
 func (h *Handlers) answer(approve bool) web.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := r.ParseForm(); err != nil {
+		if err := web.ParseForm(r); err != nil {
 			return err
 		}
 		decision := flow.Decision{Request: r.PathValue("request"), Approve: approve, Text: r.PostForm.Get("text")}

@@ -94,8 +94,8 @@ func readArtifactResolve(t *tree, head Head) *ArtifactResolve {
 // resolve gives an app its answer, once: POST /saml/artifact. An artifact that is unknown, used, too old or another app's gets an
 // answer without a message, as the standard wants it (core 3.5.3); the audit knows why.
 func (h *Handlers) resolve(w http.ResponseWriter, r *http.Request) error {
-	m, app, err := h.readSOAP(w, r, artifactEvent)
-	if err != nil || m == nil {
+	m, app, err := h.readSOAP(r, artifactEvent)
+	if err != nil {
 		return err
 	}
 	if m.Resolve == nil {

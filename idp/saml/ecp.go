@@ -30,12 +30,12 @@ const generatedKeySize = 32
 func (h *Handlers) ecp(w http.ResponseWriter, r *http.Request) error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return web.Public500(err)
+		return err
 	}
 	var client clientHeaders
 	m, fault, problem := decodeSOAP(string(body), inRequest, client.read)
 	if fault != nil {
-		return h.faulted(w, r, fault)
+		return fault.refused()
 	}
 	if problem == nil {
 		m.client = client

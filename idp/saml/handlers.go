@@ -63,9 +63,9 @@ func (h *Handlers) Routes() []web.Route {
 		{Method: http.MethodPost, Path: sloPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: h.Engine.Bounded(byPOST(h.leaving))},
 		{Method: http.MethodGet, Path: nidPath, Permission: web.Public, CrossSite: true, Handle: h.Engine.Bounded(byRedirect(h.manageBrowser))},
 		{Method: http.MethodPost, Path: nidPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: h.Engine.Bounded(byPOST(h.manageBrowser))},
-		{Method: http.MethodPost, Path: soapPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.overSOAP(h.Engine.Bounded(h.soap))},
-		{Method: http.MethodPost, Path: artifactPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.overSOAP(h.Engine.Bounded(h.resolve))},
-		{Method: http.MethodPost, Path: ecpPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Handle: h.overSOAP(h.Engine.Bounded(h.ecp))},
+		{Method: http.MethodPost, Path: soapPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Errors: Fault, Handle: overSOAP(h.Engine.Bounded(h.soap))},
+		{Method: http.MethodPost, Path: artifactPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Errors: Fault, Handle: overSOAP(h.Engine.Bounded(h.resolve))},
+		{Method: http.MethodPost, Path: ecpPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Errors: Fault, Handle: overSOAP(h.Engine.Bounded(h.ecp))},
 		{Method: http.MethodGet, Path: unsolicitedPath, Permission: web.Public, Handle: h.unsolicited},
 		{Method: http.MethodGet, Path: "/saml/metadata", Permission: web.Public, Handle: h.ownMetadata},
 		{Method: http.MethodGet, Path: "/saml/metadata/{app}", Permission: web.Public, Handle: h.ownMetadata},
@@ -90,8 +90,8 @@ func byRedirect(take taker) func(http.ResponseWriter, *http.Request) error {
 func byPOST(take taker) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := r.ParseForm(); err != nil {
-			if public := web.Public500(err); public.Status < http.StatusInternalServerError {
-				return public // too large, or cut off
+			if web.Incomplete(err) {
+				return err
 			}
 			return take(w, r, nil, malformed(errors.New("the form cannot be read")))
 		}

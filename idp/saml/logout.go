@@ -292,15 +292,15 @@ func (l *LogoutResponse) confirms() bool {
 	return l.Status == StatusSuccess && l.SubStatus != StatusPartialLogout
 }
 
-// readSOAP reads a signed message that came from server to server. Without a message the answer is written already.
-func (h *Handlers) readSOAP(w http.ResponseWriter, r *http.Request, kind string) (*Message, *sp.App, error) {
+// readSOAP reads a signed message that came from server to server.
+func (h *Handlers) readSOAP(r *http.Request, kind string) (*Message, *sp.App, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return nil, nil, web.Public500(err)
+		return nil, nil, err
 	}
 	m, fault, problem := decodeSOAP(string(body), inRequest, noHeaders)
 	if fault != nil {
-		return nil, nil, h.faulted(w, r, fault)
+		return nil, nil, fault.refused()
 	}
 	app, problem, err := h.authentic(r.Context(), m, problem)
 	if err != nil {
@@ -314,9 +314,9 @@ func (h *Handlers) readSOAP(w http.ResponseWriter, r *http.Request, kind string)
 
 // soap takes what comes from server to server: POST /saml/soap.
 func (h *Handlers) soap(w http.ResponseWriter, r *http.Request) error {
-	m, app, err := h.readSOAP(w, r, logoutEvent)
+	m, app, err := h.readSOAP(r, logoutEvent)
 	switch {
-	case err != nil || m == nil:
+	case err != nil:
 		return err
 	case m.Logout != nil:
 		return h.logoutSOAP(w, r, app, m)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/beevik/etree"
@@ -24,6 +23,13 @@ const (
 // soapFault is an error of SOAP itself; one of SAML is a SAML status inside an ordinary answer.
 type soapFault struct{ code, text string }
 
+// The fault codes (SOAP 1.1, section 4.4.1).
+const (
+	faultClient  = "Client"
+	faultVersion = "VersionMismatch"
+	faultHeader  = "MustUnderstand"
+)
+
 // understander reads a header of an envelope, and says whether it knows what it means.
 type understander func(t *tree, at int32) bool
 
@@ -34,28 +40,28 @@ func noHeaders(*tree, int32) bool { return false }
 func unwrapSOAP(envelope string, understand understander) (string, *soapFault) {
 	t, err := parse(envelope, messageLimits)
 	if err != nil {
-		return "", &soapFault{"Client", "The body is not a well-formed SOAP message: " + err.Error() + "."}
+		return "", &soapFault{faultClient, "The body is not a well-formed SOAP message: " + err.Error() + "."}
 	}
 	if t.nodes[0].name != "Envelope" {
-		return "", &soapFault{"Client", "This address takes SOAP 1.1 envelopes."}
+		return "", &soapFault{faultClient, "This address takes SOAP 1.1 envelopes."}
 	}
 	if t.nodes[0].space != nsSOAP {
-		return "", &soapFault{"VersionMismatch", "This address takes SOAP 1.1 envelopes."}
+		return "", &soapFault{faultVersion, "This address takes SOAP 1.1 envelopes."}
 	}
 	if header := t.child(0, nsSOAP, "Header"); header >= 0 {
 		for at := t.nodes[header].first; at >= 0; at = t.nodes[at].next {
 			if !understand(t, at) && t.demandsUnderstanding(at) {
-				return "", &soapFault{"MustUnderstand", "The envelope has a header that is not understood here."}
+				return "", &soapFault{faultHeader, "The envelope has a header that is not understood here."}
 			}
 		}
 	}
 	body := t.child(0, nsSOAP, "Body")
 	if body < 0 || t.nodes[body].first < 0 || t.nodes[t.nodes[body].first].next >= 0 {
-		return "", &soapFault{"Client", "The envelope must hold one message."}
+		return "", &soapFault{faultClient, "The envelope must hold one message."}
 	}
 	message, err := takeOut(envelope)
 	if err != nil {
-		return "", &soapFault{"Client", "The message in the envelope cannot be read."}
+		return "", &soapFault{faultClient, "The message in the envelope cannot be read."}
 	}
 	return message, nil
 }
@@ -123,54 +129,43 @@ func writeSOAP(w http.ResponseWriter, message []byte) error {
 	return err
 }
 
-// faulted notes an error of SOAP itself and answers with its fault. SOAP 1.1, section 6.2, demands status 500 for it; what is no SOAP
-// 1.1 at all, and so nothing that a SOAP client sent, gets 400.
-func (h *Handlers) faulted(w http.ResponseWriter, r *http.Request, fault *soapFault) error {
-	status := http.StatusInternalServerError
-	if fault.code == "Client" {
-		status = http.StatusBadRequest
+// Fault is the form of errors for clients that speak SOAP: a fault of theirs, or with 5xx of ours (SOAP 1.1, section 4.4.1). What is SOAP
+// but cannot be taken has status 500 (section 6.2).
+func Fault(w http.ResponseWriter, e *web.Error, code string) {
+	fault, status := e.Type, e.Status
+	switch {
+	case fault == faultVersion || fault == faultHeader:
+		status = http.StatusInternalServerError
+	case status >= http.StatusInternalServerError:
+		fault = "Server"
+	default:
+		fault = faultClient
 	}
-	h.Engine.Record(r, &web.Error{Status: http.StatusBadRequest, Reason: "soap_fault", Text: fault.text})
-	return writeFaultAs(w, status, fault)
-}
-
-func writeFaultAs(w http.ResponseWriter, status int, fault *soapFault) error {
+	text := e.Text
+	if code != "" {
+		text += " (code " + code + ")"
+	}
 	web.NoStore(w.Header())
 	w.Header().Set("Content-Type", "text/xml; charset=utf-8")
 	w.WriteHeader(status)
-	body := append([]byte(nil), soapOpen+`<soap11:Fault><faultcode>soap11:`+fault.code+`</faultcode><faultstring>`...)
-	body = appendText(body, strings.ToValidUTF8(fault.text, ""))
-	_, err := w.Write(append(body, `</faultstring></soap11:Fault>`+soapClose...))
-	return err
+	body := append([]byte(nil), soapOpen+`<soap11:Fault><faultcode>soap11:`+fault+`</faultcode><faultstring>`...)
+	body = appendText(body, strings.ToValidUTF8(text, ""))
+	_, _ = w.Write(append(body, `</faultstring></soap11:Fault>`+soapClose...)) // the client has gone away: nothing is left to tell it
 }
 
-// overSOAP is for clients that are not browsers: what they send must say that it is XML, which a page of another website cannot say,
-// and a refusal is a SOAP fault with the status that a page would have, never HTML.
-func (h *Handlers) overSOAP(handle func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+func (f *soapFault) refused() *web.Error {
+	return &web.Error{Status: http.StatusBadRequest, Reason: "soap_fault", Type: f.code, Text: f.text}
+}
+
+// overSOAP is for clients that are not browsers: what they send must say that it is XML, which a page of another website cannot say.
+func overSOAP(handle web.HandlerFunc) web.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		err := errNotXML(r)
-		if err == nil {
-			err = handle(w, r)
-		}
-		var refused *web.Error
-		if !errors.As(err, &refused) || refused.Status >= http.StatusInternalServerError && refused.Status != http.StatusServiceUnavailable {
+		if err := errNotXML(r); err != nil {
 			return err
 		}
-		if refused.Status == http.StatusUnauthorized {
-			w.Header().Set("WWW-Authenticate", `Basic realm="Gatehouse", charset="UTF-8"`)
-		}
-		if refused.RetryAfter > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int(refused.RetryAfter.Seconds())+1))
-		}
-		if refused.Code == "" && refused.Reason != reasonNoCredentials {
-			h.Engine.Record(r, refused)
-		}
-		return writeFaultAs(w, refused.Status, &soapFault{"Client", refused.Text})
+		return handle(w, r)
 	}
 }
-
-// reasonNoCredentials is the first step of HTTP Basic, and nothing to note.
-const reasonNoCredentials = "no_credentials"
 
 func errNotXML(r *http.Request) error {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))

@@ -18,8 +18,8 @@ import (
 // consume takes an upstream's answer: verified, kept with the inquiry that it answers, and fetched by a GET with cookies.
 func (h *Handlers) consume(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
-		if public := web.Public500(err); public.Status < http.StatusInternalServerError {
-			return public
+		if web.Incomplete(err) {
+			return err
 		}
 		return h.Desk.Disbelieve(r, "", err)
 	}

@@ -2,7 +2,6 @@ package scim
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -23,20 +22,12 @@ func readBody(r *http.Request) (object, error) {
 		e.Status = http.StatusUnsupportedMediaType
 		return nil, e
 	}
-	var value any
-	d := json.NewDecoder(r.Body)
-	err := d.Decode(&value)
-	if err == nil {
-		if _, err = d.Token(); errors.Is(err, io.EOF) {
-			err = nil
-		} else if err == nil {
-			err = errors.New("there is something after the value")
-		}
-	}
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	whole, err := io.ReadAll(r.Body)
+	if err != nil {
 		return nil, err
 	}
+	var value any
+	err = json.Unmarshal(whole, &value)
 	body, ok := value.(object)
 	if err != nil {
 		return nil, refuse(invalidSyntax, "The body cannot be read: %.200s.", err.Error())

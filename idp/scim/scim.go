@@ -53,7 +53,7 @@ type Handlers struct {
 // Routes are the paths below Root.
 func (h *Handlers) Routes() []web.Route {
 	route := func(method, path string, need web.Permission, handle web.HandlerFunc) web.Route {
-		return web.Route{Method: method, Path: Root + path, Permission: need, MaxBody: maxBody, API: true, Problem: Problem, Handle: handle}
+		return web.Route{Method: method, Path: Root + path, Permission: need, MaxBody: maxBody, Errors: Problem, Handle: handle}
 	}
 	return []web.Route{
 		route("GET", "/ServiceProviderConfig", read, h.config),

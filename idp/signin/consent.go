@@ -54,7 +54,7 @@ func about(r *http.Request, app *sp.App) (string, templates.AppAbout) {
 
 // consent notes what the person agreed to, which is what the page showed as long as nothing changed since, and goes on.
 func (h *Handlers) consent(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
+	if err := web.ParseForm(r); err != nil {
 		return err
 	}
 	token := r.PostForm.Get("flow")

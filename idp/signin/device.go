@@ -18,7 +18,7 @@ func (h *Handlers) askDevice(w http.ResponseWriter, r *http.Request) error {
 
 // takeDevice goes on with the device of a code, or shows the form again with what to do.
 func (h *Handlers) takeDevice(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
+	if err := web.ParseForm(r); err != nil {
 		return err
 	}
 	typed := cutCode(r.PostForm.Get("user_code"))

@@ -118,7 +118,7 @@ func (h *Handlers) later(r *http.Request, request *flow.Request, visitor *flow.F
 
 // putOff notes that the person does it another time: POST /login/enrol/later.
 func (h *Handlers) putOff(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
+	if err := web.ParseForm(r); err != nil {
 		return err
 	}
 	form := placeOf(r.PostForm)
@@ -179,7 +179,7 @@ func (h *Handlers) appPage(w http.ResponseWriter, r *http.Request, request *flow
 
 // addApp adds an authenticator app once a code of it was seen: POST /login/enrol/app.
 func (h *Handlers) addApp(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
+	if err := web.ParseForm(r); err != nil {
 		return err
 	}
 	form := placeOf(r.PostForm)
@@ -212,7 +212,7 @@ func (h *Handlers) addApp(w http.ResponseWriter, r *http.Request) error {
 
 // addPasskey adds a passkey or security key: POST /login/enrol/passkey.
 func (h *Handlers) addPasskey(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
+	if err := web.ParseForm(r); err != nil {
 		return err
 	}
 	form := placeOf(r.PostForm)

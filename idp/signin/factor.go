@@ -136,7 +136,7 @@ func hasPasskey(factors []directory.Factor) bool {
 
 // takeCode checks a code of an authenticator app or a recovery code: POST /login/factor.
 func (h *Handlers) takeCode(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
+	if err := web.ParseForm(r); err != nil {
 		return err
 	}
 	form := placeOf(r.PostForm)
@@ -184,7 +184,7 @@ var codeTexts = map[directory.Reason]string{
 
 // takePasskey checks the answer of a passkey or security key as a second factor: POST /login/factor/passkey.
 func (h *Handlers) takePasskey(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
+	if err := web.ParseForm(r); err != nil {
 		return err
 	}
 	form := placeOf(r.PostForm)

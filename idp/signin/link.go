@@ -60,7 +60,7 @@ func (h *Handlers) forgotPage(w http.ResponseWriter, r *http.Request, status int
 
 // forgotten answers the same to everybody: who is meant is looked up afterwards.
 func (h *Handlers) forgotten(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
+	if err := web.ParseForm(r); err != nil {
 		return err
 	}
 	page := templates.ForgotPage{Name: strings.TrimSpace(r.PostForm.Get("name"))}
@@ -108,7 +108,7 @@ func (h *Handlers) linkPage(w http.ResponseWriter, r *http.Request, status int, 
 
 // useLink sets the password and leads to the sign-in, which asks for every factor as always.
 func (h *Handlers) useLink(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
+	if err := web.ParseForm(r); err != nil {
 		return err
 	}
 	secret := r.PostForm.Get("key")

@@ -94,7 +94,7 @@ func (h *Handlers) offerPasskey(w http.ResponseWriter, r *http.Request, page *te
 
 // passkey signs a person in by a passkey alone: POST /login/passkey.
 func (h *Handlers) passkey(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
+	if err := web.ParseForm(r); err != nil {
 		return err
 	}
 	form := placeOf(r.PostForm)

@@ -101,7 +101,7 @@ func (h *Handlers) waiting(w http.ResponseWriter, r *http.Request, form attempt)
 }
 
 func (h *Handlers) submit(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
+	if err := web.ParseForm(r); err != nil {
 		return err
 	}
 	form := attempt{

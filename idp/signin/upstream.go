@@ -71,7 +71,7 @@ func (h *Handlers) straight(w http.ResponseWriter, r *http.Request, request *flo
 
 // choose takes the person to the identity provider that they chose.
 func (h *Handlers) choose(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
+	if err := web.ParseForm(r); err != nil {
 		return err
 	}
 	form := placeOf(r.PostForm)

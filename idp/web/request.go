@@ -115,3 +115,12 @@ func peer(r *http.Request) netip.Addr {
 func contains(prefixes []netip.Prefix, address netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(address) })
 }
+
+// ParseForm reads a posted form into r.PostForm. One that cannot be read whole is refused, because a part of it could mean something else.
+func ParseForm(r *http.Request) error {
+	err := r.ParseForm()
+	if err == nil || Incomplete(err) {
+		return err
+	}
+	return &Error{Status: http.StatusBadRequest, Reason: "bad_form", Text: "What was sent cannot be read as a form. Go back, reload the page and send it again.", Err: err}
+}

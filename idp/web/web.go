@@ -6,16 +6,21 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"gatehouse/templates"
 )
@@ -40,10 +45,8 @@ type Route struct {
 	Permission Permission
 	CrossSite  bool  // other sites may send unsafe methods here (protocol endpoints); no cookie authority is assumed
 	MaxBody    int64 // bytes; 0: 64 KiB
-	API        bool  // errors are JSON, not pages
-	// Problem writes errors in a protocol's own form; nil: as JSON with API, else as a page.
-	Problem func(w http.ResponseWriter, e *Error, code string)
-	Handle  HandlerFunc
+	Errors     Form  // of everything that is refused here, before the handler too; nil: a page
+	Handle     HandlerFunc
 }
 
 // Kit wraps handlers. All fields but Home must be set before the first request.
@@ -70,10 +73,15 @@ type Kit struct {
 // ErrAnswered tells Wrap that the response was written already.
 var ErrAnswered = errors.New("answered")
 
-const defaultMaxBody = 64 << 10
+// Bounds of what comes before the body, in bytes. net/http ends a connection at 64 KiB of headers, in its own words.
+const (
+	defaultMaxBody = 64 << 10
+	maxTarget      = 32 << 10 // path and query
+	maxHeaders     = 48 << 10
+)
 
-// Wrap makes the http.Handler that every request of a route passes through: identity of the request, panics, size limit,
-// cross-site check, permission, and one log line.
+// Wrap makes the http.Handler that every request of a route passes through: identity of the request, panics, size limits,
+// cross-site check, permission, and one log line. Whatever refuses a request is answered in the route's form.
 func (k *Kit) Wrap(route Route) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	if k.Origin != "" {
@@ -108,6 +116,9 @@ func (k *Kit) serve(w *statusWriter, r *http.Request, route Route, protection *h
 			return &Error{Status: http.StatusForbidden, Reason: "cross_site", Text: "This request came from another website, so nothing was done. Open Gatehouse itself and try again there."}
 		}
 	}
+	if err := readable(r, route.MaxBody); err != nil {
+		return err
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, route.MaxBody)
 	if route.Permission != Public {
 		if r, err = k.Guard(w, r, route.Permission); err != nil {
@@ -117,7 +128,42 @@ func (k *Kit) serve(w *statusWriter, r *http.Request, route Route, protection *h
 	return route.Handle(w, r)
 }
 
-// answerError writes the page or JSON of an error and returns what the log should say.
+// readable refuses what no handler could read whole, as far as its headers tell.
+func readable(r *http.Request, maxBody int64) error {
+	size := len(r.Host)
+	for name, values := range r.Header {
+		for _, value := range values {
+			size += len(name) + len(value)
+		}
+	}
+	switch {
+	case len(r.RequestURI) > maxTarget:
+		return &Error{Status: http.StatusRequestURITooLong, Reason: "long_address", Text: "The address is too long: at most " + bytesText(maxTarget) + " are taken. Send less in it, or send it by POST where that is offered."}
+	case size > maxHeaders:
+		return &Error{Status: http.StatusRequestHeaderFieldsTooLarge, Reason: "long_headers", Text: "The headers are too long: at most " + bytesText(maxHeaders) + " are taken. Send fewer or shorter ones; in a browser, clear the cookies of this site."}
+	case r.ContentLength > maxBody:
+		return &http.MaxBytesError{Limit: maxBody}
+	case strings.ContainsRune(r.URL.Path, 0), !utf8.ValidString(r.URL.Path):
+		return NotFound("There is nothing at this address: what is behind a % in it is no text. Check the address.")
+	case !decodes(r.URL.RawQuery):
+		return BadRequest("bad_address", "The address is damaged: what is behind a % in it cannot be read. Open it again from where you found it, or correct what makes it.")
+	}
+	return nil
+}
+
+// decodes tells whether every % of a query has its two digits, without which net/url would leave the parameter out and say nothing.
+func decodes(query string) bool {
+	for i := 0; i < len(query); i++ {
+		if query[i] == '%' {
+			if _, err := url.QueryUnescape(query[i:min(i+3, len(query))]); err != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// answerError writes an error in the route's form and returns what the log should say.
 func (k *Kit) answerError(w *statusWriter, r *http.Request, route Route, err error) error {
 	public := k.public(err)
 	if w.status != 0 {
@@ -125,17 +171,13 @@ func (k *Kit) answerError(w *statusWriter, r *http.Request, route Route, err err
 	}
 	code := k.codeOf(r, public)
 	if public.RetryAfter > 0 {
-		w.Header().Set("Retry-After", fmt.Sprint(int(public.RetryAfter.Seconds())))
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(public.RetryAfter.Seconds()))))
 	}
 	if public.Challenge != "" {
 		w.Header().Set("WWW-Authenticate", public.Challenge)
 	}
-	if route.Problem != nil {
-		route.Problem(w, public, code)
-		return err
-	}
-	if route.API {
-		WriteJSON(w, public.Status, errorBody{Error: errorDetail{public.Reason, public.Text, code, public.Field}})
+	if route.Errors != nil {
+		route.Errors(w, public, code)
 		return err
 	}
 	page := templates.MessagePage{
@@ -169,20 +211,16 @@ func (k *Kit) public(err error) *Error {
 			Text: "Gatehouse cannot store anything at this moment, so nothing was changed. Try again in a little while.",
 		}
 	}
-	return Public500(err)
+	return publicPart(err)
 }
 
-// codeOf is the code of the audit entry, which is written now if there is none. A wrong address or method is no event and has
-// no code.
+// codeOf is by what an administrator finds the error: the code of its audit entry, which is written now if there is none, or the id of
+// its log line where it was folded. What is not found is no event and has no code of its own.
 func (k *Kit) codeOf(r *http.Request, e *Error) string {
-	if e.Code != "" || e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed {
+	if e.Code != "" || e.Quiet || e.Status == http.StatusNotFound {
 		return e.Code
 	}
-	code := k.Record(r, e)
-	if code == "" && e.Status >= http.StatusInternalServerError {
-		return Of(r).ID // finds the log line
-	}
-	return code
+	return cmp.Or(k.Record(r, e), Of(r).ID)
 }
 
 func (k *Kit) logRequest(r *http.Request, route Route, status int, info *Info, err error) {
@@ -197,7 +235,8 @@ func (k *Kit) logRequest(r *http.Request, route Route, status int, info *Info, e
 	if info.Actor.ID != "" {
 		attrs = append(attrs, slog.String("actor", info.Actor.ID))
 	}
-	if err != nil && !errors.Is(err, ErrAnswered) {
+	var known *Error
+	if err != nil && !errors.Is(err, ErrAnswered) && !(errors.As(err, &known) && known.Quiet) {
 		level = slog.LevelInfo
 		if status >= 500 {
 			level = slog.LevelError

@@ -75,7 +75,7 @@ func TestPanicsBecomePages(t *testing.T) {
 }
 
 func TestAPIErrorsAreJSON(t *testing.T) {
-	route := Route{Path: "/api/v1/x", Permission: "apps.write", API: true}
+	route := Route{Path: "/api/v1/x", Permission: "apps.write", Errors: AsJSON}
 	w := serve(kit(io.Discard), route, httptest.NewRequest("GET", "/api/v1/x", nil))
 	want := `{"error":{"reason":"no_permission","text":"Not for you: apps.write"`
 	if w.Code != 403 || !strings.HasPrefix(w.Body.String(), want) {
