@@ -182,7 +182,7 @@ func (s *Server) wire(ctx context.Context) error {
 	s.metadata = &federation.Keeper{Store: c.Store, Audit: s.audit, Fetch: client, Own: s.ownEntityID, BaseURL: c.BaseURL, Now: c.Now}
 	s.admin = admin.New(admin.Deps{
 		Kit: s.kit, Engine: s.engine, Store: c.Store, Directory: s.directory, Factors: s.factors, Sessions: s.sessions, Audit: s.audit,
-		Keys: s.keys, Fetcher: client, Sources: s.metadata, IdP: s.saml, CheckSource: sources.Validate, CheckSector: s.oauth.CheckSector, RenewName: s.saml.RenewName, Desk: s.desk, Seal: c.Sealer.Seal, BaseURL: c.BaseURL, Now: c.Now,
+		Keys: s.keys, Fetcher: client, Sources: s.metadata, IdP: s.saml, ProviderKeys: s.relying.ProviderKeys, CheckSource: sources.Validate, CheckSector: s.oauth.CheckSector, RenewName: s.saml.RenewName, Desk: s.desk, Seal: c.Sealer.Seal, BaseURL: c.BaseURL, Now: c.Now,
 	})
 	s.directory.LDAP = &directory.LDAP{Open: c.Sealer.Open, Told: s.admin.Actions.SourceChanged, Now: c.Now}
 	s.scim = &scim.Handlers{Store: c.Store, Directory: s.directory, Audit: s.audit, BaseURL: c.BaseURL, Now: c.Now}

@@ -16,6 +16,7 @@ import (
 	"gatehouse/idp/directory"
 	"gatehouse/idp/federation"
 	"gatehouse/idp/flow"
+	"gatehouse/idp/outbound"
 	"gatehouse/idp/recovery"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
@@ -26,7 +27,7 @@ import (
 
 // Fetcher gets what lies at an address that a person typed in. Its errors are worded for that person.
 type Fetcher interface {
-	Fetch(ctx context.Context, address string) ([]byte, error)
+	Fetch(ctx context.Context, ask outbound.Ask) ([]byte, error)
 }
 
 // IDPMetadata makes the identity provider's own metadata, with an app id the one with that app's keys, and tells which of the
@@ -44,23 +45,24 @@ type RenewName func(tx store.Tx, app *sp.App, user *directory.User, end bool) (t
 // appends its audit event. Who may call what is the route table's. Errors for the caller are *web.Error. All fields must be
 // set, except CheckSource.
 type Actions struct {
-	Store       store.Store
-	Directory   *directory.Directory
-	Factors     *directory.SecondFactors
-	Keeper      *session.Keeper
-	Audit       *audit.Log
-	Keyring     *certs.Keyring
-	Fetcher     Fetcher
-	Sources     *federation.Keeper
-	Metadata    IDPMetadata
-	CheckSource func(source string) error                                       // of a released attribute: is it a name or a sound expression?
-	CheckSector func(ctx context.Context, uri string, redirects []string) error // does a sector_identifier_uri name them all?
-	RenewName   RenewName
-	Desk        *recovery.Desk
-	Seal        func(context string, plain []byte) []byte // of bind passwords
-	BaseURL     string                                    // public origin
-	Engine      *flow.Engine
-	Now         func() time.Time
+	Store        store.Store
+	Directory    *directory.Directory
+	Factors      *directory.SecondFactors
+	Keeper       *session.Keeper
+	Audit        *audit.Log
+	Keyring      *certs.Keyring
+	Fetcher      Fetcher
+	Sources      *federation.Keeper
+	Metadata     IDPMetadata
+	ProviderKeys func(ctx context.Context, provider *federation.OpenID) (int, error) // see Deps
+	CheckSource  func(source string) error                                           // of a released attribute: is it a name or a sound expression?
+	CheckSector  func(ctx context.Context, uri string, redirects []string) error     // does a sector_identifier_uri name them all?
+	RenewName    RenewName
+	Desk         *recovery.Desk
+	Seal         func(context string, plain []byte) []byte // of bind passwords
+	BaseURL      string                                    // public origin
+	Engine       *flow.Engine
+	Now          func() time.Time
 }
 
 // By is who acts, from where: a person, an app for a person, "uid N" on the unix socket, or an API token with its scopes.

@@ -27,24 +27,25 @@ import (
 
 // Deps are what the package needs. All must be set, except CheckSource.
 type Deps struct {
-	Kit         *web.Kit
-	Engine      *flow.Engine
-	Store       store.Store
-	Directory   *directory.Directory
-	Factors     *directory.SecondFactors
-	Sessions    *session.Keeper
-	Audit       *audit.Log
-	Keys        *certs.Keyring
-	Fetcher     Fetcher
-	Sources     *federation.Keeper
-	IdP         IDPMetadata
-	CheckSource func(source string) error                                       // of a released attribute: is it a name or a sound expression?
-	CheckSector func(ctx context.Context, uri string, redirects []string) error // does a sector_identifier_uri name them all?
-	RenewName   RenewName
-	Desk        *recovery.Desk
-	Seal        func(context string, plain []byte) []byte
-	BaseURL     string // public origin
-	Now         func() time.Time
+	Kit          *web.Kit
+	Engine       *flow.Engine
+	Store        store.Store
+	Directory    *directory.Directory
+	Factors      *directory.SecondFactors
+	Sessions     *session.Keeper
+	Audit        *audit.Log
+	Keys         *certs.Keyring
+	Fetcher      Fetcher
+	Sources      *federation.Keeper
+	IdP          IDPMetadata
+	ProviderKeys func(ctx context.Context, provider *federation.OpenID) (int, error) // counts the keys that it publishes now and that ID tokens could be signed with
+	CheckSource  func(source string) error                                           // of a released attribute: is it a name or a sound expression?
+	CheckSector  func(ctx context.Context, uri string, redirects []string) error     // does a sector_identifier_uri name them all?
+	RenewName    RenewName
+	Desk         *recovery.Desk
+	Seal         func(context string, plain []byte) []byte
+	BaseURL      string // public origin
+	Now          func() time.Time
 }
 
 // Admin serves the console and the API.
@@ -57,7 +58,7 @@ type Admin struct {
 func New(d Deps) *Admin {
 	return &Admin{kit: d.Kit, Actions: &Actions{
 		Store: d.Store, Directory: d.Directory, Factors: d.Factors, Keeper: d.Sessions, Audit: d.Audit, Keyring: d.Keys, Fetcher: d.Fetcher, Sources: d.Sources,
-		Metadata: d.IdP, CheckSource: d.CheckSource, CheckSector: d.CheckSector, RenewName: d.RenewName, Desk: d.Desk, Seal: d.Seal, BaseURL: d.BaseURL, Engine: d.Engine, Now: d.Now,
+		Metadata: d.IdP, ProviderKeys: d.ProviderKeys, CheckSource: d.CheckSource, CheckSector: d.CheckSector, RenewName: d.RenewName, Desk: d.Desk, Seal: d.Seal, BaseURL: d.BaseURL, Engine: d.Engine, Now: d.Now,
 	}}
 }
 

@@ -12,6 +12,7 @@ import (
 	"gatehouse/idp/api"
 	"gatehouse/idp/audit"
 	"gatehouse/idp/federation"
+	"gatehouse/idp/outbound"
 	"gatehouse/sp"
 	"gatehouse/sp/metadata"
 	"gatehouse/store"
@@ -164,7 +165,7 @@ func (a *Actions) parse(ctx context.Context, n *api.NewApp) (incoming, error) {
 		return incoming{Result: metadata.Result{Metadata: built}, asked: n.Set}, worded(err)
 	}
 	if n.URL != "" {
-		fetched, err := a.Fetcher.Fetch(ctx, n.URL)
+		fetched, err := a.Fetcher.Fetch(ctx, outbound.Ask{URL: n.URL, Words: outbound.Words{Else: outbound.UploadFile}})
 		if err != nil {
 			return incoming{}, badValue("url", "%s", err.Error())
 		}

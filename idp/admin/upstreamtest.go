@@ -105,9 +105,8 @@ func (a *Actions) testKeys(t *upstreamTest, u *federation.Upstream) {
 // testReach asks its addresses for an answer. People's browsers go there, so an address that only this server cannot reach is a
 // warning.
 func (a *Actions) testReach(ctx context.Context, t *upstreamTest, u *federation.Upstream) {
-	if err := a.Sources.Fetch.Reach(ctx, u.Address()); err != nil {
-		why, _, _ := strings.Cut(plainText(err), ": ") // the advice is for metadata
-		t.note("sign-in address", api.CheckWarn, "%s: %s. People's browsers may reach it all the same.", u.Address(), why)
+	if unreached := (*outbound.Error)(nil); errors.As(a.Sources.Fetch.Reach(ctx, u.Address()), &unreached) {
+		t.note("sign-in address", api.CheckWarn, "%s: %s. People's browsers may reach it all the same.", u.Address(), unreached.What)
 	} else {
 		t.note("sign-in address", api.CheckGood, "%s answers.", u.Address())
 	}

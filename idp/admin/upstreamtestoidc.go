@@ -1,15 +1,12 @@
 package admin
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/federation"
-	"gatehouse/idp/outbound"
 	"gatehouse/sp"
 )
 
@@ -34,29 +31,15 @@ func (a *Actions) testOpenID(ctx context.Context, t *upstreamTest, u *federation
 // testJWKS looks whether there are keys that ID tokens could be signed with.
 func (a *Actions) testJWKS(ctx context.Context, t *upstreamTest, provider *federation.OpenID) {
 	const what = "keys"
-	var body bytes.Buffer
-	var set struct {
-		Keys []struct {
-			Kind string `json:"kty"`
-		} `json:"keys"`
-	}
-	if _, err := a.Sources.Fetch.Get(ctx, outbound.Ask{URL: provider.Found.JWKSURI, Accept: "application/jwk-set+json, application/json", Most: 64 << 10}, &body); err != nil {
+	n, err := a.ProviderKeys(ctx, provider)
+	switch {
+	case err != nil:
 		t.note(what, api.CheckBad, "Its keys cannot be had, so no sign-in could be believed: %s", plainText(err))
-		return
-	}
-	n := 0
-	if json.Unmarshal(body.Bytes(), &set) == nil {
-		for _, key := range set.Keys {
-			if slices.Contains([]string{"RSA", "EC", "OKP"}, key.Kind) {
-				n++
-			}
-		}
-	}
-	if n == 0 {
+	case n == 0:
 		t.note(what, api.CheckBad, "%s holds no key that ID tokens could be signed with, so no sign-in could be believed.", provider.Found.JWKSURI)
-		return
+	default:
+		t.note(what, api.CheckGood, "The keys that it signs with can be had (%d).", n)
 	}
-	t.note(what, api.CheckGood, "The keys that it signs with can be had (%d).", n)
 }
 
 // testClient looks at how we prove ourselves there. Whether the secret is right shows at the first sign-in alone.

@@ -128,7 +128,7 @@ func (l *Looked) failed(failure error, now time.Time) (fresh bool) {
 // fetchApp gets the metadata at an app's address, which must be that of the same entity.
 func (k *Keeper) fetchApp(ctx context.Context, app *sp.App, f *Follow) (outbound.Got, metadata.Result, error) {
 	var body bytes.Buffer
-	got, err := k.Fetch.Get(ctx, outbound.Ask{URL: f.URL, ETag: f.ETag, LastModified: f.LastModified, Most: maxEntity}, &body)
+	got, err := k.Fetch.Get(ctx, outbound.Ask{URL: f.URL, ETag: f.ETag, LastModified: f.LastModified, Most: maxEntity, Words: outbound.Words{Else: outbound.UploadFile}}, &body)
 	if err != nil || got.NotModified {
 		return got, metadata.Result{}, typed(err)
 	}

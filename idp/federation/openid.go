@@ -76,7 +76,7 @@ func (k *Keeper) FetchOpenID(ctx context.Context, provider *OpenID, look Looked)
 	}
 	var body bytes.Buffer
 	look.URL = DiscoveryURL(provider.Issuer)
-	got, err := k.Fetch.Get(ctx, outbound.Ask{URL: look.URL, ETag: look.ETag, LastModified: look.LastModified, Accept: "application/json", Most: maxDiscovery}, &body)
+	got, err := k.Fetch.Get(ctx, outbound.Ask{URL: look.URL, ETag: look.ETag, LastModified: look.LastModified, Accept: "application/json", Most: maxDiscovery, Words: outbound.Words{Given: "the issuer"}}, &body)
 	if err != nil {
 		return Fetched{}, typed(err)
 	}

@@ -25,7 +25,7 @@ type Fetched struct {
 // FetchProvider gets the metadata at an address, which a pinned key must have signed where there are any. Every error is worded.
 func (k *Keeper) FetchProvider(ctx context.Context, look Looked, pinned []sp.Key) (Fetched, error) {
 	var body bytes.Buffer
-	got, err := k.Fetch.Get(ctx, outbound.Ask{URL: look.URL, ETag: look.ETag, LastModified: look.LastModified, Most: maxEntity}, &body)
+	got, err := k.Fetch.Get(ctx, outbound.Ask{URL: look.URL, ETag: look.ETag, LastModified: look.LastModified, Most: maxEntity, Words: outbound.Words{Else: outbound.UploadFile}}, &body)
 	if err != nil {
 		return Fetched{}, typed(err)
 	}

@@ -22,7 +22,8 @@ import (
 // Bounds of client-ID metadata documents. Those of clients that are not known yet are fetched for strangers: so many in a minute for
 // one network, from one server, and in all.
 const (
-	documentFresh       = time.Hour
+	documentFresh       = time.Hour      // after which they are read again where their server does not say; not before fetchEvery
+	documentMost        = 24 * time.Hour // whatever it says
 	documentsPerNetwork = 30
 	documentsPerHost    = 30
 	documentsInAll      = 600
@@ -30,8 +31,9 @@ const (
 
 // keptDocument is what came of the last fetch of a document. What it says lies in the registry.
 type keptDocument struct {
-	mu      sync.Mutex // held while fetching: one fetch of one address at a time
-	read    time.Time  // when a good one was read last
+	mu      sync.Mutex    // held while fetching: one fetch of one address at a time
+	read    time.Time     // when a good one was read last
+	fresh   time.Duration // from then
 	tried   time.Time
 	gone    bool     // its server says that there is none: the client wants to be no client any more
 	problem *Problem // of the last try
@@ -53,7 +55,7 @@ func (h *Handlers) clientIn(r *http.Request, id string) (*sp.App, *Problem, erro
 	kept.mu.Lock()
 	defer kept.mu.Unlock()
 	now := h.Now()
-	if now.Sub(kept.tried).Abs() >= fetchEvery && (app == nil || now.Sub(kept.read) >= documentFresh) {
+	if now.Sub(kept.tried).Abs() >= fetchEvery && (app == nil || now.Sub(kept.read) >= kept.fresh) {
 		if problem := h.tooManyDocuments(r, app, id); problem != nil {
 			return app, problem, nil
 		}
@@ -98,16 +100,16 @@ func (h *Handlers) tooManyDocuments(r *http.Request, app *sp.App, id string) *Pr
 // follow reads the document and makes the client what it says. A refusal that concerns a client in the registry is noted here, for
 // its administrator; others are noted with the request.
 func (h *Handlers) follow(r *http.Request, kept *keptDocument, app *sp.App, id string) (*Problem, error) {
-	metadata, gone, problem := h.readDocument(r.Context(), id)
-	kept.gone = gone
+	document, problem := h.readDocument(r.Context(), id)
+	kept.gone = document.gone
 	if problem == nil {
 		var err error
-		if problem, err = h.followed(r, id, metadata); err != nil {
+		if problem, err = h.followed(r, id, document.metadata); err != nil {
 			return nil, err
 		}
 	}
 	if problem == nil {
-		kept.read = h.Now()
+		kept.read, kept.fresh = h.Now(), document.fresh
 		return nil, nil
 	}
 	if app == nil {
@@ -119,27 +121,35 @@ func (h *Handlers) follow(r *http.Request, kept *keptDocument, app *sp.App, id s
 	return problem, err
 }
 
+// document is what an address holds.
+type document struct {
+	metadata *sp.Registration
+	fresh    time.Duration
+	gone     bool // there is none any more
+}
+
 // readDocument fetches a document: over https, from a public address, without redirects, and JSON by its media type, so that a text
 // that people can leave at a server is none.
-func (h *Handlers) readDocument(ctx context.Context, id string) (metadata *sp.Registration, gone bool, problem *Problem) {
+func (h *Handlers) readDocument(ctx context.Context, id string) (document, *Problem) {
 	var body bytes.Buffer
-	ask := outbound.Ask{URL: id, Accept: "application/json", Most: sp.MaxDocument, Direct: true}
+	ask := outbound.Ask{URL: id, Accept: "application/json", Most: sp.MaxDocument, Direct: true, Words: outbound.Words{Given: "the document"}}
 	got, err := h.Fetch.Get(context.WithoutCancel(ctx), ask, &body) // who hangs up must not spoil the one try in a minute
 	if err != nil {                                                 // the cause is for the administrator alone: it tells what our network looks like
 		var failed *outbound.Error
-		gone = errors.As(err, &failed) && (failed.Status == http.StatusNotFound || failed.Status == http.StatusGone)
-		return nil, gone, badDocument("The document at this client_id cannot be had now.").because(id, err.Error())
+		gone := errors.As(err, &failed) && (failed.Status == http.StatusNotFound || failed.Status == http.StatusGone)
+		return document{gone: gone}, badDocument("The document at this client_id cannot be had now.").because(id, err.Error())
 	}
 	if kind, _, err := mime.ParseMediaType(got.Type); err != nil || kind != "application/json" && (!strings.HasPrefix(kind, "application/") || !strings.HasSuffix(kind, "+json")) {
-		return nil, false, badDocument("The document at this client_id must come as application/json.").because("application/json", got.Type)
+		return document{}, badDocument("The document at this client_id must come as application/json.").because("application/json", got.Type)
 	}
-	if metadata, err = sp.ReadDocument(id, body.Bytes()); err != nil {
-		return nil, false, badDocument("The document at this client_id is not good: "+err.Error()+".").because(id, err.Error())
+	metadata, err := sp.ReadDocument(id, body.Bytes())
+	if err != nil {
+		return document{}, badDocument("The document at this client_id is not good: "+err.Error()+".").because(id, err.Error())
 	}
 	if problem := h.checkSector(ctx, metadata); problem != nil {
-		return nil, false, badDocument(problem.Text).because(problem.Expected, problem.Received)
+		return document{}, badDocument(problem.Text).because(problem.Expected, problem.Received)
 	}
-	return metadata, false, nil
+	return document{metadata: metadata, fresh: got.Keep(fetchEvery, documentFresh, documentMost)}, nil
 }
 
 func badDocument(text string) *Problem {

@@ -61,7 +61,7 @@ func (h *Relying) believed(ctx context.Context, provider *federation.OpenID, off
 	if !slices.Contains(algorithmsOf(offered), header.Algorithm) {
 		return "", errors.New("its JWT is signed by an algorithm that it does not offer: " + header.Algorithm)
 	}
-	keys, err := h.keysAt(ctx, &h.keys, provider.Found.JWKSURI, header.KeyID)
+	keys, err := h.keysAt(ctx, &h.keys, provider.Found.JWKSURI, withID(header.KeyID))
 	if err != nil {
 		return "", errors.Join(errors.New("its keys cannot be had"), err)
 	}

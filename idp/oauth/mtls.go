@@ -122,18 +122,16 @@ func (h *Handlers) checkIssued(chain []*x509.Certificate, client *sp.OAuth) *Pro
 // checkSelfSigned is self_signed_tls_client_auth: the certificate is one of the client's keys. A client that publishes a new one is
 // believed at once, as far as its address may be asked.
 func (h *Handlers) checkSelfSigned(ctx context.Context, cert *x509.Certificate, app *sp.App) *Problem {
-	is := func(key jose.JSONWebKey) bool {
+	is := func(key *jose.JSONWebKey) bool {
 		return len(key.Certificates) > 0 && key.Certificates[0].Equal(cert) && strong(key.Key)
 	}
-	for _, id := range []string{"", "not one that is known"} { // the second time the keys are fetched anew
-		keys, problem := h.keysOf(ctx, app, id)
-		if problem != nil {
-			problem.Code = codeInvalidClient
-			return problem
-		}
-		if slices.ContainsFunc(keys, is) {
-			return nil
-		}
+	keys, problem := h.keysOf(ctx, app, is)
+	switch {
+	case problem != nil:
+		problem.Code = codeInvalidClient
+		return problem
+	case slices.ContainsFunc(keys, func(key jose.JSONWebKey) bool { return is(&key) }):
+		return nil
 	}
 	return badCertificate("certificate_of_other_client", "The client certificate is none that this client has registered (x5c in its keys).").because("a certificate of the app's keys", cert.Subject.String())
 }

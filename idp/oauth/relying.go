@@ -147,13 +147,16 @@ type given struct {
 	Description string `json:"error_description"`
 }
 
+// ofProvider are for what the provider itself named.
+var ofProvider = outbound.Words{Given: "what `gatehouse upstream test` says of the provider"}
+
 // maxAnswer bounds what a provider answers, in bytes.
 const maxAnswer = 128 << 10
 
 // redeem exchanges a code for tokens, and proves who we are (OpenID Connect Core 1.0, 3.1.3).
 func (h *Relying) redeem(ctx context.Context, ask *redemption) (*given, error) {
 	provider := ask.upstream.OpenID
-	call := outbound.Call{URL: provider.Found.Token, Most: maxAnswer, Form: url.Values{
+	call := outbound.Call{URL: provider.Found.Token, Most: maxAnswer, Words: ofProvider, Form: url.Values{
 		"grant_type": {sp.GrantCode}, "code": {ask.code}, "redirect_uri": {h.BaseURL + at(callbackPath, ask.upstream.Name)}, "code_verifier": {h.derived("verifier", ask.state)},
 	}}
 	if err := h.prove(ctx, ask.upstream, &call); err != nil {

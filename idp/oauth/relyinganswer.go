@@ -128,7 +128,7 @@ func (h *Relying) complete(ctx context.Context, provider *federation.OpenID, acc
 	if provider.Found.UserInfo == "" || access == "" {
 		return nil
 	}
-	reply, err := h.Fetch.Call(ctx, outbound.Call{URL: provider.Found.UserInfo, Authorization: "Bearer " + access, Most: maxAnswer})
+	reply, err := h.Fetch.Call(ctx, outbound.Call{URL: provider.Found.UserInfo, Authorization: "Bearer " + access, Most: maxAnswer, Words: ofProvider})
 	if err != nil {
 		return err
 	}

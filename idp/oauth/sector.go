@@ -44,7 +44,7 @@ func (h *Handlers) sector(ctx context.Context, uri string, redirects []string) (
 		return "it must be an https address", cut(uri)
 	}
 	var body bytes.Buffer
-	ask := outbound.Ask{URL: uri, Accept: "application/json", Most: maxKeyBytes, Direct: true}
+	ask := outbound.Ask{URL: uri, Accept: "application/json", Most: maxKeyBytes, Direct: true, Words: outbound.Words{Given: "sector_identifier_uri"}}
 	if _, err := h.Fetch.Get(context.WithoutCancel(ctx), ask, &body); err != nil {
 		return "it cannot be had now", err.Error()
 	}

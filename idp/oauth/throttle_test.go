@@ -67,13 +67,13 @@ func TestKeysPushedOut(t *testing.T) {
 	h := &Handlers{Fetch: outbound.NewFetcher([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}), Now: func() time.Time { return now }}
 	for range 20 {
 		h.published = keptAt[keptKeys]{}
-		_, _ = h.keysAt(t.Context(), &h.published, server.URL, "")
+		_, _ = h.keysAt(t.Context(), &h.published, server.URL, nil)
 	}
 	if n := asked.Load(); n != fetchesPerMinute {
 		t.Errorf("asked %d times in a minute", n)
 	}
 	now = now.Add(time.Minute)
-	if _, err := h.keysAt(t.Context(), &keptAt[keptKeys]{}, server.URL, ""); err != nil || asked.Load() != fetchesPerMinute+1 {
+	if _, err := h.keysAt(t.Context(), &keptAt[keptKeys]{}, server.URL, nil); err != nil || asked.Load() != fetchesPerMinute+1 {
 		t.Errorf("in the next minute: %v", err)
 	}
 }

@@ -8,9 +8,9 @@ package outbound
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -28,9 +28,10 @@ const (
 	timeout  = 5 * time.Second
 )
 
-// Error says why something could not be fetched, in a sentence for the person who gave the address.
+// Error says why something could not be had, in a sentence for the person who gave the address.
 type Error struct {
-	Text   string
+	Text   string // what happened and what to do
+	What   string // what happened, alone
 	Err    error
 	Status int // what the server answered, 0 when it did not answer
 }
@@ -39,6 +40,25 @@ func (e *Error) Error() string { return e.Text }
 
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Words are what the caller knows of an address, for the sentence about what to do.
+type Words struct {
+	Given string // what the person gave, who will check it: "the issuer"; empty: "the address"
+	Else  string // what else that person can do: "upload the file"; empty: nothing
+}
+
+// UploadFile is for addresses whose content may come as a file too.
+const UploadFile = "upload the file"
+
+func (w Words) given() string { return cmp.Or(w.Given, "the address") }
+
+// fault puts together what happened and what to do about it.
+func (w Words) fault(err error, what, do string) *Error {
+	if w.Else != "" {
+		do += ", or " + w.Else
+	}
+	return &Error{Text: what + ": " + do + ".", What: what, Err: err}
+}
 
 // Client fetches. It uses no proxy, keeps no cookies and no connections, follows no redirect to another host and checks
 // every address at the moment of connecting, so that a name cannot resolve differently between check and use.
@@ -62,14 +82,12 @@ func NewFetcher(allowed []netip.Prefix) *Client {
 	return c
 }
 
-// Fetch returns the body at an address: https, or http where the operator allowed the network. Every error is an *Error.
-func (c *Client) Fetch(ctx context.Context, address string) ([]byte, error) {
-	request, err := newRequest(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Accept", acceptMetadata)
-	return c.do(request)
+// Fetch returns the body at an address, of at most MaxBytes unless the Ask says otherwise. It is Get for what is small.
+func (c *Client) Fetch(ctx context.Context, ask Ask) ([]byte, error) {
+	ask.Most = cmp.Or(ask.Most, MaxBytes)
+	var body bytes.Buffer
+	_, err := c.Get(ctx, ask, &body)
+	return body.Bytes(), err
 }
 
 // PostSOAP sends an envelope to an address and returns the one that comes back (saml-bindings-2.0-os, 3.2.3). Every error is
@@ -81,7 +99,15 @@ func (c *Client) PostSOAP(ctx context.Context, address string, envelope []byte) 
 	}
 	request.Header.Set("Content-Type", "text/xml; charset=utf-8")
 	request.Header.Set("SOAPAction", `"http://www.oasis-open.org/committees/security"`)
-	return c.do(request)
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, worded(request.URL, Words{}, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return nil, badStatus(request.URL, Words{}, response.StatusCode)
+	}
+	return readAll(request.URL, response.Body, Words{}, MaxBytes)
 }
 
 // PostForm sends a form to an address, which must take it itself: an answer of 200 or 204, not by way of a redirect that turned it
@@ -94,49 +120,40 @@ func (c *Client) PostForm(ctx context.Context, address string, form url.Values) 
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	response, err := c.http.Do(request)
 	if err != nil {
-		return worded(request.URL, err)
+		return worded(request.URL, Words{}, err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.Request.Method != http.MethodPost || response.StatusCode != http.StatusOK && response.StatusCode != http.StatusNoContent {
-		return badStatus(request.URL, response.StatusCode)
+		return badStatus(request.URL, Words{}, response.StatusCode)
 	}
 	return nil
 }
 
 const acceptMetadata = "application/samlmetadata+xml, application/xml;q=0.9, */*;q=0.5"
 
+const notFetched = "This is not an address that can be fetched"
+
 func newRequest(ctx context.Context, method, address string, body io.Reader) (*http.Request, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil {
-		return nil, &Error{Text: "This is not an address that can be fetched: write it like https://app.example.org/metadata."}
+		return nil, Words{}.fault(err, notFetched, "write it like https://app.example.org/path")
 	}
 	request, err := http.NewRequestWithContext(withPlain(ctx, u.Scheme == "http"), method, address, body)
 	if err != nil {
-		return nil, &Error{Text: "This is not an address that can be fetched: write it like https://app.example.org/metadata.", Err: err}
+		return nil, Words{}.fault(err, notFetched, "write it like https://app.example.org/path")
 	}
 	request.Header.Set("User-Agent", "Gatehouse")
 	return request, nil
 }
 
-func (c *Client) do(request *http.Request) ([]byte, error) {
-	response, err := c.http.Do(request)
-	if err != nil {
-		return nil, worded(request.URL, err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	return read(request.URL, response)
-}
-
-func read(u *url.URL, response *http.Response) ([]byte, error) {
-	if response.StatusCode != http.StatusOK {
-		return nil, badStatus(u, response.StatusCode)
-	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, MaxBytes+1))
-	if err != nil {
-		return nil, worded(u, err)
-	}
-	if len(body) > MaxBytes {
-		return nil, &Error{Text: fmt.Sprintf("%s sent more than 1 MiB: give the address of this one app's metadata.", u.Host)}
+// readAll reads a body of at most so many bytes.
+func readAll(u *url.URL, from io.Reader, words Words, most int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(from, most+1))
+	switch {
+	case err != nil:
+		return nil, worded(u, words, err)
+	case int64(len(body)) > most:
+		return nil, tooMuch(u, words, most)
 	}
 	return body, nil
 }
@@ -211,20 +228,18 @@ func sameOrigin(request *http.Request, via []*http.Request) error {
 	return nil
 }
 
-func worded(u *url.URL, err error) *Error {
-	e := &Error{Err: err}
+// worded says what happened to an address of a server, and what to do.
+func worded(u *url.URL, words Words, err error) *Error {
 	var network net.Error
 	switch {
 	case errors.Is(err, errPrivate):
-		e.Text = fmt.Sprintf("%s lies in a private network, which Gatehouse does not fetch from: upload the file, or start Gatehouse with --allow-fetch for that network.", u.Host)
+		return words.fault(err, u.Host+" lies in a private network, which Gatehouse does not fetch from", "start Gatehouse with --allow-fetch for that network")
 	case errors.Is(err, errPlain):
-		e.Text = fmt.Sprintf("%s is fetched without encryption, so anybody on the way could change it: use https, or upload the file.", u.Host)
+		return words.fault(err, u.Host+" is fetched without encryption, so anybody on the way could change it", "use https")
 	case errors.Is(err, errRedirect):
-		e.Text = fmt.Sprintf("%s redirects to another server: give the address that it redirects to, or upload the file.", u.Host)
+		return words.fault(err, u.Host+" redirects to another server", "give "+words.given()+" that it redirects to")
 	case errors.As(err, &network) && network.Timeout():
-		e.Text = fmt.Sprintf("%s did not answer within 5 seconds: try again, or upload the file.", u.Host)
-	default:
-		e.Text = fmt.Sprintf("%s could not be reached: check the address, or upload the file.", u.Host)
+		return words.fault(err, u.Host+" did not answer within 5 seconds", "try again")
 	}
-	return e
+	return words.fault(err, u.Host+" could not be reached", "check "+words.given())
 }

@@ -41,7 +41,7 @@ func TestFetch(t *testing.T) {
 		{"user", "https://a:b@example.org/", loopback(), "not an address"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			body, err := NewFetcher(c.allowed).Fetch(t.Context(), c.address)
+			body, err := NewFetcher(c.allowed).Fetch(t.Context(), Ask{URL: c.address})
 			var known *Error
 			switch {
 			case err != nil && (!errors.As(err, &known) || !strings.Contains(known.Text, c.want)):
@@ -102,7 +102,7 @@ func TestStatusWordsAreNotRepeated(t *testing.T) {
 		_, _ = connection.Write([]byte("HTTP/1.1 404 Call 0900 now\r\nContent-Length: 0\r\n\r\n"))
 	}()
 	client := NewFetcher(loopback())
-	_, err = client.Fetch(t.Context(), "http://"+listener.Addr().String()+"/metadata")
+	_, err = client.Fetch(t.Context(), Ask{URL: "http://" + listener.Addr().String() + "/metadata"})
 	if err == nil || strings.Contains(err.Error(), "0900") || !strings.Contains(err.Error(), "status 404") {
 		t.Errorf("error: %v", err)
 	}

@@ -20,6 +20,7 @@ type Ask struct {
 	Most         int64         // bytes, unpacked
 	Within       time.Duration // 0: 5 seconds, as for Fetch
 	Direct       bool          // over https alone, and no redirect is followed
+	Words        Words         // for the sentence of an error
 }
 
 // Got is the answer to an Ask.
@@ -27,7 +28,8 @@ type Got struct {
 	NotModified  bool // nothing was written: the copy is still good
 	ETag         string
 	LastModified string
-	Type         string // the media type, as the server wrote it
+	Type         string        // the media type, as the server wrote it
+	Fresh        time.Duration // for how long the server lets the copy be kept without asking, from now; Unsaid: it does not say
 	Bytes        int64
 }
 
@@ -48,7 +50,7 @@ func (c *Client) Get(ctx context.Context, ask Ask, w io.Writer) (Got, error) {
 	}
 	u := request.URL
 	if ask.Direct && u.Scheme != "https" {
-		return Got{}, worded(u, errPlain)
+		return Got{}, worded(u, ask.Words, errPlain)
 	}
 	if request.Header.Set("Accept", acceptMetadata); ask.Accept != "" {
 		request.Header.Set("Accept", ask.Accept)
@@ -66,23 +68,23 @@ func (c *Client) Get(ctx context.Context, ask Ask, w io.Writer) (Got, error) {
 	}
 	response, err := patient.Do(request)
 	if err != nil {
-		return Got{}, worded(u, err)
+		return Got{}, worded(u, ask.Words, err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	got := Got{ETag: tag(response.Header.Get("ETag")), LastModified: tag(response.Header.Get("Last-Modified")), Type: tag(response.Header.Get("Content-Type"))}
+	got := Got{ETag: tag(response.Header.Get("ETag")), LastModified: tag(response.Header.Get("Last-Modified")), Type: tag(response.Header.Get("Content-Type")), Fresh: fresh(response.Header)}
 	if response.StatusCode == http.StatusNotModified && ask.ETag+ask.LastModified != "" {
 		got.NotModified = true
 		return got, nil
 	}
 	if response.StatusCode != http.StatusOK {
-		return got, badStatus(u, response.StatusCode)
+		return got, badStatus(u, ask.Words, response.StatusCode)
 	}
 	got.Bytes, err = io.Copy(w, io.LimitReader(response.Body, ask.Most+1))
 	switch {
 	case err != nil:
-		return got, tooSlow(u, ask.Within, err)
+		return got, tooSlow(u, &ask, err)
 	case got.Bytes > ask.Most:
-		return got, &Error{Text: fmt.Sprintf("%s sent more than %s, which is more than is taken.", u.Host, amount(ask.Most))}
+		return got, tooMuch(u, ask.Words, ask.Most)
 	}
 	return got, nil
 }
@@ -98,12 +100,12 @@ func (c *Client) Reach(ctx context.Context, address string) error {
 	still.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	response, err := still.Do(request)
 	if err != nil {
-		return worded(request.URL, err)
+		return worded(request.URL, Words{}, err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	switch response.StatusCode {
 	case http.StatusNotFound, http.StatusGone, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return badStatus(request.URL, response.StatusCode)
+		return badStatus(request.URL, Words{}, response.StatusCode)
 	}
 	return nil
 }
@@ -122,15 +124,21 @@ func amount(bytes int64) string {
 	return fmt.Sprintf("%d MiB", bytes>>20)
 }
 
-func tooSlow(u *url.URL, within time.Duration, err error) *Error {
+func tooSlow(u *url.URL, ask *Ask, err error) *Error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return &Error{Err: err, Text: fmt.Sprintf("%s did not send everything within %s: try again later.", u.Host, within)}
+		return ask.Words.fault(err, fmt.Sprintf("%s did not send everything within %s", u.Host, ask.Within), "try again later")
 	}
-	return worded(u, err)
+	return worded(u, ask.Words, err)
 }
 
-func badStatus(u *url.URL, status int) *Error {
-	return &Error{Status: status, Text: fmt.Sprintf("%s answered with status %d instead of what was asked for: check the address, or upload the file.", u.Host, status)}
+func tooMuch(u *url.URL, words Words, most int64) *Error {
+	return words.fault(nil, fmt.Sprintf("%s sent more than %s, which is more than is taken", u.Host, amount(most)), "check "+words.given())
+}
+
+func badStatus(u *url.URL, words Words, status int) *Error {
+	e := words.fault(nil, fmt.Sprintf("%s answered with status %d instead of what was asked for", u.Host, status), "check "+words.given())
+	e.Status = status
+	return e
 }
 
 // Call is a question to another server's program. Form is posted; nil: a GET.
@@ -139,6 +147,7 @@ type Call struct {
 	Authorization string // header
 	Form          url.Values
 	Most          int64 // bytes of the answer
+	Words         Words // for the sentence of an error
 }
 
 // Reply is the answer, whatever its status.
@@ -170,15 +179,10 @@ func (c *Client) Call(ctx context.Context, call Call) (Reply, error) {
 	still.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	response, err := still.Do(request)
 	if err != nil {
-		return Reply{}, worded(request.URL, err)
+		return Reply{}, worded(request.URL, call.Words, err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	reply := Reply{Status: response.StatusCode, Type: response.Header.Get("Content-Type")}
-	if reply.Body, err = io.ReadAll(io.LimitReader(response.Body, call.Most+1)); err != nil {
-		return Reply{}, worded(request.URL, err)
-	}
-	if int64(len(reply.Body)) > call.Most {
-		return Reply{}, &Error{Text: fmt.Sprintf("%s sent more than %d bytes, which is more than is taken.", request.URL.Host, call.Most)}
-	}
-	return reply, nil
+	reply.Body, err = readAll(request.URL, response.Body, call.Words, call.Most)
+	return reply, err
 }
