@@ -250,7 +250,9 @@ var registrationRemedies = []remedy{
 var requestRemedies = []remedy{
 	{"cross_site", "Nothing, unless a page of yours sends forms to Gatehouse: open Gatehouse itself instead."},
 	{"browser", "Use the gatehouse command on the socket; browsers open the base URL."},
-	{"too_large incomplete", "Send less, and try again."},
+	{"too_large incomplete long_address long_headers", "Send less, and try again."},
+	{"bad_address", "Open the address again from where it was found, or correct what makes it."},
+	{"no_saml", "Ask for the metadata of Gatehouse as a whole: the app has no SAML."},
 	{"busy internal failed", "Look into the log of the server for the cause, and whether its disk is full."},
 	{"no_permission forbidden", "Have somebody with the right role do it, give the role (gatehouse user set NAME roles=ROLE), or use a token with that scope (of an app: oauth.scopes)."},
 	{"not_signed_in", "Sign in to the console first, or send a token: gatehouse token create NAME."},

@@ -238,7 +238,7 @@ func (k *Kit) logRequest(r *http.Request, route Route, status int, info *Info, e
 	var known *Error
 	if err != nil && !errors.Is(err, ErrAnswered) && !(errors.As(err, &known) && known.Quiet) {
 		level = slog.LevelInfo
-		if status >= 500 {
+		if status >= 500 && (known == nil || known.Status >= 500) { // SOAP answers 500 to what a client did wrong
 			level = slog.LevelError
 		}
 		attrs = append(attrs, slog.String("error", err.Error()))
