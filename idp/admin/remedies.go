@@ -178,6 +178,7 @@ var clientRemedies = []remedy{
 
 // Of sign-ins and sign-outs by OpenID Connect.
 var authorizeRemedies = []remedy{
+	{"sent_to_us", "Correct the address of the app: no redirect URI, ACS or logout address lies at Gatehouse itself."},
 	{"no_redirect_uri bad_redirect_uri", "Register the address that the app sends, letter by letter, if it is the app's: gatehouse app set APP oauth.redirect_uris=URI,URI."},
 	{"bad_post_logout_redirect_uri", "Register the address that the app sends, letter by letter: gatehouse app set APP oauth.post_logout_redirect_uris=URI."},
 	{"no_response_type bad_response_type", "Have the app send response_type=code, which alone is offered."},
@@ -229,11 +230,9 @@ var tokenRemedies = []remedy{
 	{"no_openid", "Have the app ask for the scope openid."},
 	{"two_tokens", "Have the app send the access token once: in the Authorization header or in the body."},
 	{"repeated_parameter", "Have the app send the parameter that was received once."},
-	{"long_request", "Have the app send less in state, nonce, claims and login_hint."},
 	{"long_parameter", "Have the app send at most 8,192 bytes in the parameter that was received."},
 	{"bad_query", "Have the app build the address anew: it is damaged, for example cut off."},
 	{"long_request", "Have the app send less in state, nonce and what nobody reads, or push its request (PAR)."},
-	{"bad_dpop_jkt", "Have the app send the SHA-256 thumbprint of its key in base64url, which has 43 characters."},
 	{"not_a_form bad_form", "Have the app send the parameters in the body, as application/x-www-form-urlencoded."},
 }
 
