@@ -37,18 +37,14 @@ func TestConformance(t *testing.T) {
 
 func allProofs(t *testing.T) (proofs, []string) {
 	t.Helper()
-	fset, packages := token.NewFileSet(), map[[2]string][]*ast.File{}
-	for _, s := range sources(t) {
-		file, err := parser.ParseFile(fset, filepath.Join(repositoryRoot(t), s.path), nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		key := [2]string{s.pkg, file.Name.Name} // a folder may hold a second package of tests
-		packages[key] = append(packages[key], file)
+	packages, read := map[[2]string][]*ast.File{}, sources(t)
+	for _, s := range read {
+		key := [2]string{s.pkg, s.file.Name.Name} // a folder may hold a second package of tests
+		packages[key] = append(packages[key], s.file)
 	}
 	all, lost := proofs{}, []string(nil)
 	for key, files := range packages {
-		found, unreached := proofsIn(key[0], fset, files)
+		found, unreached := proofsIn(key[0], read[0].fset, files)
 		all.merge(found)
 		lost = append(lost, unreached...)
 	}

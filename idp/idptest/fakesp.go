@@ -36,10 +36,16 @@ type SP struct {
 // NewSP makes a service provider with a key of its own; the name becomes its host.
 func NewSP(t testing.TB, name string) *SP {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := partyKeys.take(t)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return spWith(t, name, key)
+}
+
+// spWith is NewSP with a certain key.
+func spWith(t testing.TB, name string, key *rsa.PrivateKey) *SP {
+	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(2, 0, 0),

@@ -3,7 +3,6 @@ package idptest
 import (
 	"bytes"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
@@ -40,7 +39,7 @@ type Key struct {
 // NewKey makes a key whose certificate names name.
 func NewKey(t testing.TB, name string) Key {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := partyKeys.take(t)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -109,9 +110,21 @@ type source struct {
 
 func sources(t *testing.T) []source {
 	t.Helper()
-	root := repositoryRoot(t)
-	var all []source
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	all, err := parsed()
+	if err != nil || len(all) < 20 {
+		t.Fatalf("read %d source files: %v", len(all), err)
+	}
+	return all
+}
+
+// parsed reads every source file of the repository, once for all tests that look at them.
+var parsed = sync.OnceValues(func() (all []source, err error) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		return nil, err
+	}
+	fset := token.NewFileSet()
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -121,8 +134,7 @@ func sources(t *testing.T) []source {
 		if !strings.HasSuffix(path, ".go") {
 			return nil
 		}
-		fset := token.NewFileSet()
-		file, err := parser.ParseFile(fset, path, nil, parser.ParseComments)
+		file, err := parser.ParseFile(fset, path, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return err
 		}
@@ -130,11 +142,8 @@ func sources(t *testing.T) []source {
 		all = append(all, source{filepath.ToSlash(filepath.Dir(rel)), rel, strings.HasSuffix(path, "_test.go"), file, fset})
 		return err
 	})
-	if err != nil || len(all) < 20 {
-		t.Fatalf("read %d source files: %v", len(all), err)
-	}
-	return all
-}
+	return all, err
+})
 
 func repositoryRoot(t *testing.T) string {
 	t.Helper()

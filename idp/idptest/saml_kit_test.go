@@ -3,6 +3,8 @@ package idptest
 import (
 	"bytes"
 	"compress/flate"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -107,7 +109,14 @@ func (w *world) signedIn(t *testing.T, name string) *Client {
 	return c
 }
 
-var spIdentity = sync.OnceValue(func() *SP { return NewSP(discard{}, "shared") })
+// spIdentity has a key that is no other party's of any test.
+var spIdentity = sync.OnceValue(func() *SP {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return spWith(discard{}, "shared", key)
+})
 
 // discard lets a key be made outside a test.
 type discard struct{ testing.TB }

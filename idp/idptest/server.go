@@ -6,6 +6,8 @@ package idptest
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"fmt"
 	"io"
 	"log/slog"
@@ -121,28 +123,38 @@ func open(t testing.TB, ctx context.Context, o Options) idp.Config {
 	return config
 }
 
-// firstKeys hands out the first signing keys of servers, which take long to make, again from one test to the next. No two servers of
-// a test get the same, so that it finds out what one accepts of the other.
-type firstKeys struct {
+// keyPool hands out keys, which take long to make, again from one test to the next. No two parties of a test get the same, so that it
+// finds out what one accepts of the other.
+type keyPool[K any] struct {
+	fresh func() (K, error)
 	mu    sync.Mutex
-	made  []*certs.Material
+	made  []K
 	taken map[string]int // by test
 }
 
-var serverKeys = firstKeys{taken: map[string]int{}}
+// The first signing keys of servers, and the keys of those whom they talk to.
+var (
+	serverKeys = keyPool[*certs.Material]{
+		fresh: func() (*certs.Material, error) { return certs.Generate(certs.RSA, "127.0.0.1", time.Now()) }, taken: map[string]int{},
+	}
+	partyKeys = keyPool[*rsa.PrivateKey]{
+		fresh: func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) }, taken: map[string]int{},
+	}
+)
 
-func (k *firstKeys) take(t testing.TB) (*certs.Material, error) {
+func (k *keyPool[K]) take(t testing.TB) (key K, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	test, _, _ := strings.Cut(t.Name(), "/")
 	n := k.taken[test]
-	k.taken[test]++
-	if n < len(k.made) {
-		return k.made[n], nil
+	if n == len(k.made) {
+		if key, err = k.fresh(); err != nil {
+			return key, err
+		}
+		k.made = append(k.made, key)
 	}
-	key, err := certs.Generate(certs.RSA, "127.0.0.1", time.Now())
-	k.made = append(k.made, key)
-	return key, err
+	k.taken[test]++
+	return k.made[n], nil
 }
 
 // haveKey gives an empty store its first signing key, as the server would with a new one.
