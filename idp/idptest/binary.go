@@ -19,7 +19,7 @@ import (
 	"gatehouse/idp/api"
 )
 
-// Binary builds cmd/gatehouse once per test process and returns its path.
+// Binary builds cmd/gatehouse once per test process and returns its path, which TestMain removes.
 func Binary(t testing.TB) string {
 	t.Helper()
 	path, err := builtBinary()
@@ -30,7 +30,7 @@ func Binary(t testing.TB) string {
 }
 
 var builtBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "gatehouse-binary-")
+	dir, err := os.MkdirTemp(runFolder, "gatehouse-binary-")
 	if err != nil {
 		return "", err
 	}
@@ -41,6 +41,9 @@ var builtBinary = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+// runFolder is the folder of this test process, which TestMain makes and removes.
+var runFolder string
 
 // Process is a Gatehouse in a process of its own, as it runs in production.
 type Process struct {
@@ -53,10 +56,10 @@ type Process struct {
 	ended  chan error
 }
 
-// StartBinary runs `gatehouse serve` on a folder and waits for its ready line.
+// StartBinary runs `gatehouse serve` on a folder and waits for its ready line. Its port is free for another start on the same one.
 func StartBinary(t testing.TB, dir string, flags ...string) *Process {
 	t.Helper()
-	return startCommand(t, dir, append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--private-listen", "off"}, flags...)...)
+	return startCommand(t, dir, append([]string{"serve", "--data", dir, "--listen", loopback(freePort(t)), "--private-listen", "off"}, flags...)...)
 }
 
 // Profiled is a free address for a server's --private-listen where GATEHOUSE_PROFILE names a folder, for Profile; else "off".
@@ -65,7 +68,7 @@ func Profiled(t testing.TB) string {
 	if os.Getenv("GATEHOUSE_PROFILE") == "" {
 		return "off"
 	}
-	return fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	return loopback(freePort(t))
 }
 
 // Profile writes what the processor of a server does during the next seconds into that folder, as a file for `go tool pprof`, and

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"gatehouse/cmd/sampleapps"
 	"gatehouse/idp/api"
 )
 
@@ -30,8 +31,8 @@ func (p *Process) demoApps(t *testing.T) []string {
 // TestDemo walks through what the demo offers in SAML, then finds it again after a restart.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	demo := StartDemo(t, dir, "127.0.0.1:0")
+	dir := demoFolder(t)
+	demo := StartDemo(t, dir, loopback(freePort(t)))
 	t.Logf("%v from start to the ready line", demo.Start.Round(time.Millisecond))
 	addresses := demo.demoApps(t)
 	b := NewBrowser(t)
@@ -44,12 +45,27 @@ func TestDemo(t *testing.T) {
 	if err := demo.Terminate(t.Context()); err != nil {
 		t.Fatalf("the demo ended with: %v", err)
 	}
-	again := StartDemo(t, dir, strings.Replace(strings.TrimPrefix(demo.URL, "http://"), "localhost", "127.0.0.1", 1))
+	again := StartDemo(t, dir, strings.Replace(strings.TrimPrefix(demo.URL, "http://"), "localhost", "127.0.0.1", 1)) // its own ports too
 	if found := again.demoApps(t); again.URL != demo.URL || !slices.Equal(found, addresses) {
 		t.Fatalf("after a restart the apps are at %q, before at %q", found, addresses)
 	}
 	findsEverything(t, b, again)
 	usesPasskey(b, again.URL)
+}
+
+// demoFolder is one whose sample apps have ports already, which nobody else takes while the demo is restarted: the usual ones are those
+// of every demo on the machine.
+func demoFolder(t *testing.T) string {
+	t.Helper()
+	dir, ports := t.TempDir(), map[string]any{}
+	for _, app := range sampleapps.Demo() {
+		ports[app.Name] = map[string]int{"port": freePort(t)}
+	}
+	for _, client := range sampleapps.DemoClients() {
+		ports[client.Name] = map[string]int{"port": freePort(t)}
+	}
+	writeFiles(t, dir, 0o600, map[string][]byte{"sampleapps.json": encode(t, ports)})
+	return dir
 }
 
 // signIn fills the sign-in form on the browser's page.

@@ -30,5 +30,6 @@ func trusting(m *testing.M) int {
 	if err := os.Setenv("SSL_CERT_FILE", file); err != nil { // crypto/x509
 		panic(err)
 	}
+	runFolder = dir
 	return m.Run()
 }

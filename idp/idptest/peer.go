@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -108,14 +109,21 @@ func idpRole(t testing.TB, idpMetadata []byte) saml.IDPSSODescriptor {
 	return entity.IDPSSODescriptors[0]
 }
 
-// freePort returns a loopback port that is free now, for a server that can only be told its port. It lies below the ports that the
-// kernel hands out by itself, so that no connection and no other listener of the run takes it before that server does.
+// handedOut are the ports that freePort gave to somebody, who may give one up and take it again.
+var handedOut sync.Map
+
+// freePort returns a loopback port that is free now and stays the caller's for the run, for a server that can only be told its port or
+// that comes back to it. It lies below the ports that the kernel hands out by itself, so that no connection and no other listener of
+// the run takes it while nobody listens there.
 func freePort(t testing.TB) int {
 	t.Helper()
 	const lowest, ephemeral = 15_000, 32_768 // ip(7), ip_local_port_range
 	for range 100 {
 		port := lowest + mathrand.IntN(ephemeral-lowest)
-		if listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+		if _, taken := handedOut.LoadOrStore(port, true); taken {
+			continue
+		}
+		if listener, err := net.Listen("tcp", loopback(port)); err == nil {
 			listener.Close()
 			return port
 		}
@@ -123,6 +131,9 @@ func freePort(t testing.TB) int {
 	t.Fatal("a hundred ports below the kernel's own are taken")
 	return 0
 }
+
+// loopback is the address of a port on this machine.
+func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 // worldFolder makes a temporary folder that other users may read, for servers that drop root.
 func worldFolder(t testing.TB) string {

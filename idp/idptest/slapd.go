@@ -63,7 +63,7 @@ index objectClass,uid,mail,entryUUID,member eq
 func StartSlapd(t testing.TB) *Slapd {
 	t.Helper()
 	Need(t, ToolSlapd)
-	s := &Slapd{dir: t.TempDir(), LDAPS: fmt.Sprintf("ldaps://127.0.0.1:%d", freePort(t)), LDAP: fmt.Sprintf("ldap://127.0.0.1:%d", freePort(t))}
+	s := &Slapd{dir: t.TempDir(), LDAPS: "ldaps://" + loopback(freePort(t)), LDAP: "ldap://" + loopback(freePort(t))}
 	ca, leaf := NewAuthority(t, net.IPv4(127, 0, 0, 1))
 	s.CA = string(ca)
 	key, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)

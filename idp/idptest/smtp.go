@@ -84,7 +84,7 @@ func StartSMTP(t testing.TB, o SMTPOptions) *SMTP {
 	}
 }
 
-func (s *SMTP) address() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
+func (s *SMTP) address() string { return loopback(s.Port) }
 
 // URL is the value of smtp.url for it.
 func (s *SMTP) URL(scheme, credentials string) string {
