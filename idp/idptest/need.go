@@ -75,7 +75,7 @@ func (tool Tool) provision() provision {
 	case ToolXMLSec:
 		return provision{files: []string{"xmlsec1"}, packages: []string{"xmlsec1"}}
 	case ToolSlapd: // unpacked only: its package would start a service
-		return provision{files: []string{"ldapadd", unpackFolder() + "/usr/sbin/slapd", unpackFolder() + "/usr/lib/ldap/back_mdb.so"}, packages: []string{"ldap-utils", "libltdl7", "libwrap0"}, unpacked: []string{"slapd"}}
+		return provision{files: []string{"ldapadd", unpackFolder() + "/usr/sbin/slapd", unpackFolder() + "/usr/lib/ldap/back_mdb.so", unpackFolder() + "/etc/ldap/schema/core.schema"}, packages: []string{"ldap-utils", "libltdl7", "libwrap0"}, unpacked: []string{"slapd"}}
 	case ToolNginx: // unpacked only, as slapd
 		return provision{files: []string{nginxBinary()}, packages: []string{"libpcre2-8-0"}, unpacked: []string{"nginx"}}
 	case ToolSchemas:

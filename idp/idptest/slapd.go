@@ -37,10 +37,10 @@ const (
 	SlapdBase     = "dc=example,dc=org"
 )
 
-const slapdConfig = `include /etc/ldap/schema/core.schema
-include /etc/ldap/schema/cosine.schema
-include /etc/ldap/schema/nis.schema
-include /etc/ldap/schema/inetorgperson.schema
+const slapdConfig = `include %[1]s/etc/ldap/schema/core.schema
+include %[1]s/etc/ldap/schema/cosine.schema
+include %[1]s/etc/ldap/schema/nis.schema
+include %[1]s/etc/ldap/schema/inetorgperson.schema
 modulepath %[1]s/usr/lib/ldap
 moduleload back_mdb
 pidfile %[2]s/slapd.pid
@@ -131,7 +131,7 @@ func NewAuthority(t testing.TB, address net.IP) (ca []byte, leaf tls.Certificate
 // Run starts the server, again after Kill.
 func (s *Slapd) Run(t testing.TB) {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(unpackFolder(), "usr/sbin/slapd"), "-d", "0", "-f", filepath.Join(s.dir, "slapd.conf"), "-h", s.LDAPS+" "+s.LDAP)
+	cmd := exec.Command(filepath.Join(unpackFolder(), "usr/sbin/slapd"), "-d", "none", "-f", filepath.Join(s.dir, "slapd.conf"), "-h", s.LDAPS+" "+s.LDAP)
 	libraries, err := filepath.Glob(filepath.Join(unpackFolder(), "usr/lib/*-linux-gnu*"))
 	if err != nil || len(libraries) == 0 {
 		t.Fatalf("libraries of slapd: %v", err)
