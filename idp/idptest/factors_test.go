@@ -184,6 +184,7 @@ func (w *world) badCodes(t *testing.T, strong *SP) {
 	c := w.signedIn(t, "ana")
 	page := w.send(t, c, strong, ask, false)
 	flow := page.Field("flow")
+	defer w.clock.stand()()
 	for _, bad := range []string{"", "000000", "12345678", strings.Repeat("9", 5000), bob.code(t, 0)} {
 		if page = c.enters(page, bad); page.Status != http.StatusForbidden {
 			t.Errorf("%.20q gives %d", bad, page.Status)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/idp/api"
 )
@@ -195,7 +196,8 @@ func (w *world) attempts(t *testing.T) {
 		t.Error("the console does not show it, or not as text")
 	}
 	c := w.signedIn(t, "ana")
-	w.clock.nextMinute() // all of it within one
+	w.clock.advance(time.Minute)
+	defer w.clock.stand()()
 	for i := range 220 {
 		sp := *missed
 		sp.EntityID = fmt.Sprintf("https://many-%d.example.org/%s", i, strings.Repeat("x", 500))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -184,6 +185,8 @@ func (w *world) impersonation(t *testing.T) {
 	w.refusedBy(t, public.Send("/oauth/token", url.Values{"client_secret": {"x"}, "grant_type": {"authorization_code"}}), http.StatusUnauthorized, "invalid_client", "wrong_auth_method")
 	wrong := *rp
 	wrong.Secret, wrong.http = "guessed", &http.Client{Transport: oneHop("198.51.100.9")}
+	w.clock.advance(time.Minute)
+	defer w.clock.stand()()
 	for range 20 {
 		wrong.Introspect("x")
 	}

@@ -64,6 +64,7 @@ func (w *world) deviceConfirmed(t *testing.T, tv *RP) {
 		!strings.Contains(asked.Header.Get("Cache-Control"), "no-store") {
 		t.Fatalf("%d %s", asked.Status, asked.Raw)
 	}
+	goOn := w.clock.stand() // a poll is early or not by seconds
 	w.quietly(t, tv.Poll(asked), "authorization_pending")
 	w.clock.advance(4 * time.Second)
 	w.quietly(t, tv.Poll(asked), "slow_down")
@@ -71,6 +72,7 @@ func (w *world) deviceConfirmed(t *testing.T, tv *RP) {
 	w.quietly(t, tv.Poll(asked), "slow_down")
 	w.clock.advance(16 * time.Second)
 	w.quietly(t, tv.Poll(asked), "authorization_pending")
+	goOn()
 	form := w.ana(t).Get(asked.Text("verification_uri_complete"))
 	if form.URL.Path != "/device" || form.Field("user_code") != code {
 		t.Fatalf("the link rests at %s with %q", form.URL, form.Field("user_code"))
@@ -215,6 +217,7 @@ func (w *world) deviceEachTime(t *testing.T, tv *RP) {
 // deviceGuessed: who guesses is slowed down by session and by network, and fills no audit.
 func (w *world) deviceGuessed(t *testing.T, tv *RP) {
 	w.clock.advance(time.Minute)
+	defer w.clock.stand()()
 	c := w.ana(t)
 	for range 5 {
 		if page := c.Type("BCDF-GHJK"); page.Status != http.StatusUnprocessableEntity {
@@ -249,6 +252,7 @@ func TestDeviceFlood(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	tv := w.television(t, "television", nil)
+	defer w.clock.stand()()
 	var good, slowed atomic.Int32
 	var group sync.WaitGroup
 	for range 32 {

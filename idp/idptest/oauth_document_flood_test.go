@@ -15,6 +15,7 @@ import (
 // documentFlood: strangers cannot make Gatehouse fetch without end, whoever they ask about.
 func (w *world) documentFlood(t *testing.T, d *documentServer) {
 	w.clock.advance(time.Minute)
+	defer w.clock.stand()()
 	ask := func(path string, from http.RoundTripper) *Reply {
 		rp := w.documented(t, d, path)
 		rp.http = &http.Client{Transport: from}
@@ -77,6 +78,7 @@ func (d *documentServer) total() int {
 // documentsPushedOut: however many others strangers name, a client that is known is asked for no more often.
 func (w *world) documentsPushedOut(t *testing.T, d *documentServer) {
 	w.clock.advance(time.Minute)
+	defer w.clock.stand()()
 	d.publish("/kept", nil)
 	rp := w.documented(t, d, "/kept")
 	rp.http = &http.Client{Transport: oneHop("203.0.113.77")}

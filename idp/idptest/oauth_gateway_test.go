@@ -124,7 +124,8 @@ func (w *world) nothingFetched(t *testing.T) {
 func (w *world) registrationFlood(t *testing.T) {
 	g := w.gateway(t, "floodgw", nil)
 	g.from = oneHop("203.0.113.77")
-	w.clock.nextMinute() // all of it within one
+	w.clock.advance(time.Minute)
+	defer w.clock.stand()()
 	last := &Reply{}
 	for range 40 {
 		last = g.register(nil)

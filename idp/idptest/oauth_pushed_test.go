@@ -44,6 +44,7 @@ func TestPushedRequests(t *testing.T) {
 	t.Run("a public client from one network", func(t *testing.T) {
 		public := w.Client(t, "pushpublic", map[string]any{"token_endpoint_auth_method": "none"}, nil)
 		public.http = &http.Client{Transport: oneHop("198.51.100.77")}
+		defer w.clock.stand()()
 		for range 100 {
 			w.push(t, public, public.Ask())
 		}

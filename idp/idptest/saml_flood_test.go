@@ -15,6 +15,7 @@ func TestSAMLFlood(t *testing.T) {
 	c := w.signedIn(t, "ana")
 	leave := leaveOf(w.enter(t, c, sp, app))
 	flood := func(t *testing.T, path string) (int, string) { return w.rawSOAP(t, w.URL+path, "text/xml", "", "<x/>") }
+	defer w.clock.stand()()
 	t.Run("SEC-05 429 at the endpoints for logout and artifacts", func(t *testing.T) {
 		for i := range 600 {
 			if status, _ := flood(t, []string{"/saml/soap", "/saml/artifact"}[i%2]); status != http.StatusBadRequest {

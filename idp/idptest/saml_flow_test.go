@@ -281,6 +281,7 @@ func (w *world) bounds(t *testing.T, sp *SP) {
 		w.clock.advance(time.Minute)
 		stranger := w.newSP(t, "stranger")
 		since := w.clock.now().Add(-time.Second)
+		defer w.clock.stand()()
 		for range 80 {
 			if page := w.send(t, flood, stranger, Ask{}, false); page.Status != http.StatusBadRequest || page.Header.Get("Location") != "" {
 				t.Fatalf("a refusal with %d", page.Status)

@@ -36,14 +36,26 @@ type world struct {
 }
 
 // clock is the time that the server sees: the true one, moved.
-type clock struct{ moved atomic.Int64 }
+type clock struct {
+	moved  atomic.Int64
+	stands atomic.Int64 // the true time at which it was stopped, in nanoseconds of Unix; 0 while it goes
+}
 
-func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.moved.Load())) }
+func (c *clock) now() time.Time {
+	at := time.Now()
+	if stopped := c.stands.Load(); stopped != 0 {
+		at = time.Unix(0, stopped)
+	}
+	return at.Add(time.Duration(c.moved.Load()))
+}
+
+// stand stops the clock until goOn, so that what is bounded in a time is counted in one, however slow the machine; advance still works.
+func (c *clock) stand() (goOn func()) {
+	c.stands.Store(time.Now().UnixNano())
+	return func() { c.stands.Store(0) }
+}
 
 func (c *clock) advance(d time.Duration) { c.moved.Add(int64(d)) }
-
-// nextMinute goes to the beginning of one, so that what is counted by the minute is counted in one.
-func (c *clock) nextMinute() { c.advance(time.Minute - time.Duration(c.now().UnixNano())%time.Minute) }
 
 // instant is now as a request writes it.
 func (c *clock) instant() string { return c.now().UTC().Format("2006-01-02T15:04:05Z") }
