@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -62,22 +63,38 @@ func TestFollow(t *testing.T) {
 		words := []string{"audit", "list", "--follow", "--kind", "group.", "--output", "json", "--data", dir}
 		code <- run(following, words, streams{strings.NewReader(""), &out, &out}, func(string) (string, bool) { return "", false })
 	}()
-	time.Sleep(pollEvery / 2) // the command has asked where it begins
+	printed := func(name string) bool { return strings.Contains(out.String(), fmt.Sprintf(`"name":"%s"`, name)) }
+	deadline := time.Now().Add(time.Minute)
+	wait := func(name string) {
+		t.Helper()
+		for !printed(name) && time.Now().Before(deadline) {
+			time.Sleep(pollEvery / 10)
+		}
+		if !printed(name) {
+			t.Fatalf("%s is not printed:\n%s", name, out.String())
+		}
+	}
+	for i := 0; !printed(fmt.Sprint("early ", max(i-1, 0))) && time.Now().Before(deadline); i++ { // until the command has asked where it begins
+		add("groups", fmt.Sprint("early ", i))
+		time.Sleep(pollEvery * 3 / 2)
+	}
 	for i := range 3 {
 		add("groups", fmt.Sprint("group ", i))
 		add("permission-sets", fmt.Sprint("set ", i))
 		time.Sleep(pollEvery * 3 / 5)
 	}
-	deadline := time.Now().Add(20 * time.Second)
-	for strings.Count(out.String(), "\n") < 3 && time.Now().Before(deadline) {
-		time.Sleep(pollEvery / 10)
+	wait("group 2")
+	for i := range 2 { // asked again, and again: nothing comes twice
+		add("groups", fmt.Sprint("late ", i))
+		wait(fmt.Sprint("late ", i))
 	}
-	time.Sleep(pollEvery * 3 / 2) // asked again: nothing comes twice
 	interrupt()
 	if got := <-code; got != exitOK {
 		t.Errorf("exit %d", got)
 	}
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(out.String()), "\n"), func(line string) bool {
+		return strings.Contains(line, `"name":"early `) || strings.Contains(line, `"name":"late `)
+	})
 	if len(lines) != 3 {
 		t.Fatalf("%d lines:\n%s", len(lines), out.String())
 	}

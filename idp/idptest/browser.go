@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/cdp"
@@ -20,7 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-const browserStep = 15 * time.Second // how long one action may take
+const browserStep = patience // how long one action may take
 
 // Browser is a real Chromium with a profile of its own. What a page writes as an error (console errors, uncaught
 // exceptions, violations of the content security policy) fails the test at its end, unless Expect names it.
@@ -47,7 +46,7 @@ func NewBrowser(t testing.TB) *Browser {
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("no-proxy-server", true),
-		chromedp.WSURLReadTimeout(30*time.Second),
+		chromedp.WSURLReadTimeout(patience),
 	)
 	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
 	page, closePage := chromedp.NewContext(allocator)

@@ -174,10 +174,13 @@ func attribute(tag, name string) string {
 	return value
 }
 
-// eventually waits up to ten seconds for something that happens in the background.
+// patience is how long a test waits for what happens in the background: long enough for a machine that does much else.
+const patience = time.Minute
+
+// eventually waits for something that happens in the background.
 func eventually(t testing.TB, otherwise string, happened func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !happened(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !happened(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal(otherwise)
 		}

@@ -3,11 +3,13 @@ package idptest
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,10 +22,13 @@ const (
 	killLogoutSessions = 24
 )
 
-// slowLogout is the server of an app that takes its time, and counts a logout only when its answer could be given.
+// slowLogout is the server of an app that takes its time, and counts a logout only when its answer could be given. Of each round it
+// answers some, and leaves the others to wait for the kill.
 type slowLogout struct {
 	mu   sync.Mutex
 	told map[string]bool // by session index
+	left int             // how many are still answered; less than none: all
+	held int             // how many wait
 }
 
 func (l *slowLogout) serve(t *testing.T, sp *SP) string {
@@ -38,13 +43,40 @@ func (l *slowLogout) serve(t *testing.T, sp *SP) string {
 			return
 		}
 		request := doc.FindElement("./Envelope/Body/LogoutRequest")
-		l.mu.Lock()
-		l.told[request.FindElement("./SessionIndex").Text()] = true
-		l.mu.Unlock()
+		if !l.answers(request.FindElement("./SessionIndex").Text()) {
+			<-r.Context().Done()
+			return
+		}
 		fmt.Fprint(w, inEnvelope(sp.SignXML(sp.LogoutAnswer("", request.SelectAttrValue("ID", ""), ""))))
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+// answers notes that a session's logout arrived, unless it is to wait.
+func (l *slowLogout) answers(index string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.left == 0 {
+		l.held++
+		return false
+	}
+	l.left--
+	l.told[index] = true
+	return true
+}
+
+// only lets it answer so many from now on.
+func (l *slowLogout) only(left int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.left, l.held = left, 0
+}
+
+func (l *slowLogout) holds() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held > 0
 }
 
 func (l *slowLogout) missing(indexes []string) int {
@@ -59,6 +91,13 @@ func (l *slowLogout) missing(indexes []string) int {
 	return n
 }
 
+// soFar are the sessions whose logout arrived.
+func (l *slowLogout) soFar() map[string]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.told)
+}
+
 // reached is a session that an app knows.
 type reached struct {
 	cookie   *http.Cookie
@@ -69,6 +108,7 @@ type reached struct {
 // TestKillUnderLogout kills the server in the middle of many sign-outs. A session that was answered as ended must be over after the
 // restart, and the app of every session that is over must be told, if need be by the server that follows.
 func TestKillUnderLogout(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	start := func() *Process { return StartBinary(t, dir, "--allow-fetch", "127.0.0.0/8") }
 	p := start()
@@ -85,8 +125,11 @@ func TestKillUnderLogout(t *testing.T) {
 			c := p.SignedIn(t, "ana")
 			sessions[i] = &reached{cookie: c.SessionCookie(), index: c.Get("/launch/"+added.ID).Response(t).Attr("./Assertion/AuthnStatement", "SessionIndex")}
 		}
-		endAndKill(p, sessions)
+		app.only(killLogoutSessions / 3)
+		endAndKill(t, p, app, sessions)
 		checkFile(t, dir)
+		atKill := slowLogout{told: app.soFar()}
+		app.only(-1)
 		var ended []string
 		p = start()
 		for _, one := range sessions {
@@ -103,10 +146,10 @@ func TestKillUnderLogout(t *testing.T) {
 				answers++
 			}
 		}
-		untold += app.missing(ended)
+		untold += atKill.missing(ended)
 		over = append(over, ended...)
 	}
-	deadline := time.Now().Add(40 * time.Second)
+	deadline := time.Now().Add(2 * patience) // what was being told at the kill is told again half a minute later
 	for app.missing(over) > 0 && time.Now().Before(deadline) {
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -119,10 +162,12 @@ func TestKillUnderLogout(t *testing.T) {
 	}
 }
 
-// endAndKill ends all sessions at once, and kills the server somewhere in between.
-func endAndKill(p *Process, sessions []*reached) {
-	client := &http.Client{Timeout: 10 * time.Second}
+// endAndKill ends all sessions at once, and kills the server somewhere in between: some browsers have an answer, others wait for it.
+func endAndKill(t *testing.T, p *Process, app *slowLogout, sessions []*reached) {
+	t.Helper()
+	client := &http.Client{Timeout: patience}
 	var wait sync.WaitGroup
+	var answered atomic.Int64
 	for i, one := range sessions {
 		wait.Go(func() {
 			time.Sleep(time.Duration(i) * 15 * time.Millisecond)
@@ -139,9 +184,13 @@ func endAndKill(p *Process, sessions []*reached) {
 			defer response.Body.Close()
 			body, err := io.ReadAll(response.Body)
 			one.answered = err == nil && response.StatusCode == http.StatusOK && strings.Contains(string(body), "You are signed out")
+			if one.answered {
+				answered.Add(1)
+			}
 		})
 	}
-	time.Sleep(200*time.Millisecond + rand.N(200*time.Millisecond))
+	eventually(t, "no browser is answered while another waits", func() bool { return answered.Load() > 0 && app.holds() })
+	time.Sleep(rand.N(200 * time.Millisecond))
 	p.Kill()
 	wait.Wait()
 }

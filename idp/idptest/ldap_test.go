@@ -36,7 +36,7 @@ func ldapSource(t testing.TB, s *Server, l *Slapd, set map[string]string) {
 
 func runSync(t testing.TB, s *Server, ask api.RunSync) api.SyncReport {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		report, err := s.API.SyncDirectorySource(t.Context(), "corp", ask)
 		if err == nil {
 			return report

@@ -98,7 +98,7 @@ func drive(until time.Time, ask func(*http.Client) (time.Duration, error)) (r Re
 	client := &http.Client{
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 1},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       20 * time.Second,
+		Timeout:       patience,
 	}
 	defer client.CloseIdleConnections()
 	for time.Now().Before(until) {

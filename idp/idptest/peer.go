@@ -27,8 +27,8 @@ import (
 )
 
 const (
-	peerStart = 15 * time.Second // how long a peer may take until it answers
-	peerStop  = 5 * time.Second  // how long it may take to end before it is killed
+	peerStart = time.Minute     // how long a peer may take until it answers, also beside others that start
+	peerStop  = 5 * time.Second // how long it may take to end before it is killed
 )
 
 // Key is a peer's RSA-2048 key with a self-signed certificate, as files and as PEM.

@@ -98,9 +98,9 @@ func (l *signOns) around(change func() error) changeResult {
 	return changeResult{err}
 }
 
-// until waits for a count, at most half a minute.
+// until waits for a count.
 func (l *signOns) until(enough func() bool) {
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		l.mu.Lock()
 		done := enough() || l.failed != nil
 		l.mu.Unlock()
@@ -111,7 +111,7 @@ func (l *signOns) until(enough func() bool) {
 }
 
 func (l *signOns) loop(stop chan struct{}) {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}, Timeout: 20 * time.Second}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}, Timeout: patience}
 	defer client.CloseIdleConnections()
 	for {
 		select {

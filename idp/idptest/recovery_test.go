@@ -187,12 +187,19 @@ func TestForgottenTellsNothing(t *testing.T) {
 	}
 	names := []string{"known", "known@example.org", "closed", "nomail", "keyless", "nobody", "nobody@example.org", strings.Repeat("x", 5000), "a\x00b"}
 	first := ""
-	took := map[string][]time.Duration{}
-	for range 12 {
+	least := map[string]time.Duration{} // the least of many: what others do on this machine only adds
+	defer w.clock.stand()()
+	uneven := func(name string) bool {
+		ratio := float64(least[name]) / float64(least["nobody"])
+		return ratio > 3 || ratio < 1.0/3
+	}
+	for round := 0; round < 12 || round < 120 && slices.ContainsFunc(names, uneven); round++ {
 		for _, name := range names {
 			began := time.Now()
 			page := asksForLink(w.browser(t), name)
-			took[name] = append(took[name], time.Since(began))
+			if took := time.Since(began); least[name] == 0 || took < least[name] {
+				least[name] = took
+			}
 			plain := strings.ReplaceAll(page.Body, page.Field("name"), "")
 			start, rest, _ := strings.Cut(plain, "<strong>")
 			_, rest, _ = strings.Cut(rest, "</strong>")
@@ -204,13 +211,12 @@ func TestForgottenTellsNothing(t *testing.T) {
 			}
 		}
 	}
-	median := func(name string) time.Duration { slices.Sort(took[name]); return took[name][len(took[name])/2] }
 	for _, name := range names {
-		if ratio := float64(median(name)) / float64(median("nobody")); ratio > 3 || ratio < 1.0/3 {
-			t.Errorf("%.20q takes %v, nobody %v", name, median(name), median("nobody"))
+		if uneven(name) {
+			t.Errorf("%.20q takes %v, nobody %v", name, least[name], least["nobody"])
 		}
 	}
-	t.Logf("known %v, disabled %v, unknown %v", median("known"), median("closed"), median("nobody"))
+	t.Logf("known %v, disabled %v, unknown %v", least["known"], least["closed"], least["nobody"])
 	sink.Wait(t, "known@example.org", 2)
 	if kept := sink.Wait(t, "keyless@example.org", 1); !strings.Contains(kept.Text, "Your password is not kept there") || strings.Contains(kept.Text, "/link") {
 		t.Errorf("%s", kept.Text)
@@ -231,11 +237,13 @@ func TestForgottenIsThrottled(t *testing.T) {
 	w.AddPerson(t, "vic", "Employees")
 	one := w.NewClient(t) // one address
 	refused := 0
+	goOn := w.clock.stand()
 	for range 30 {
 		if page := asksForLink(one, "nobody"); page.Status == http.StatusTooManyRequests && page.Header.Get("Retry-After") != "" {
 			refused++
 		}
 	}
+	goOn()
 	if refused != 10 {
 		t.Errorf("%d of 30 were refused, want 10", refused)
 	}

@@ -198,10 +198,7 @@ func (w *asking) endsByItself(t *testing.T, bob *Client, request api.AccessReque
 	w.Stop()
 	again := Start(t, Options{Dir: w.Dir, Now: w.clock.now}) // its jobs run at the start
 	w.Server = again
-	deadline := time.Now().Add(10 * time.Second)
-	for len(w.events(t, "access.end")) == 0 && time.Now().Before(deadline) {
-		time.Sleep(10 * time.Millisecond)
-	}
+	eventually(t, "the access does not end by itself", func() bool { return len(w.events(t, "access.end")) > 0 })
 	ends := w.events(t, "access.end")
 	if len(ends) != 1 || ends[0].Actor.Name != "system" || ends[0].User.Name != "bob" || ends[0].Facts["request"] != request.ID || ends[0].Facts["sessions"] != "1" {
 		t.Errorf("access.end: %+v", ends)

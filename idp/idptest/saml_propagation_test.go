@@ -19,6 +19,8 @@ import (
 	"github.com/beevik/etree"
 
 	"gatehouse/idp/api"
+	"gatehouse/idp/outbound"
+	"gatehouse/store"
 )
 
 var nextLink = regexp.MustCompile(`data-leave="([^"]+)"`)
@@ -213,6 +215,7 @@ func (w *logoutWorld) byAdministrator(t *testing.T) {
 		t.Helper()
 		eventually(t, fmt.Sprintf("%d requests did not arrive", n), func() bool { return len(server.requests()) >= n })
 	}
+	defer w.clock.stand()()
 	told := w.enter(t, w.signedIn(t, "ana"), sp, app)
 	if _, err := w.API.EndSessions(t.Context(), api.EndSessions{User: "ana"}); err != nil {
 		t.Fatal(err)
@@ -225,8 +228,8 @@ func (w *logoutWorld) byAdministrator(t *testing.T) {
 		t.Fatal(err)
 	}
 	arrives(2)
+	w.triesEnd(t)
 	server.set("")
-	time.Sleep(300 * time.Millisecond) // the failure is noted
 	w.clock.advance(11 * time.Second)
 	arrives(3)
 	if _, err := w.API.MoveApp(t.Context(), app.ID, "unblock"); err != nil {
@@ -239,12 +242,32 @@ func (w *logoutWorld) byAdministrator(t *testing.T) {
 	}
 	for n := 4; n <= 10; n++ { // the first try and six more
 		arrives(n)
-		time.Sleep(300 * time.Millisecond)
+		w.triesEnd(t)
 		w.clock.advance(time.Hour + time.Minute)
 	}
 	eventually(t, "an app that could not be told is not in the audit", func() bool {
 		entry := w.newest(t, "logout.tell")
 		return entry.Reason == "app_not_told" && entry.App.ID == app.ID
+	})
+}
+
+// triesEnd waits until the outbox has noted how its tries went: no row is due, and none is taken for a try. The clock must stand.
+func (w *world) triesEnd(t *testing.T) {
+	t.Helper()
+	const lease = 30 * time.Second // of a row that is being tried; a failed one waits for another time
+	eventually(t, "the tries of the outbox do not end", func() bool {
+		var rows []outbound.Row
+		err := w.Store.View(t.Context(), func(tx store.Tx) (err error) {
+			rows, _, err = outbound.Rows.List(tx, store.Page{Limit: 100})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !slices.ContainsFunc(rows, func(r outbound.Row) bool {
+			left := r.Due.Sub(w.clock.now())
+			return left <= 0 || left == lease
+		})
 	})
 }
 

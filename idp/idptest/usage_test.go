@@ -15,7 +15,7 @@ import (
 // waitUsage asks until the figures of an app are there; they are a few seconds old at most.
 func waitUsage(t *testing.T, client *api.Client, app string, signOns, refused int) api.AppUsage {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		usage, err := client.AppUsage(t.Context(), app)
 		if err != nil {
 			t.Fatal(err)
