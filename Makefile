@@ -19,7 +19,7 @@ test: lint tools ## every test; installs what the browser and peer tests drive (
 	@left=$$(mktemp); LEFT_OUT=$$left $(GO) test -timeout 30m $(RACE) ./...; code=$$?; \
 	sort -u $$left; rm -f $$left; exit $$code
 
-tools: ## install what the tests drive: chromium, apache2 with mellon and openidc, node, pysaml2, SimpleSAMLphp, aiosmtpd, xmlsec1, slapd, nginx, schemas (Debian packages, as root)
+tools: ## install what the tests drive: chromium, apache2 with mellon and openidc, node, pysaml2, SimpleSAMLphp, aiosmtpd, xmlsec1, slapd, nginx, schemas (Debian packages, as root), npm packages, oauth2-proxy
 	@$(GO) test -count=1 -timeout 30m $(RACE) -run '^TestTools$$' -v ./idp/idptest | grep -v '^=== '
 
 lint: ## formatting and vet

@@ -57,7 +57,7 @@ type NodeSAMLPerson struct {
 // of the repository; where that is not possible the test is left out.
 func StartNodeSAML(t testing.TB, opts NodeSAMLOptions) *NodeSAML {
 	t.Helper()
-	modules := npmPackage(t, "node-saml", "server.js")
+	modules := npmPackage(t, "node-saml")
 	port := freePort(t)
 	base := fmt.Sprintf("http://localhost:%d", port)
 	peer := &NodeSAML{URL: base, LoginURL: base + "/login", ACSURL: base + "/acs", MeURL: base + "/me",
@@ -114,12 +114,19 @@ func (p *NodeSAML) settings(t testing.TB, opts NodeSAMLOptions) map[string]any {
 // Stop ends the peer before the test does.
 func (p *NodeSAML) Stop() { p.process.stop() }
 
-// npmPackage is the folder of an npm project of testdata/peers with its packages installed, outside of the repository;
-// where that is not possible the test is left out.
-func npmPackage(t testing.TB, name string, more ...string) string {
+// npmProjects are the npm projects of testdata/peers, with our programs in each.
+func npmProjects() map[string][]string {
+	return map[string][]string{
+		"axe-core": nil, "node-saml": {"server.js"}, "oidc-provider": {"server.js"}, "openid-client": {"server.js", "grants.js", "mtls.js"},
+	}
+}
+
+// npmPackage is the folder of an npm project with its packages installed, outside of the repository; where that is not possible the
+// test is left out.
+func npmPackage(t testing.TB, name string) string {
 	t.Helper()
 	Need(t, ToolNode)
-	folder, err := npmFolder(name, more)
+	folder, err := npmFolder(name, npmProjects()[name])
 	if err != nil {
 		leaveOut(t, name+" from npm: "+err.Error())
 	}

@@ -24,7 +24,7 @@ func (p *OpenIDProvider) Log() string { return p.process.output() }
 // client it demands pushed requests of all.
 func (s *Server) StartOpenIDProvider(t testing.TB, upstream string, accounts map[string]map[string]any, metadata map[string]any) *OpenIDProvider {
 	t.Helper()
-	modules := npmPackage(t, "oidc-provider", "server.js")
+	modules := npmPackage(t, "oidc-provider")
 	port, ours := freePort(t), s.URL+"/login/upstream/"+upstream
 	peer := &OpenIDProvider{URL: fmt.Sprintf("http://localhost:%d", port), Secret: "a secret : of 100% odd signs + more"}
 	whole := map[string]any{

@@ -66,7 +66,7 @@ type OpenIDClientPerson struct {
 // openIDClient is the folder of npm's openid-client with our programs around it.
 func openIDClient(t testing.TB) string {
 	t.Helper()
-	return npmPackage(t, "openid-client", "server.js", "grants.js", "mtls.js")
+	return npmPackage(t, "openid-client")
 }
 
 // StartOpenIDClient starts a relying party made with npm's openid-client for the length of the test; metadata are further members of
@@ -96,10 +96,7 @@ const oauth2Proxy = "v7.15.6"
 // cannot be had the test is left out.
 func (s *Server) StartOAuth2Proxy(t testing.TB) *RelyingParty {
 	t.Helper()
-	binary, err := buildOAuth2Proxy()
-	if err != nil {
-		leaveOut(t, "oauth2-proxy "+oauth2Proxy+": "+err.Error())
-	}
+	binary := oauth2ProxyBinary(t)
 	peer, port := s.relyingParty(t, "oauth2-proxy", "/oauth2/callback", nil)
 	peer.LoginURL, peer.MeURL = peer.URL+"/oauth2/start", peer.URL+"/oauth2/userinfo"
 	peer.process = startProcess(t, exec.Command(binary, "--provider=oidc", "--oidc-issuer-url="+s.URL, "--client-id="+peer.ID, "--client-secret="+peer.Secret,
@@ -107,6 +104,15 @@ func (s *Server) StartOAuth2Proxy(t testing.TB) *RelyingParty {
 		"--email-domain=*", "--upstream=static://200", "--code-challenge-method=S256", "--scope=openid profile email", "--skip-provider-button"))
 	peer.process.fetch(t, peer.URL+"/ping")
 	return peer
+}
+
+func oauth2ProxyBinary(t testing.TB) string {
+	t.Helper()
+	binary, err := buildOAuth2Proxy()
+	if err != nil {
+		leaveOut(t, "oauth2-proxy "+oauth2Proxy+": "+err.Error())
+	}
+	return binary
 }
 
 // buildOAuth2Proxy installs by go install, once, into our cache.
