@@ -137,6 +137,11 @@ func (w *world) clientCredentials(t *testing.T) {
 	if all := ask(); all.Text("scope") != "orders.read orders.write" {
 		t.Errorf("%s", all.Raw)
 	}
+	w.setClient(t, rp, "policy.scopes", "openid")
+	if bare := ask(); bare.Status != http.StatusOK || bare.JSON["scope"] != nil { // RFC 6749, 3.3: a scope that is named has a value
+		t.Errorf("%s", bare.Raw)
+	}
+	w.setClient(t, rp, "policy.scopes", "default")
 	w.refusedBy(t, ask("scope", "orders.delete"), http.StatusBadRequest, "invalid_scope", "scope_not_allowed")
 	w.refusedBy(t, rp.UserInfo(token), http.StatusForbidden, "insufficient_scope", "no_openid")
 	w.setClient(t, rp, "policy.min_level", "high")

@@ -106,7 +106,7 @@ type tokens struct {
 	ExpiresIn    int    `json:"expires_in"`
 	RefreshToken string `json:"refresh_token,omitempty"`
 	IDToken      string `json:"id_token,omitempty"`
-	Scope        string `json:"scope"`
+	Scope        string `json:"scope,omitempty"`             // of a token that only says who calls there is none
 	Issued       string `json:"issued_token_type,omitempty"` // of an exchange (RFC 8693, 2.2.1)
 }
 
@@ -139,7 +139,10 @@ func (h *Handlers) hand(w http.ResponseWriter, i *issue) error {
 func (h *Handlers) accessClaims(i *issue) map[string]any {
 	claims := map[string]any{
 		"iss": h.BaseURL, "aud": audienceClaim(h.audience(i.resources)), "sub": h.subject(i.facts.App, i.grant.User), "client_id": i.facts.App.Credentials.ClientID,
-		"iat": i.issued.Unix(), "exp": i.expires.Unix(), "jti": i.access, "scope": strings.Join(i.scopes, " "),
+		"iat": i.issued.Unix(), "exp": i.expires.Unix(), "jti": i.access,
+	}
+	if len(i.scopes) > 0 {
+		claims["scope"] = strings.Join(i.scopes, " ")
 	}
 	if cnf := confirms(i.bound); cnf != nil {
 		claims["cnf"] = cnf
