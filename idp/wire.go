@@ -202,8 +202,8 @@ func (s *Server) wireUpstreams(ctx context.Context) error {
 	s.saml.Desk, s.signin.Ask = desk, desk.Ask
 	s.engine.Leavers = map[string]flow.Leaver{saml.Protocol: s.saml, oauth.Protocol: s.relying}
 	s.engine.Party = federation.Party
-	s.engine.Upstream = func(tx store.Tx, settings *directory.Settings) (sp.Level, bool, error) {
-		return upstream.Reach(tx, settings.TakesPasswords() || settings.TakesPasskeys() && s.factors.Passkeys(), c.Now())
+	s.engine.Upstream = func(tx store.Tx, settings *directory.Settings, user *directory.User) (flow.Elsewhere, error) {
+		return upstream.Reach(tx, user, settings.TakesPasswords() || settings.TakesPasskeys() && s.factors.Passkeys(), c.Now())
 	}
 	return nil
 }

@@ -27,8 +27,8 @@ type Engine struct {
 	// ProtocolOf names the protocol that an app would be entered by, for decisions that are only supposed and to sign out of it; nil: none.
 	ProtocolOf func(*sp.App) string
 	Reachable  sp.Level // the highest level that the configured sign-in methods give
-	// Upstream tells the highest level of a sign-in at another identity provider, and whether people sign in at one alone; nil: none.
-	Upstream func(store.Tx, *directory.Settings) (highest sp.Level, alone bool, err error)
+	// Upstream tells what signing in at other identity providers can do, for a person or nil for nobody yet; nil: there are none.
+	Upstream func(store.Tx, *directory.Settings, *directory.User) (Elsewhere, error)
 	// Party finds another identity provider that people came from by its entity id, as sign-out sees it, or nil; nil: there are none.
 	Party func(tx store.Tx, entityID string) (*sp.App, error)
 	// Caller finds the person for whom an app calls Gatehouse's own API with an access token; its errors are those of Bearer.

@@ -90,15 +90,16 @@ func (n noted) note(what string) (Answer, error) {
 
 // situation is one random case, stored.
 type situation struct {
-	app     sp.App
-	user    directory.User
-	profile directory.Profile
-	access  *grants.Access
-	address netip.Addr
-	session session.Session
-	secret  string
-	second  bool     // the person has a second factor
-	best    sp.Level // that they can reach
+	app      sp.App
+	user     directory.User
+	profile  directory.Profile
+	access   *grants.Access
+	address  netip.Addr
+	session  session.Session
+	secret   string
+	second   bool     // the person has a second factor
+	password bool     // they have one
+	best     sp.Level // that they surely reach
 }
 
 func (r *road) randomCase(t *testing.T, random *rand.Rand, i int) *situation {
@@ -125,7 +126,10 @@ func (r *road) randomCase(t *testing.T, random *rand.Rand, i int) *situation {
 		MaxAuthAge: choose(random, 0, 0, time.Hour), NotBefore: choose(random, time.Time{}, time.Time{}, time.Time{}, noon, noon.Add(time.Hour)),
 		NotAfter: choose(random, time.Time{}, time.Time{}, time.Time{}, noon.Add(time.Hour), noon),
 	}}
-	if c.second {
+	elsewhere := choose(random, Elsewhere{}, Elsewhere{}, Elsewhere{}, Elsewhere{}, Elsewhere{Level: sp.Low}, Elsewhere{Level: sp.High}, Elsewhere{Level: sp.High, Known: true})
+	r.Upstream = func(store.Tx, *directory.Settings, *directory.User) (Elsewhere, error) { return elsewhere, nil }
+	c.password = random.IntN(2) == 0
+	if c.second || elsewhere.Level == sp.High && (elsewhere.Known || !c.password) {
 		c.best = sp.High
 	}
 	c.session.Level = session.Level(c.best) // as an explanation supposes
@@ -158,6 +162,11 @@ func (r *road) put(t *testing.T, c *situation) {
 		}
 		if c.second {
 			if _, err := directory.AddFactor(tx, directory.Factor{User: c.user.ID, Kind: directory.FactorTOTP, Name: "Phone"}); err != nil {
+				return err
+			}
+		}
+		if c.password {
+			if err := directory.Credentials.Put(tx, &directory.Credential{User: c.user.ID, Password: "-"}); err != nil {
 				return err
 			}
 		}

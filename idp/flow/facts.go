@@ -68,21 +68,19 @@ func (e *Engine) loadRecords(tx store.Tx, facts *Facts, found *seen) (err error)
 	if facts.Settings == nil {
 		facts.Settings = &directory.Settings{} // every default
 	}
-	if e.Upstream != nil {
-		highest, alone, err := e.Upstream(tx, facts.Settings)
-		if err != nil {
+	if facts.Session != nil {
+		facts.User, found.user, err = e.facts.users.Get(tx, directory.Users, facts.Session.User)
+		if err := absent(err); err != nil {
 			return err
 		}
-		if facts.Elsewhere = alone; highest.AtLeast(facts.Reachable) {
-			facts.Reachable = highest
+	}
+	if e.Upstream != nil {
+		if facts.Elsewhere, err = e.Upstream(tx, facts.Settings, facts.User); err != nil {
+			return err
 		}
 	}
-	if facts.Session == nil {
+	if facts.User == nil {
 		return nil
-	}
-	facts.User, found.user, err = e.facts.users.Get(tx, directory.Users, facts.Session.User)
-	if err := absent(err); err != nil || facts.User == nil {
-		return err
 	}
 	facts.Profile, found.profile, err = e.facts.profiles.Get(tx, directory.Profiles, facts.User.Profile)
 	if err := absent(err); err != nil {
@@ -157,13 +155,31 @@ type Supposition struct {
 // signed in with the strongest method there is. User and App are nil when there is none with that id.
 func (e *Engine) Suppose(tx store.Tx, s Supposition) (*Facts, error) {
 	facts := &Facts{
-		Request: &Request{App: s.App}, Address: s.Address, Now: s.At, Reachable: e.Reachable,
+		Request: &Request{App: s.App, Created: s.At}, Address: s.Address, Now: s.At, Reachable: e.Reachable,
 		Session: &session.Session{User: s.User, Started: s.At, Seen: s.At, Ends: s.At.Add(time.Hour), Idle: s.At.Add(time.Hour)},
 	}
-	err := e.loadRecords(tx, facts, &seen{})
-	facts.Session.Level = session.Level(facts.Reachable)
+	if err := e.loadRecords(tx, facts, &seen{}); err != nil {
+		return facts, err
+	}
+	strongest, err := strongest(tx, facts)
+	facts.Session.Level = session.Level(strongest)
 	facts.Session.Methods = []session.Method{{Name: "assumed", At: s.At, Level: facts.Session.Level}}
 	return facts, err
+}
+
+// strongest is the highest level of a sign-in that the person surely has: at another identity provider only where they came from one
+// before, or have no other way in.
+func strongest(tx store.Tx, facts *Facts) (sp.Level, error) {
+	if facts.User == nil || facts.Reachable.AtLeast(facts.Elsewhere.Level) {
+		return facts.Reachable, nil
+	}
+	if !facts.Elsewhere.Known {
+		password, err := directory.HasPassword(tx, facts.User.ID)
+		if err != nil || password || facts.User.Source != "" {
+			return facts.Reachable, err
+		}
+	}
+	return facts.Elsewhere.Level, nil
 }
 
 // unchanged compares, inside the finishing transaction, what the decision rested on with what is stored now. The session

@@ -93,13 +93,20 @@ type Facts struct {
 	Asks      []string        // what the app will be told or may do, where that takes the person's consent
 	Address   netip.Addr
 	Now       time.Time
-	Reachable sp.Level    // the highest level that this person could sign in with
+	Reachable sp.Level    // the highest level that this person could sign in with here
+	Elsewhere Elsewhere   // what signing in at other identity providers can do
 	Second    bool        // the person has a second factor
 	Enrols    bool        // people may set one up themselves
 	PutOff    time.Time   // until when a person who put that off may do without
-	Elsewhere bool        // people sign in at one other identity provider alone, which can be asked without a page
 	Refresh   *sp.Refresh // of a decision about a refresh token
 	Strict    bool        // no relaxation of addresses counts: nobody is there, and never was
+}
+
+// Elsewhere is what signing in at other identity providers can do.
+type Elsewhere struct {
+	Alone bool     // people sign in at a single one and not here, so it can be asked without a page
+	Level sp.Level // the highest that this person could be given there; empty: no identity provider would bring them
+	Known bool     // one of those brought them before, or nobody signs in here
 }
 
 // SessionTimeout is how long the app may keep its session or an opaque token: as its policy says, else the person's profile;

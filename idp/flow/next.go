@@ -84,11 +84,12 @@ func appStep(app *sp.App, now time.Time) (Step, bool) {
 // alone, or to set one up. It refuses when the person cannot give it.
 func stepUp(f *Facts, verdict sp.Verdict) Step {
 	step := Step{Kind: StepSignIn, Verdict: verdict}
-	switch reachable := f.Reachable.AtLeast(verdict.Need); {
+	elsewhere := f.Elsewhere.Level != "" && f.Elsewhere.Level.AtLeast(verdict.Need)
+	switch reachable := f.Reachable.AtLeast(verdict.Need) || elsewhere && !signedInFor(f); {
 	case !reachable && verdict.Rule == sp.RuleProfileAddr: // a factor that is set up from there would prove nothing
 		return Step{Kind: StepRefuse, Reason: ruleReason(f, verdict), Verdict: verdict}
 	case !reachable && !f.Enrols:
-		step = refuse(ReasonLevel, "This app needs a stronger sign-in than your account is set up for. Ask your administrator to set up a second factor for you.")
+		step = refuse(ReasonLevel, levelText(elsewhere))
 		step.Verdict = verdict
 		return step
 	case !f.Session.Begun(verdict.AuthAfter):
@@ -100,9 +101,29 @@ func stepUp(f *Facts, verdict sp.Verdict) Step {
 	return interact(f, step)
 }
 
+// signedInFor tells whether the person signed in for this very request: what they could have chosen then, and did not, or what was too
+// weak, is not asked of them again, or they would be asked for ever. A visit to a page of ours is another request after each sign-in.
+func signedInFor(f *Facts) bool {
+	since := f.Request.Created
+	if f.Request.Protocol == BuiltinProtocol {
+		since = since.Add(-visitSignIn)
+	}
+	return !f.Session.AuthAt().Before(since)
+}
+
+// visitSignIn is how long after a sign-in the visit that it was for comes at the latest.
+const visitSignIn = time.Minute
+
+func levelText(elsewhere bool) string {
+	if elsewhere {
+		return "This app needs a stronger sign-in than the one you just made. Open the app again and sign in with a second factor at another organisation, or ask your administrator to set one up for you here."
+	}
+	return "This app needs a stronger sign-in than your account is set up for. Ask your administrator to set up a second factor for you."
+}
+
 // interact is the step itself, or the refusal when the request forbids every page (IsPassive, prompt=none).
 func interact(f *Facts, step Step) Step {
-	if !f.Request.Passive || f.Elsewhere && step.Kind == StepSignIn {
+	if !f.Request.Passive || f.Elsewhere.Alone && step.Kind == StepSignIn {
 		return step
 	}
 	refused := refuse(ReasonNoPassive, "The app asked to sign you in without showing a page, and that is not possible now. Open the app again.")

@@ -37,6 +37,14 @@ func liveSession(level session.Level, at time.Time) *session.Session {
 // second gives the person a second factor.
 func second(f *Facts) { f.Second, f.Reachable = true, sp.High }
 
+// elsewhere lets another identity provider give the level that is missing, for a request that comes after the sign-in.
+func elsewhere(f *Facts) {
+	f.App.Policy.MinLevel, f.Elsewhere.Level, f.Request.Created = sp.High, sp.High, noon
+}
+
+// signedInNow makes the session one that was begun for the request.
+func signedInNow(f *Facts) { f.Session = liveSession("standard", noon) }
+
 // putOff are the facts of somebody who said "not now" in this session.
 func putOff(f *Facts) {
 	f.App.Policy.MinLevel, f.App.Policy.OnLowLevel = sp.High, sp.OnLowGrace
@@ -102,10 +110,37 @@ func TestNext(t *testing.T) {
 		}, StepIssue, ""},
 		{"sign-in older than the policy wants", func(f *Facts) { f.App.Policy.MaxAuthAge = 30 * time.Minute }, StepSignIn, ""},
 		{"a level out of reach", func(f *Facts) { f.Request.Demand.MinLevel = sp.High }, StepRefuse, ReasonLevel},
-		{"a level in reach elsewhere", func(f *Facts) { f.App.Policy.MinLevel, f.Reachable = sp.High, sp.High }, StepSignIn, ""},
-		{"a level in reach elsewhere, passive", func(f *Facts) {
-			f.App.Policy.MinLevel, f.Reachable, f.Request.Passive = sp.High, sp.High, true
-		}, StepRefuse, ReasonNoPassive},
+		{"a level in reach elsewhere", func(f *Facts) { elsewhere(f) }, StepSignIn, ""},
+		{"a level in reach elsewhere, passive", func(f *Facts) { elsewhere(f); f.Request.Passive = true }, StepRefuse, ReasonNoPassive},
+		{"a level in reach elsewhere alone, passive", func(f *Facts) {
+			elsewhere(f)
+			f.Request.Passive, f.Elsewhere.Alone = true, true
+		}, StepSignIn, ""},
+		{"a level in reach elsewhere, but signed in for this here", func(f *Facts) { elsewhere(f); signedInNow(f) }, StepRefuse, ReasonLevel},
+		{"a level in reach elsewhere, but signed in for this here, and may set one up", func(f *Facts) {
+			elsewhere(f)
+			signedInNow(f)
+			f.Enrols = true
+		}, StepEnrol, ""},
+		{"a level in reach elsewhere, signed in for this here, with a second factor", func(f *Facts) {
+			elsewhere(f)
+			signedInNow(f)
+			second(f)
+		}, StepFactor, ""},
+		{"a level in reach elsewhere, signed in a moment before a visit", func(f *Facts) {
+			elsewhere(f)
+			f.Request.Protocol, f.Enrols, f.Session = BuiltinProtocol, true, liveSession("standard", noon.Add(-time.Second))
+		}, StepEnrol, ""},
+		{"a level in reach elsewhere, signed in long before a visit", func(f *Facts) {
+			elsewhere(f)
+			f.Request.Protocol, f.Enrols, f.Session = BuiltinProtocol, true, liveSession("standard", noon.Add(-time.Minute-1))
+		}, StepSignIn, ""},
+		{"a level that is too low elsewhere too", func(f *Facts) { elsewhere(f); f.Elsewhere.Level = sp.Standard }, StepRefuse, ReasonLevel},
+		{"a level in reach elsewhere, from outside", func(f *Facts) {
+			elsewhere(f)
+			signedInNow(f)
+			f.Profile.IPRanges, f.App.Policy.IPRelaxation, f.Enrols = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, "relax_with_mfa", true
+		}, StepRefuse, string(sp.RuleProfileAddr)},
 		{"the second factor is missing", func(f *Facts) { f.App.Policy.MinLevel = sp.High; second(f) }, StepFactor, ""},
 		{"the second factor is missing, asked by the request", func(f *Facts) { f.Request.Demand.MinLevel = sp.High; second(f) }, StepFactor, ""},
 		{"the second factor is missing, passive", func(f *Facts) { f.App.Policy.MinLevel, f.Request.Passive = sp.High, true; second(f) }, StepRefuse, ReasonNoPassive},
@@ -234,6 +269,9 @@ func TestNextNeverIssuesAgainstAnyFact(t *testing.T) {
 				}
 			}
 			f.Second, f.Enrols = mask%3 == 0, mask%2 == 0
+			if mask%5 == 0 {
+				f.Elsewhere, f.Request.Created = Elsewhere{Level: sp.High, Known: mask%7 == 0, Alone: mask%11 == 0 && !passive}, noon.Add(-time.Duration(mask%2)*2*time.Hour)
+			}
 			step := Next(f)
 			if (step.Kind == StepIssue) != (mask == 0) {
 				t.Fatalf("mask %b, passive %v: %s", mask, passive, step.Kind)

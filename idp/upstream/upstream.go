@@ -9,6 +9,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/idp/directory"
@@ -16,7 +18,6 @@ import (
 	"gatehouse/idp/flow"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
-	"gatehouse/sp"
 	"gatehouse/store"
 )
 
@@ -54,15 +55,39 @@ const (
 	ReasonSilent  = "upstream_silent"  // its servers do not answer ours, or with more than is taken
 )
 
-// Reach tells the highest level of a sign-in at an upstream, and whether people sign in at a single one and not here.
-func Reach(tx store.Tx, passwords bool, now time.Time) (highest sp.Level, alone bool, err error) {
+// Reach tells how strongly the upstreams could sign a person in; here says that people may sign in without them too. With nobody there
+// is no level.
+func Reach(tx store.Tx, user *directory.User, here bool, now time.Time) (flow.Elsewhere, error) {
 	offered, err := federation.Offered(tx, now)
-	for i := range offered {
-		if level := offered[i].Highest(); level.AtLeast(highest) {
-			highest = level
-		}
+	reach := flow.Elsewhere{Alone: len(offered) == 1 && !here, Known: !here}
+	if err != nil || user == nil || len(offered) == 0 {
+		return reach, err
 	}
-	return highest, len(offered) == 1 && !passwords, err
+	links, _, err := Links.List(tx, store.Page{Index: "user", Value: user.ID})
+	for i := range offered {
+		u := &offered[i]
+		linked := slices.ContainsFunc(links, func(l Link) bool { return u.Match == federation.MatchLink && strings.HasPrefix(l.Key, u.Name+":") })
+		level := u.Highest()
+		if !brings(u, user, linked) || !level.AtLeast(reach.Level) {
+			continue
+		}
+		if level != reach.Level {
+			reach.Level, reach.Known = level, !here
+		}
+		reach.Known = reach.Known || linked
+	}
+	return reach, err
+}
+
+// brings tells whether an upstream could sign a person in.
+func brings(u *federation.Upstream, user *directory.User, linked bool) bool {
+	switch {
+	case len(user.Roles) > 0 && !u.Admins:
+		return false
+	case u.Match == federation.MatchEmail:
+		return user.Email != "" && u.Vouches(directory.Normalise(user.Email))
+	}
+	return u.Match == federation.MatchUsername || linked
 }
 
 // Named is an upstream that people may sign in at; the error is a page.
