@@ -104,6 +104,10 @@ func (s *Server) mount(routes []web.Route, elsewhere place) http.Handler {
 	}
 	router.NotFoundHandler, router.MethodNotAllowedHandler = s.missing(elsewhere), s.notAllowed(router)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead { // as GET, of which net/http leaves the body out (RFC 9110, 9.3.2)
+			get := *r
+			get.Method, r = http.MethodGet, &get
+		}
 		if handler := fixed[address{r.Method, r.URL.Path}]; handler != nil {
 			handler.ServeHTTP(w, r)
 			return
@@ -128,7 +132,9 @@ func (s *Server) notAllowed(router *mux.Router) http.Handler {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 			other, match := r.Clone(r.Context()), mux.RouteMatch{}
 			if other.Method = method; router.Match(other, &match) && match.MatchErr == nil {
-				methods, form = append(methods, method), match.Handler.(mounted).errors
+				if methods, form = append(methods, method), match.Handler.(mounted).errors; method == http.MethodGet {
+					methods = append(methods, http.MethodHead)
+				}
 			}
 		}
 		text := "This address cannot be used in that way. Go back and use the page's own buttons."

@@ -1,8 +1,10 @@
 package idp
 
 import (
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -98,5 +100,40 @@ func TestCheckBaseURL(t *testing.T) {
 		if err := CheckBaseURL(base); (err == nil) != ok {
 			t.Errorf("%q: %v", base, err)
 		}
+	}
+}
+
+// TestHead: HEAD is answered wherever GET is, with the same status and header and no body (RFC 9110, 9.3.2), and nowhere else.
+func TestHead(t *testing.T) {
+	server := httptest.NewServer(newServer(t).handler())
+	t.Cleanup(server.Close)
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	ask := func(method, path string) (*http.Response, int) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer, len(body)
+	}
+	for _, path := range []string{"/", "/.well-known/openid-configuration", "/oauth/jwks", "/saml/metadata", "/login?next=/", "/admin/apps", "/api/v1/apps", "/nowhere", "/oauth/token"} {
+		get, _ := ask(http.MethodGet, path)
+		head, length := ask(http.MethodHead, path)
+		if head.StatusCode != get.StatusCode || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") || length != 0 {
+			t.Errorf("%s: GET %d %q, HEAD %d %q with %d bytes", path, get.StatusCode, get.Header.Get("Content-Type"), head.StatusCode, head.Header.Get("Content-Type"), length)
+		}
+	}
+	answer, _ := ask(http.MethodPost, "/oauth/jwks")
+	if allow := answer.Header.Get("Allow"); answer.StatusCode != http.StatusMethodNotAllowed || allow != "GET, HEAD" {
+		t.Errorf("POST to the keys: %d, allowed %q", answer.StatusCode, allow)
 	}
 }
