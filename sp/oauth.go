@@ -118,6 +118,11 @@ func (o *OAuth) Grants() []string {
 // Allows tells whether the client may use a grant type.
 func (o *OAuth) Allows(grantType string) bool { return slices.Contains(o.Grants(), grantType) }
 
+// Opens tells whether a person can enter the app with a browser. Others get tokens by themselves, for a device, or of another's token.
+func (a *App) Opens() bool {
+	return a.Definition.OAuth == nil || a.Definition.SAML != nil || a.Definition.OAuth.Allows(GrantCode)
+}
+
 // Unattended is the first of some grant types that gets tokens for people whom Gatehouse does not ask, and that the client may not use
 // by now; empty: there is none. Whoever gives a client one of these answers for everybody whom its policy permits.
 func (o *OAuth) Unattended(grantTypes []string) string {

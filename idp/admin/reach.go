@@ -238,7 +238,7 @@ func through(tx store.Tx, facts *flow.Facts) (string, error) {
 	return "", nil
 }
 
-// WhatOpens lists the active apps that permit a person, with what would happen at their click.
+// WhatOpens lists the active apps that permit a person and that a person can open, with what would happen at their click.
 func (a *Actions) WhatOpens(ctx context.Context, ref string, ask Reach) (api.List[api.Reach], error) {
 	ask = a.filled(ask)
 	list := api.List[api.Reach]{Items: []api.Reach{}}
@@ -259,6 +259,13 @@ func (a *Actions) WhatOpens(ctx context.Context, ref string, ask Reach) (api.Lis
 			if len(list.Items) == ask.Limit {
 				list.Next = list.Items[ask.Limit-1].App.ID
 				break
+			}
+			app, _, err := sp.Apps.Get(tx, id)
+			if err != nil {
+				return err
+			}
+			if !app.Opens() {
+				continue
 			}
 			row, err := a.reach(tx, user.ID, id, ask)
 			if err != nil {

@@ -59,6 +59,17 @@ func TestWhoOpens(t *testing.T) {
 	if apps, err = w.WhatOpens(t.Context(), "eve", Reach{}); err != nil || len(apps.Items) != 0 {
 		t.Errorf("eve opens %+v, %v", apps.Items, err)
 	}
+	for kind, metadata := range map[string]string{
+		"service": `{"client_name":"service","grant_types":["client_credentials"]}`, "device": `{"client_name":"device","grant_types":["urn:ietf:params:oauth:grant-type:device_code","refresh_token"],"token_endpoint_auth_method":"none"}`,
+		"exchange": `{"client_name":"exchange","grant_types":["urn:ietf:params:oauth:grant-type:token-exchange"]}`,
+		"web":      `{"client_name":"web","redirect_uris":["https://web.example.org/cb"]}`,
+	} {
+		w.client(metadata, map[string]string{"policy.permitted_users": "all"})
+		apps, err := w.WhatOpens(t.Context(), "eve", Reach{Address: ask.Address})
+		if opens := slices.ContainsFunc(apps.Items, func(one api.Reach) bool { return one.App.Name == kind }); err != nil || opens != (kind == "web") {
+			t.Errorf("eve opens %+v, %v", apps.Items, err)
+		}
+	}
 	for _, bad := range []string{"x", "!!", "OTk5", "LTE6"} {
 		_, err := w.WhoOpens(t.Context(), "benefits", Reach{After: bad})
 		if public := asPublic(err); err != nil && (public == nil || public.Status != 400) {
