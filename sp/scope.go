@@ -115,15 +115,15 @@ func checkScopeText(text string) error {
 	return nil
 }
 
-// CheckScopes refuses a list in which something is no scope of Gatehouse's own and none that an administrator defined.
-func CheckScopes(tx store.Tx, scopes []string) error {
+// CheckScopes refuses a list, the value of a setting, in which something is no scope of Gatehouse's own and none that an administrator defined.
+func CheckScopes(tx store.Tx, key string, scopes []string) error {
 	for _, one := range scopes {
 		if slices.Contains(OwnScopes(), one) {
 			continue
 		}
 		revision, err := Scopes.Revision(tx, one)
 		if err == nil && revision == 0 {
-			err = &SettingError{"oauth.scopes", "names " + clip(one, 100) + ", which is no scope yet: add it first (gatehouse scope add)"}
+			err = &SettingError{key, "names " + clip(one, 100) + ", which is no scope yet: add it first (gatehouse scope add)"}
 		}
 		if err != nil {
 			return err

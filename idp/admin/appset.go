@@ -102,8 +102,14 @@ func (a *Actions) checkApp(tx store.Tx, app *sp.App, values map[string]string) e
 			return err
 		}
 	}
-	if _, set := values["oauth.scopes"]; set {
-		if err := sp.CheckScopes(tx, app.Definition.OAuth.Scopes); err != nil {
+	for key, scopes := range map[string]func() []string{
+		"oauth.scopes":  func() []string { return app.Definition.OAuth.Scopes },
+		"policy.scopes": func() []string { return app.Policy.Scopes },
+	} {
+		if _, set := values[key]; !set {
+			continue
+		}
+		if err := sp.CheckScopes(tx, key, scopes()); err != nil {
 			return err
 		}
 	}

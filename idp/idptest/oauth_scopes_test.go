@@ -47,6 +47,12 @@ func (w *world) badScopes(t *testing.T) {
 	if _, err := w.API.SetApp(t.Context(), rp.App, api.Change{Set: map[string]string{"oauth.scopes": "openid,nothing.such"}}); err == nil || !strings.Contains(err.Error(), "nothing.such") {
 		t.Errorf("a scope that there is not is given to an app: %v", err)
 	}
+	if _, err := w.API.SetApp(t.Context(), rp.App, api.Change{Set: map[string]string{"policy.scopes": "openid,nothing.such"}}); err == nil || !strings.Contains(err.Error(), "nothing.such") {
+		t.Errorf("a scope that there is not bounds an app: %v", err)
+	}
+	if _, err := w.API.SetApp(t.Context(), rp.App, api.Change{Set: map[string]string{"policy.scopes": "openid,reports_read,refresh_token"}}); err != nil {
+		t.Error(err)
+	}
 	if _, err := w.API.RemoveScope(t.Context(), "reports_read"); err == nil || !strings.Contains(err.Error(), "reports") {
 		t.Errorf("a scope that an app names is removed: %v", err)
 	}

@@ -221,7 +221,7 @@ func stillParent(tx store.Tx, parent *sp.App, token string) (*sp.App, *Problem, 
 func (h *Handlers) describeClient(tx store.Tx, app *sp.App, metadata *sp.Registration) (*Problem, error) {
 	err := app.Register(metadata)
 	if err == nil {
-		err = sp.CheckScopes(tx, app.Definition.OAuth.Scopes)
+		err = sp.CheckScopes(tx, "oauth.scopes", app.Definition.OAuth.Scopes)
 	}
 	var wrong *sp.SettingError
 	switch {
