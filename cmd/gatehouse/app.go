@@ -364,6 +364,9 @@ func (c *cli) appMove(action, short string) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if action == "approve" {
+				c.letsNobodyIn(app)
+			}
 			return c.quiet(app)
 		}),
 	}

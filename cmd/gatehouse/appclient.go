@@ -52,6 +52,14 @@ func (c *cli) whoEnters(n newApp, added api.AddedApp) {
 		plain(added.App.Name), added.App.ID)
 }
 
+// letsNobodyIn warns of an app that was approved and that nobody may use yet, with the command that lets people in.
+func (c *cli) letsNobodyIn(app api.App) {
+	if slices.ContainsFunc(app.Warnings, func(w api.Warning) bool { return w.Code == api.WarnNobody }) {
+		fmt.Fprintf(c.err, "warning: %s is approved, but nobody may use it; to let in chosen people: gatehouse app set %s policy.profiles=PROFILE; everybody: gatehouse app set %s policy.permitted_users=all\n",
+			plain(app.Name), app.ID, app.ID)
+	}
+}
+
 // appRegistrationToken makes the token by which a gateway registers its clients.
 func (c *cli) appRegistrationToken() *cobra.Command {
 	return &cobra.Command{

@@ -80,7 +80,7 @@ func wireCertificate(key *sp.Key) api.Certificate {
 func appWarnings(app *sp.App) []api.Warning {
 	var list []api.Warning
 	if app.Policy.LetsNobodyIn() {
-		list = append(list, api.Warning{Code: "nobody_permitted", Severity: string(metadata.Caution), Text: "Nobody may use this app: its policy permits only those it names, and names none."})
+		list = append(list, api.Warning{Code: api.WarnNobody, Severity: string(metadata.Caution), Text: "Nobody may use this app: its policy permits only those it names, and names none."})
 	}
 	if app.Definition.OAuth != nil && app.Definition.OAuth.Allows(sp.GrantClientCredentials) && app.Policy.RunAs == "" && !app.IsGateway() {
 		list = append(list, api.Warning{Code: "no_run_as", Severity: string(metadata.Caution), Text: "The app may ask for tokens by its own credentials, but has nobody to act as: set oauth.run_as to a person (gatehouse app set APP oauth.run_as=NAME)."})

@@ -38,7 +38,7 @@ func (a *Admin) appOverview(w http.ResponseWriter, r *http.Request, token string
 		page.Facts = append(page.Facts, usageFacts(&usage)...)
 	}
 	for _, warning := range app.Warnings {
-		if warning.Code != "nobody_permitted" { // the page says that in its own words
+		if warning.Code != api.WarnNobody { // the page says that in its own words
 			page.Warnings = append(page.Warnings, templateWarning(warning))
 		}
 	}

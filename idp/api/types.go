@@ -29,6 +29,9 @@ type Warning struct {
 	Severity string `json:"severity,omitempty"` // info: needs no action; caution: may
 }
 
+// WarnNobody is the code of the warning that an app's policy lets nobody in.
+const WarnNobody = "nobody_permitted"
+
 // Difference is one thing that newer metadata changes; an empty Before is an addition, an empty After a removal.
 type Difference struct {
 	Field  string `json:"field"`

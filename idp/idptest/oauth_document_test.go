@@ -103,6 +103,7 @@ func TestClientDocuments(t *testing.T) {
 		t.Error("discovery does not say so")
 	}
 	t.Run("a client waits, is approved and signs people in", func(t *testing.T) { w.documentSignsIn(t, d) })
+	t.Run("approved on the command line, for nobody yet", func(t *testing.T) { w.approvedForNobody(t, d) })
 	t.Run("a client with keys pushes and proves itself", func(t *testing.T) { w.documentWithKeys(t, d) })
 	t.Run("documents that are refused", func(t *testing.T) { w.badDocuments(t, d) })
 	t.Run("client ids that are no addresses of documents", func(t *testing.T) { w.noDocuments(t, d) })
@@ -331,4 +332,31 @@ func (w *world) restart(t *testing.T) {
 	t.Helper()
 	w.Stop()
 	w.Server = Start(t, Options{Dir: w.Dir, Now: w.clock.now})
+}
+
+// approvedForNobody: who approves a client that nobody may use is told which command lets people in.
+func (w *world) approvedForNobody(t *testing.T, d *documentServer) {
+	for _, one := range []struct {
+		path   string
+		policy map[string]string
+		warned bool
+	}{{"/closed", nil, true}, {"/open", map[string]string{"policy.permitted_users": "all"}, false}} {
+		d.publish(one.path, nil)
+		rp := w.documented(t, d, one.path)
+		rp.Visit(w.ana(t), rp.Ask())
+		app, err := w.API.App(t.Context(), rp.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if one.policy != nil {
+			if _, err := w.API.SetApp(t.Context(), app.ID, api.Change{Set: one.policy}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out, said, status := w.command(t, "app", "approve", app.ID, "--data", w.Dir)
+		command := "gatehouse app set " + app.ID + " policy.profiles=PROFILE"
+		if status != 0 || out != "" || strings.Contains(said, command) != one.warned {
+			t.Errorf("%s: %d, %q, %q", one.path, status, out, said)
+		}
+	}
 }
