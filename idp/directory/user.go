@@ -6,6 +6,7 @@
 package directory
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"slices"
@@ -35,6 +36,11 @@ type User struct {
 	Source         string              `json:"source,omitempty"`      // name of the directory source; empty: local
 	ExternalID     string              `json:"external_id,omitempty"` // there, for good; of a local person, at the program that provisions them
 	Gone           bool                `json:"gone,omitempty"`        // disabled because the source has the person no more
+}
+
+// FullName is what the person is called: the display name, else the given name and surname, else the user name.
+func (u *User) FullName() string {
+	return cmp.Or(u.DisplayName, strings.TrimSpace(u.GivenName+" "+u.Surname), u.Name)
 }
 
 // Profile is the one profile of a person: address ranges, login hours and session limits that apply to all who hold it. A zero

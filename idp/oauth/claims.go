@@ -269,7 +269,7 @@ func (t *teller) values(source string) ([]string, error) {
 
 func personOf(u *directory.User) *claims.Person {
 	return &claims.Person{
-		ID: u.ID, Name: u.Name, DisplayName: u.DisplayName, Email: u.Email, GivenName: u.GivenName, Surname: u.Surname, Attributes: u.Attributes,
+		ID: u.ID, Name: u.Name, DisplayName: u.FullName(), Email: u.Email, GivenName: u.GivenName, Surname: u.Surname, Attributes: u.Attributes,
 	}
 }
 

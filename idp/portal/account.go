@@ -54,7 +54,7 @@ func (h *Handlers) accountPage(w http.ResponseWriter, r *http.Request, status in
 			return err
 		}
 		page.Facts = []templates.Fact{
-			{Label: "User name", Text: user.Name}, {Label: "Name", Text: user.DisplayName},
+			{Label: "User name", Text: user.Name}, {Label: "Name", Text: user.FullName()},
 			{Label: "E-mail", Text: user.Email}, {Label: "Profile", Text: profile.Name},
 		}
 		if page.Ways, err = h.waysToSignIn(tx, actor.ID); err != nil {

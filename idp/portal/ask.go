@@ -119,7 +119,7 @@ func ownRow(tx store.Tx, one *grants.Request, now time.Time) (templates.RequestR
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return row, err
 		}
-		if row.By = label(&by); by.ID == "" {
+		if row.By = by.FullName(); by.ID == "" {
 			row.By = "an administrator" // on the socket, or gone
 		}
 	}
@@ -129,14 +129,6 @@ func ownRow(tx store.Tx, one *grants.Request, now time.Time) (templates.RequestR
 	}
 	row.App, row.LogoURL = app.Definition.Name, flow.LogoPath(app.ID, app.Definition.LogoURL)
 	return row, err
-}
-
-// label is a person's name to show.
-func label(u *directory.User) string {
-	if u.DisplayName != "" {
-		return u.DisplayName
-	}
-	return u.Name
 }
 
 // askApp shows the form for one app, or says why there is none.

@@ -56,7 +56,7 @@ func waitingRow(one *flow.Waiting) templates.RequestRow {
 		Span: wantedField(&one.Request),
 	}
 	if one.Person != nil {
-		row.Person, row.PersonHint = label(one.Person), one.Person.Name
+		row.Person, row.PersonHint = one.Person.FullName(), one.Person.Name
 		if one.Person.Email != "" {
 			row.PersonHint += " · " + one.Person.Email
 		}

@@ -102,7 +102,7 @@ func (n *Namer) value(source string, app *sp.App, user *directory.User, asked *A
 // personOf is the user as attribute sources see it, without what is in other records.
 func personOf(u *directory.User) *claims.Person {
 	return &claims.Person{
-		ID: u.ID, Name: u.Name, DisplayName: u.DisplayName, Email: u.Email, GivenName: u.GivenName, Surname: u.Surname,
+		ID: u.ID, Name: u.Name, DisplayName: u.FullName(), Email: u.Email, GivenName: u.GivenName, Surname: u.Surname,
 		Attributes: u.Attributes,
 	}
 }
