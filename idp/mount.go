@@ -228,7 +228,7 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request, need web.Permissi
 	if isAPI(r) {
 		return s.guardAPI(r, app, need)
 	}
-	facts, err := s.engine.Admit(w, r, flow.Visit(app, returnPath(r)))
+	facts, err := s.engine.Admit(w, r, flow.Visit(app, s.returnPath(r)))
 	if err != nil {
 		return nil, err
 	}
@@ -315,12 +315,15 @@ func (s *Server) identify(r *http.Request, facts *flow.Facts, need web.Permissio
 	return nil
 }
 
-// returnPath is where the person wanted to go; a posted form cannot be repeated after a sign-in, so it leads to the start.
-func returnPath(r *http.Request) string {
-	if r.Method != http.MethodGet {
-		return "/"
+// returnPath is where the person wanted to go; a posted form cannot be repeated after a sign-in, so it leads to the form or the start.
+func (s *Server) returnPath(r *http.Request) string {
+	switch {
+	case r.Method == http.MethodGet:
+		return r.URL.RequestURI()
+	case inConsole(r):
+		return admin.FormPage(r, s.config.BaseURL)
 	}
-	return r.URL.RequestURI()
+	return "/"
 }
 
 func isSCIM(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, scim.Root+"/") }

@@ -127,6 +127,23 @@ var done = map[string]string{
 	"tokens_revoked": "Revoked. The tokens are good no longer, and the app is told where it can be.",
 }
 
+// unsaved is the notice of a page whose form was sent when nobody was signed in any more.
+const unsaved = "unsaved"
+
+// FormPage is the page of the console at the base URL that a form was sent from, for somebody who has to sign in again: it says there
+// that nothing was saved. What the browser says of another site, or of pages that are not the console's, leads to the overview.
+func FormPage(r *http.Request, base string) string {
+	from, err := url.Parse(r.Referer())
+	if err != nil || len(r.Referer()) > maxReferer || from.Scheme+"://"+from.Host != base || !strings.HasPrefix(from.EscapedPath(), "/admin/") {
+		from = &url.URL{Path: "/admin/"}
+	}
+	query := from.Query()
+	query.Set("done", unsaved)
+	return web.LocalPath(from.EscapedPath()+"?"+query.Encode(), "/admin/")
+}
+
+const maxReferer = 2000
+
 // shell is the frame of a console page.
 func (a *Admin) shell(r *http.Request, title, section string) templates.Shell {
 	shell := a.kit.Shell(r, title)
@@ -135,6 +152,9 @@ func (a *Admin) shell(r *http.Request, title, section string) templates.Shell {
 	shell.IsAdmin, shell.Section = true, section
 	if text := done[r.URL.Query().Get("done")]; text != "" {
 		shell.Notice = &templates.Notice{Kind: "ok", Text: text}
+	}
+	if r.URL.Query().Get("done") == unsaved {
+		shell.Notice = &templates.Notice{Kind: "warn", Text: "Your session had ended, so the change was not saved. Make it once more."}
 	}
 	return shell
 }
