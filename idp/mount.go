@@ -280,7 +280,7 @@ func (s *Server) guardBearer(r *http.Request, need web.Permission) error {
 	switch {
 	case !admin.Grants(actor.Scopes, need):
 		return &web.Error{
-			Status: http.StatusForbidden, Reason: "no_permission", Err: errors.New(string(need)), Challenge: insufficient(need),
+			Status: http.StatusForbidden, Reason: "no_permission", Err: errors.New(string(need)), Challenge: insufficient(r, need),
 			Text: "The scopes of this token do not allow this. Use a token that was made for it.",
 		}
 	case !admin.Holds(&actor, need): // an app may do no more than the person for whom it acts
@@ -295,8 +295,11 @@ func (s *Server) metadataHint() string {
 }
 
 // insufficient tells which scope would do (RFC 6750, 3).
-func insufficient(need web.Permission) string {
+func insufficient(r *http.Request, need web.Permission) string {
 	challenge := `Bearer realm="Gatehouse", error="insufficient_scope"`
+	if scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "DPoP") { // as a token bound to a key is shown
+		challenge = `DPoP realm="Gatehouse", error="insufficient_scope"`
+	}
 	if scope := admin.ScopeFor(need); scope != "" {
 		challenge += `, scope="` + scope + `"`
 	}

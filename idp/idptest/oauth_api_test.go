@@ -78,6 +78,9 @@ func (w *world) apiRefused(t *testing.T, reply *Reply, status int, reason, chall
 	if reply.Status != status || reply.reason() != reason || !strings.Contains(reply.Header.Get("WWW-Authenticate"), challenge) {
 		t.Errorf("want %d %s with %q, have %d %s with %q", status, reason, challenge, reply.Status, reply.Raw, reply.Header.Get("WWW-Authenticate"))
 	}
+	if said := described(reply); !strings.Contains(string(reply.Raw), said) {
+		t.Errorf("the header says %q, the body %s", said, reply.Raw)
+	}
 	entry := w.Audit(t)[0]
 	if entry.Reason != reason || entry.Outcome != "refused" {
 		t.Errorf("the audit says %s %s %s, want %s", entry.Kind, entry.Outcome, entry.Reason, reason)
@@ -341,6 +344,7 @@ func (w *world) apiBound(t *testing.T) {
 	w.apiRefused(t, rp.call("DPoP", "GET", "/api/v1/users", access, "", ""), http.StatusUnauthorized, "dpop_missing", "DPoP")
 	w.apiRefused(t, rp.call("DPoP", "GET", "/api/v1/users", access, users(thief, "/api/v1/users"), ""), http.StatusUnauthorized, "bound_token", "DPoP")
 	w.apiRefused(t, rp.call("DPoP", "GET", "/api/v1/users", access, users(key, "/api/v1/apps"), ""), http.StatusUnauthorized, "dpop_uri", "DPoP")
+	w.apiRefused(t, rp.call("DPoP", "DELETE", "/api/v1/users/bob", access, w.proof(t, key, "DELETE", "/api/v1/users/bob", access, nil), ""), http.StatusForbidden, "no_permission", `DPoP realm="Gatehouse", error="insufficient_scope"`)
 	secret := w.token(t, "bearer", "directory.read")
 	w.apiRefused(t, rp.call("DPoP", "GET", "/api/v1/users", secret, w.proof(t, key, "GET", "/api/v1/users", secret, nil), ""), http.StatusUnauthorized, "bad_token", "")
 }

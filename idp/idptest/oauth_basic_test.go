@@ -141,6 +141,16 @@ func (w *world) refusedBy(t *testing.T, reply *Reply, status int, code, reason s
 	if (status == http.StatusUnauthorized || status == http.StatusForbidden) != (reply.Header.Get("WWW-Authenticate") != "") {
 		t.Errorf("%d with WWW-Authenticate %q", status, reply.Header.Get("WWW-Authenticate"))
 	}
+	if said := described(reply); said != "" && said != reply.Text("error_description") {
+		t.Errorf("the header says %q, the body %q", said, reply.Text("error_description"))
+	}
+}
+
+// described is the error_description of a WWW-Authenticate header.
+func described(reply *Reply) string {
+	_, said, _ := strings.Cut(reply.Header.Get("WWW-Authenticate"), `error_description="`)
+	said, _, _ = strings.Cut(said, `"`)
+	return said
 }
 
 // ownLifetimes: how long tokens are good is the app's to say.

@@ -95,6 +95,12 @@ func TestDPoP(t *testing.T) {
 		w.refusedBy(t, rp.who("DPoP", access, w.proof(t, key, "GET", "/oauth/userinfo", "other", nil)), http.StatusUnauthorized, "invalid_dpop_proof", "dpop_ath")
 		w.refusedBy(t, rp.who("DPoP", access, w.proof(t, key, "GET", "/oauth/userinfo", "", nil)), http.StatusUnauthorized, "invalid_dpop_proof", "dpop_ath")
 		w.refusedBy(t, rp.Do(rp.Request("/oauth/userinfo", url.Values{"access_token": {access}})), http.StatusUnauthorized, "invalid_token", "bound_token")
+		unknown := tokens("profile").Text("access_token")
+		narrow := rp.who("DPoP", unknown, w.proof(t, key, "GET", "/oauth/userinfo", unknown, nil))
+		w.refusedBy(t, narrow, http.StatusForbidden, "insufficient_scope", "no_openid")
+		if challenge := narrow.Header.Get("WWW-Authenticate"); !strings.HasPrefix(challenge, `DPoP realm="Gatehouse", error="insufficient_scope"`) || !strings.HasSuffix(challenge, `, scope="openid"`) {
+			t.Errorf("who shows a bound token is asked for another by %q", challenge)
+		}
 		plain := rp.Redeem(rp.Code(w.ana(t))).Text("access_token")
 		w.refusedBy(t, rp.who("DPoP", plain, w.proof(t, key, "GET", "/oauth/userinfo", plain, nil)), http.StatusUnauthorized, "invalid_token", "bound_token")
 	})

@@ -39,7 +39,9 @@ const (
 type Problem struct {
 	Code, Reason, Text string
 	Status             int    // 0: 400
-	Challenge          string // of a 401 or 403: the WWW-Authenticate header
+	Challenge          string // of a 401 or 403: how the WWW-Authenticate header begins
+	Told               bool   // the header says the error too
+	Params             string // of the header, after the error
 	Expected, Received string // for the admin
 	Trace              string // code of the audit entry
 	RetryAfter         time.Duration
@@ -77,7 +79,7 @@ func (p *Problem) public() *web.Error {
 		status = http.StatusBadRequest
 	}
 	return &web.Error{
-		Status: status, Reason: p.Reason, Type: p.Code, Text: p.Text, Code: p.Trace, Quiet: p.Quiet, Challenge: p.Challenge, RetryAfter: p.RetryAfter,
+		Status: status, Reason: p.Reason, Type: p.Code, Text: p.Text, Code: p.Trace, Quiet: p.Quiet, Challenge: p.authenticate(), RetryAfter: p.RetryAfter,
 	}
 }
 
@@ -94,6 +96,14 @@ func Refuse(w http.ResponseWriter, e *web.Error, code string) {
 		kind = codeInvalidRequest
 	}
 	web.WriteJSON(w, e.Status, errorBody{kind, describe(e.Text, code)})
+}
+
+// authenticate is the WWW-Authenticate header, in the words of the body.
+func (p *Problem) authenticate() string {
+	if !p.Told {
+		return p.Challenge
+	}
+	return p.Challenge + `, error="` + p.Code + `", error_description="` + describe(p.Text, p.Trace) + `"` + p.Params
 }
 
 // tryLater is what somebody is told who asks for more than there is room for now.

@@ -22,7 +22,7 @@ func overNow(step flow.Step) *Problem {
 	}
 	p := unauthorized(denied(codeInsufficientSignIn, step))
 	if need := step.Verdict.Need; need != "" {
-		p.Challenge += `, acr_values="` + classOf(need, nil) + `"`
+		p.Params = `, acr_values="` + classOf(need, nil) + `"`
 	}
 	return p
 }
@@ -145,6 +145,7 @@ func (h *Handlers) turnAway(r *http.Request, f *found, problem *Problem) error {
 			Text: "Too many tokens of this address were refused. Wait a minute, then use a good one.",
 		}
 	}
-	problem.Trace = code
-	return problem.public()
+	refused := problem.public() // whose text has no code in it
+	refused.Code = code
+	return refused
 }

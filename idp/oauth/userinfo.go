@@ -15,6 +15,9 @@ import (
 // bearerChallenge is what a bearer of no good token is told (RFC 6750, 3).
 const bearerChallenge = `Bearer realm="Gatehouse"`
 
+// dpopChallenge is the same for tokens that are bound to a key (RFC 9449, 7.1).
+const dpopChallenge = `DPoP realm="Gatehouse"`
+
 // presented is an access token that a request shows, and the key and certificate that it proves to have.
 type presented struct {
 	token       string
@@ -48,7 +51,8 @@ func unproven(p *Problem) *Problem {
 	if p == nil {
 		return nil
 	}
-	p.Status, p.Challenge = http.StatusUnauthorized, `DPoP realm="Gatehouse", error="`+p.Code+`", error_description="`+describe(p.Text, "")+`", algs="`+strings.Join(clientAlgorithmNames(), " ")+`"`
+	p.Status, p.Challenge, p.Told = http.StatusUnauthorized, dpopChallenge, true
+	p.Params = `, algs="` + strings.Join(clientAlgorithmNames(), " ") + `"`
 	return p
 }
 
@@ -82,7 +86,7 @@ func badToken() *Problem {
 
 // unauthorized makes a problem the answer to a token.
 func unauthorized(p *Problem) *Problem {
-	p.Status, p.Challenge = http.StatusUnauthorized, bearerChallenge+`, error="`+p.Code+`", error_description="`+describe(p.Text, "")+`"`
+	p.Status, p.Challenge, p.Told = http.StatusUnauthorized, bearerChallenge, true
 	return p
 }
 
@@ -183,7 +187,10 @@ func (h *Handlers) about(tx store.Tx, shows presented) (*told, *Problem, error) 
 	}
 	if !openID(f.scopes) {
 		p := refuse(codeInsufficientScope, "no_openid", "The access token does not cover who the person is: ask for the scope openid.")
-		p.Status, p.Challenge = http.StatusForbidden, `Bearer realm="Gatehouse", error="insufficient_scope", scope="openid"`
+		p.Status, p.Challenge, p.Told, p.Params = http.StatusForbidden, bearerChallenge, true, `, scope="openid"`
+		if f.access.Key != "" {
+			p.Challenge = dpopChallenge
+		}
 		return nil, p, nil
 	}
 	t, err := h.tell(tx, facts)
