@@ -100,8 +100,13 @@ func (w *world) pushedOnce(t *testing.T, rp *RP) {
 func (w *world) notPushed(t *testing.T, rp *RP) {
 	w.refusedBy(t, rp.Do(rp.Request("/oauth/par", rp.Ask())), http.StatusUnauthorized, "invalid_client", "wrong_auth_method")
 	w.refusedBy(t, rp.Send("/oauth/par", rp.Ask("request_uri", w.push(t, rp, rp.Ask()))), http.StatusBadRequest, "invalid_request", "request_uri_pushed")
-	w.refusedBy(t, rp.Send("/oauth/par", rp.Ask("redirect_uri", "https://evil.example/")), http.StatusBadRequest, "invalid_request", "bad_redirect_uri")
-	w.refusedBy(t, rp.Send("/oauth/par", rp.Ask("redirect_uri", "-")), http.StatusBadRequest, "invalid_request", "no_redirect_uri")
+	for uri, reason := range map[string]string{"https://evil.example/": "bad_redirect_uri", "-": "no_redirect_uri"} {
+		reply := rp.Send("/oauth/par", rp.Ask("redirect_uri", uri))
+		w.refusedBy(t, reply, http.StatusBadRequest, "invalid_request", reason)
+		if said := reply.Text("error_description"); !strings.Contains(said, "redirect_uri") || !strings.Contains(said, "registered") || strings.Contains(said, "administrator") {
+			t.Errorf("whoever writes the client is told %q", said)
+		}
+	}
 	w.refusedBy(t, rp.Send("/oauth/par", rp.Ask("response_type", "token")), http.StatusBadRequest, "unsupported_response_type", "bad_response_type")
 	w.refusedBy(t, rp.Send("/oauth/par", rp.Ask("code_challenge", "-", "code_challenge_method", "-")), http.StatusBadRequest, "invalid_request", "no_code_challenge")
 	long := rp.Ask("nobody", strings.Repeat("x", 8000), "reads", strings.Repeat("x", 8000), "this", strings.Repeat("x", 8000))

@@ -99,7 +99,9 @@ func (h *Handlers) pushable(r *http.Request, app *sp.App, values url.Values, uri
 		return nil, refuse(codeInvalidRequest, "long_request", "The pushed request is longer than 16,384 bytes: send less in state, claims and what nobody reads."), nil
 	}
 	values.Set("request_uri", uri)
-	_, problem, err = h.recipient(r, values, nil)
+	if _, problem, err = h.recipient(r, values, nil); problem != nil {
+		problem = forDeveloper(problem)
+	}
 	if problem == nil && err == nil {
 		a := &asked{Redirect: values.Get("redirect_uri")}
 		problem, err = h.read(r, app, values, a, &flow.Request{})
@@ -108,6 +110,17 @@ func (h *Handlers) pushable(r *http.Request, app *sp.App, values url.Values, uri
 		problem.Code = codeInvalidRequest
 	}
 	return values, problem, err
+}
+
+// forDeveloper words for who writes a client what recipient says to people: nobody looks at a page here.
+func forDeveloper(p *Problem) *Problem {
+	switch p.Reason {
+	case "no_redirect_uri":
+		p.Text = "The request has no redirect_uri: send the address, registered for this client, to which the answer goes."
+	case "bad_redirect_uri":
+		p.Text = "The redirect_uri is none of this client's: send one exactly as it is registered, or have it registered (oauth.redirect_uris)."
+	}
+	return p
 }
 
 // bindPushed binds the code to the key of a DPoP proof, which then stands for dpop_jkt (RFC 9449, 10.1).
