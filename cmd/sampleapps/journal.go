@@ -138,11 +138,11 @@ func shown(name, value string) string {
 	return value
 }
 
-// cut shows how a secret begins.
+// cut shows how a secret begins and ends: tokens of one kind begin alike, so that the end shows that another one came.
 func cut(secret string) string {
-	const visible = 8
-	if len(secret) <= 2*visible {
+	const first, last = 8, 4
+	if len(secret) <= 2*(first+last) {
 		return "…"
 	}
-	return secret[:visible] + "…"
+	return secret[:first] + "…" + secret[len(secret)-last:]
 }
