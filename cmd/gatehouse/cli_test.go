@@ -116,6 +116,21 @@ func TestWrongUsageIsOneSentence(t *testing.T) {
 	}
 }
 
+func TestEmptyArguments(t *testing.T) {
+	for _, c := range []struct {
+		words []string
+		want  string
+	}{
+		{[]string{"trace", ""}, "gatehouse trace CODE"}, {[]string{"app", "show", " "}, "gatehouse app show APP"}, {[]string{"app", "set", "x", ""}, "gatehouse app set APP"},
+		{[]string{"metadata", ""}, "gatehouse metadata [APP]"},
+	} {
+		code, out, errs := command(t, nil, append(c.words, "--data", t.TempDir())...)
+		if code != exitUsage || out != "" || !strings.Contains(errs, "an argument is empty: write it like this: "+c.want) {
+			t.Errorf("%q: exit %d\n%s%s", c.words, code, out, errs)
+		}
+	}
+}
+
 func TestEnvironmentMirrorsFlags(t *testing.T) {
 	dir := t.TempDir()
 	env := map[string]string{"GATEHOUSE_DATA": dir}

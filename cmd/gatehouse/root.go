@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -126,6 +127,9 @@ func between(least, most int) cobra.PositionalArgs {
 	return func(command *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {
 			return usagef("write it like this: %s", useLine(command))
+		}
+		if slices.ContainsFunc(args, func(word string) bool { return strings.TrimSpace(word) == "" }) {
+			return usagef("an argument is empty: write it like this: %s", useLine(command))
 		}
 		return nil
 	}
