@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/directory"
@@ -128,7 +129,11 @@ func (a *Admin) overview(w http.ResponseWriter, r *http.Request) error {
 func tasks(s *Summary) []templates.Task {
 	var list []templates.Task
 	if s.Pending > 0 {
-		list = append(list, templates.Task{Kind: "warn", Text: "Apps wait for approval.", Link: templates.Link{Label: "Look at them", Href: link("/admin/apps", "state", string(sp.Pending))}})
+		text := "1 app waits for approval."
+		if s.Pending > 1 {
+			text = strconv.Itoa(s.Pending) + " apps wait for approval."
+		}
+		list = append(list, templates.Task{Kind: "warn", Text: text, Link: templates.Link{Label: "Look at them", Href: link("/admin/apps", "state", string(sp.Pending))}})
 	}
 	for _, app := range s.Nobody {
 		list = append(list, templates.Task{Kind: "warn", Text: "Nobody may use " + app.Name + ".", Link: templates.Link{Label: "Choose who may", Href: appBase(app.ID) + "/access"}})
