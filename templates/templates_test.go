@@ -192,3 +192,16 @@ func TestEveryPageEmbedsShell(t *testing.T) {
 		}
 	}
 }
+
+// TestDeviceError: after a wrong code the field has the focus, and says what is wrong with it.
+func TestDeviceError(t *testing.T) {
+	var page strings.Builder
+	if err := Device(&page, DevicePage{Action: "/device", Code: "WDJB-MJH", Error: "No device waits."}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{" autofocus aria-invalid=\"true\" aria-describedby=\"h-user_code e-user_code\"", "id=\"e-user_code\""} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("the page lacks %s:\n%s", want, page.String())
+		}
+	}
+}

@@ -22,7 +22,7 @@ func TestDevicePages(t *testing.T) {
 	g.Expect("422")
 	g.Type("#f-user_code", "bcdfghjk")
 	g.Click("form button.primary")
-	g.WaitFor("#summary")
+	g.WaitFor("#e-user_code")
 	g.look("device-wrong")
 	g.Open(asked.Text("verification_uri_complete"))
 	g.Click("form button.primary")
