@@ -153,7 +153,7 @@ func TestSocketOwnerEndsSetUp(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, page := range []*Page{c.Get(link), choose(c, link, renewed)} {
-		if page.Status != 410 {
+		if page.Status != 410 || strings.Contains(page.Body, "Ask for a new one") || !strings.Contains(page.Body, "sign in") {
 			t.Errorf("%d: %s", page.Status, page.Body)
 		}
 	}

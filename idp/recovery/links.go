@@ -37,9 +37,21 @@ func (d *Desk) Look(r *http.Request, secret string) (*Found, error) {
 
 // dead is the page of a link that does not work. It does not say why: whoever holds it may be a stranger.
 func (d *Desk) dead(r *http.Request) error {
-	err := d.Engine.Halt(r, "", "link.use", flow.Reason{
-		Type: "link_over", Text: "This link does not work any more: each works once and for a limited time, and a newer one replaces it. Ask for a new one.",
+	var owned bool
+	err := d.Store.View(r.Context(), func(tx store.Tx) (err error) {
+		owned, err = directory.HasOwner(tx)
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	text := "This link does not work any more: each works once and for a limited time, and a newer one replaces it. "
+	if owned { // before that there is nobody to sign in, nor to ask
+		text += "If you have used it, sign in. If not, ask your administrator to send you another."
+	} else {
+		text += "Ask for a new one."
+	}
+	err = d.Engine.Halt(r, "", "link.use", flow.Reason{Type: "link_over", Text: text})
 	var public *web.Error
 	if errors.As(err, &public) {
 		public.Status, public.Heading = http.StatusGone, "This link is over"
