@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/netip"
@@ -110,13 +111,24 @@ func SameOrigin(address, origin string) bool {
 		return false
 	}
 	host, own := spelt(a.Hostname()), spelt(o.Hostname())
+	if number, err := netip.ParseAddr(own); err == nil {
+		other, err := netip.ParseAddr(host)
+		return other == number || err != nil && number.Is4() && endsInNumber(host)
+	}
 	return host == own || strings.Contains(own, "xn--") && strings.ContainsFunc(host, func(c rune) bool { return c > unicode.MaxASCII })
+}
+
+// endsInNumber tells whether browsers read a host as an IPv4 address, as they do with 127.1 and 0x7f.1 (URL Standard, 3.5).
+func endsInNumber(host string) bool {
+	host = strings.TrimSuffix(host, ".")
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	return last != "" && '0' <= last[0] && last[0] <= '9'
 }
 
 func port(u *url.URL) string {
 	switch {
 	case u.Port() != "":
-		return u.Port()
+		return cmp.Or(strings.TrimLeft(u.Port(), "0"), "0") // browsers read it as a number
 	case strings.EqualFold(u.Scheme, "https"):
 		return "443"
 	}
