@@ -168,6 +168,16 @@ func (w *world) crossOrigin(t *testing.T) {
 		if got := ask(http.MethodGet, "/.well-known/openid-configuration", origin).Header.Get("Access-Control-Allow-Origin"); got != "*" {
 			t.Errorf("discovery from %s: %q", origin, got)
 		}
+		for path, body := range map[string]int{"/oauth/token": 100 << 10, "/oauth/token?x=%zz": 1, "/oauth/token?x=" + strings.Repeat("x", 40<<10): 1} { // what no handler sees
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.URL+path, strings.NewReader(strings.Repeat("x", body)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Origin", origin)
+			if reply := spa.Do(r); reply.Status < 400 || reply.Header.Get("Access-Control-Allow-Origin") != want || !strings.Contains(reply.Header.Get("Cache-Control"), "no-store") {
+				t.Errorf("%d from %s: %v", reply.Status, origin, reply.Header)
+			}
+		}
 	}
 }
 

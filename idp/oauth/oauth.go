@@ -114,10 +114,12 @@ func (h *Handlers) Routes() []web.Route {
 		parPath:      {http.MethodPost: h.push},
 		userinfoPath: {http.MethodGet: h.userinfo, http.MethodPost: h.userinfo},
 	} {
+		methods[http.MethodOptions] = preflight
 		for method, handle := range methods {
-			routes = append(routes, endpoint(method, path, h.fromPages(handle)))
+			route := endpoint(method, path, handle)
+			route.Prepare = h.allowOrigin
+			routes = append(routes, route)
 		}
-		routes = append(routes, endpoint(http.MethodOptions, path, h.preflight))
 	}
 	return routes
 }

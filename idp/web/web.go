@@ -43,9 +43,10 @@ type Route struct {
 	Method     string
 	Path       string // gorilla/mux syntax
 	Permission Permission
-	CrossSite  bool  // other sites may send unsafe methods here (protocol endpoints); no cookie authority is assumed
-	MaxBody    int64 // bytes; 0: 64 KiB
-	Errors     Form  // of everything that is refused here, before the handler too; nil: a page
+	CrossSite  bool        // other sites may send unsafe methods here (protocol endpoints); no cookie authority is assumed
+	MaxBody    int64       // bytes; 0: 64 KiB
+	Errors     Form        // of everything that is refused here, before the handler too; nil: a page
+	Prepare    HandlerFunc // comes first and sets headers that refusals need too, such as those of CORS; nil: none
 	Handle     HandlerFunc
 }
 
@@ -111,6 +112,11 @@ func (k *Kit) serve(w *statusWriter, r *http.Request, route Route, protection *h
 		}
 	}()
 	securityHeaders(w.Header(), k.Cookies.Secure)
+	if route.Prepare != nil {
+		if err := route.Prepare(w, r); err != nil {
+			return err
+		}
+	}
 	if !route.CrossSite {
 		if err := protection.Check(r); err != nil {
 			return &Error{Status: http.StatusForbidden, Reason: "cross_site", Text: "This request came from another website, so nothing was done. Open Gatehouse itself and try again there."}
