@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -169,7 +170,7 @@ func (e *Engine) Halt(r *http.Request, app, kind string, reason Reason) error {
 	if err != nil {
 		return err
 	}
-	return &web.Error{Status: http.StatusBadRequest, Reason: reason.Type, Text: reason.Text, Code: code, Err: reason.Err}
+	return &web.Error{Status: http.StatusBadRequest, Reason: reason.Type, Text: reason.Text, Code: cmp.Or(code, web.Of(r).ID), Err: reason.Err}
 }
 
 // Bounded turns away a network from which too much was refused within the minute, for what needs no step by a person: other

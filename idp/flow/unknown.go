@@ -24,7 +24,7 @@ func (e *Engine) HaltUnknown(r *http.Request, protocol, identifier string, reaso
 		Address: web.Of(r).AddressText(), Detail: reason.Detail, Facts: reason.Facts,
 	}
 	if !e.Strangers.Single(event) { // folded: one person must not fill the list, nor write without end
-		return &web.Error{Status: http.StatusBadRequest, Reason: reason.Type, Text: reason.Text, Err: reason.Err}
+		return &web.Error{Status: http.StatusBadRequest, Reason: reason.Type, Text: reason.Text, Code: web.Of(r).ID, Err: reason.Err}
 	}
 	var stored audit.Event
 	err = e.Store.Update(r.Context(), func(tx store.Tx) error {

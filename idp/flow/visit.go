@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -141,7 +142,7 @@ func (e *Engine) Forbid(r *http.Request, app, permission string) error {
 		return err
 	}
 	return &web.Error{
-		Status: http.StatusForbidden, Reason: "no_permission", Code: code,
+		Status: http.StatusForbidden, Reason: "no_permission", Code: cmp.Or(code, web.Of(r).ID),
 		Text: "Your role does not allow this. Ask an owner of this Gatehouse if you need it.",
 	}
 }

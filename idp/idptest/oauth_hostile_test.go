@@ -180,3 +180,41 @@ func (w *world) racedProof(t *testing.T) {
 		t.Errorf("%d were taken", n)
 	}
 }
+
+// TestRefusedOnce: a refusal is counted once, however many there are: what is folded into a counted entry has no second one.
+func TestRefusedOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	rp := w.Client(t, "folded", nil, nil)
+	rp.http = &http.Client{Transport: oneHop("10.200.0.1")}
+	browser := w.NewClient(t)
+	browser.http.Transport = oneHop("10.200.0.2")
+	goOn := w.clock.stand()
+	for range 70 {
+		if reply := rp.Redeem("nonsense"); reply.Text("error") != "invalid_grant" {
+			t.Fatalf("%d %s", reply.Status, reply.Raw)
+		}
+		if page := browser.Get("/oauth/authorize?client_id=nobody"); page.Status != http.StatusBadRequest || firstOf(`<span class="label">Code</span><code>([^<]+)</code>`, page.Body) == "" {
+			t.Fatalf("%d %s", page.Status, page.Body)
+		}
+	}
+	goOn()
+	w.Stop() // writes what was counted
+	w.Server = Start(t, Options{Dir: w.Dir, Now: w.clock.now})
+	counted := 0
+	for _, kind := range []string{"token", "signon", "request"} {
+		list, err := w.API.Audit(t.Context(), api.AuditQuery{Kind: kind, Limit: 200})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range list.Items {
+			if kind == "request" && (entry.Reason == "unknown_code" || entry.Reason == "unknown_app") {
+				t.Errorf("a second entry: %+v", entry)
+			}
+			counted += entry.Count
+		}
+	}
+	if counted != 20 {
+		t.Errorf("%d were counted, want 20", counted)
+	}
+}

@@ -156,7 +156,7 @@ func (h *Handlers) note(tx store.Tx, r *http.Request, c *call, issued *issue, pr
 	}
 	code, err := h.Engine.Traced(tx, event)
 	if problem != nil {
-		problem.Trace = code
+		problem.Trace = cmp.Or(code, web.Of(r).ID) // one that was folded is in the log
 	}
 	return err
 }
