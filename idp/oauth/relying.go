@@ -84,7 +84,7 @@ func (h *Relying) AskUpstream(w http.ResponseWriter, r *http.Request, ask *upstr
 
 // push sends a request ahead, from server to server, and gives what the browser takes along instead (RFC 9126, section 2).
 func (h *Relying) push(ctx context.Context, u *federation.Upstream, question url.Values) (url.Values, error) {
-	call := outbound.Call{URL: u.OpenID.Found.Push, Most: maxAnswer, Form: question}
+	call := outbound.Call{URL: u.OpenID.Found.Push, Most: maxAnswer, Words: ofProvider, Form: question}
 	if err := h.prove(ctx, u, &call); err != nil {
 		return nil, err
 	}
