@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"regexp"
 	"runtime/pprof"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,24 +38,24 @@ func TestLDAPDies(t *testing.T) {
 	runSync(t, s, api.RunSync{})
 	l.Kill()
 	clock.stand()
-	asked, free, waited := atomic.Int64{}, func() {}, time.Duration(0)
+	asked, free, waits := atomic.Int64{}, func() {}, []time.Duration(nil)
 	for i := range 30 { // three times as many as would make an account wait
 		if i == 7 { // it is known to be down, so nobody waits for it: not one connection comes
-			free, waited = countingListener(t, strings.TrimPrefix(l.LDAPS, "ldaps://"), &asked), 0
+			free, waits = countingListener(t, strings.TrimPrefix(l.LDAPS, "ldaps://"), &asked), nil
 		}
 		name := []string{"mia", "nobody"}[i%2]
 		local := time.Now() // what anybody waits for a machine that has much to do
 		tryLDAP(t, s, "ada", Password)
-		waited -= time.Since(local)
 		began := time.Now()
 		page := tryLDAP(t, s, name, "mias password")
 		if page.Status != http.StatusServiceUnavailable || !strings.Contains(page.Body, directoryDown) || page.Header.Get("Retry-After") == "" {
 			t.Fatalf("%s: %d\n%s", name, page.Status, page.Body)
 		}
-		waited += time.Since(began)
+		waits = append(waits, time.Since(began)-began.Sub(local))
 	}
-	if n := asked.Load(); n != 0 || waited > 23*2*time.Second { // a server that hangs would take 3 s for each
-		t.Errorf("23 tries asked the server %d times and took %s longer than a local person's although it is known to be down", n, waited)
+	slices.Sort(waits)
+	if n := asked.Load(); n != 0 || waits[len(waits)/2] > time.Second { // a server that hangs would take 3 s for each
+		t.Errorf("the server was asked %d times, and most tries took longer than a local person's, by %s, although it is known to be down", n, waits)
 	}
 	free()
 	if page := tryLDAP(t, s, "ada", "wrong"); page.Status != http.StatusServiceUnavailable {
@@ -83,6 +84,30 @@ func TestLDAPDies(t *testing.T) {
 // countingListener stands where a dead server was and counts who comes, until free is called.
 func countingListener(t testing.TB, address string, came *atomic.Int64) (free func()) {
 	t.Helper()
+	listener := listening(t, address, func(c net.Conn) {
+		came.Add(1)
+		c.Close()
+	})
+	return func() { listener.Close() }
+}
+
+// silent accepts and says nothing; with a text, it says that.
+func silent(t testing.TB, text string) string {
+	t.Helper()
+	return listening(t, "127.0.0.1:0", func(c net.Conn) {
+		t.Cleanup(func() { c.Close() })
+		if text != "" {
+			go func() { // reads on, so that nothing is reset
+				_, _ = c.Write([]byte(text))
+				_, _ = c.Read(make([]byte, 4096))
+			}()
+		}
+	}).Addr().String()
+}
+
+// listening hands on who comes to an address, until it is closed or the test ends.
+func listening(t testing.TB, address string, take func(net.Conn)) net.Listener {
+	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -94,37 +119,10 @@ func countingListener(t testing.TB, address string, came *atomic.Int64) (free fu
 			if err != nil {
 				return
 			}
-			came.Add(1)
-			c.Close()
+			take(c)
 		}
 	}()
-	return func() { listener.Close() }
-}
-
-// silent accepts and says nothing; with a text, it says that.
-func silent(t testing.TB, text string) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { c.Close() })
-			if text != "" {
-				go func() { // reads on, so that nothing is reset
-					_, _ = c.Write([]byte(text))
-					_, _ = c.Read(make([]byte, 4096))
-				}()
-			}
-		}
-	}()
-	return listener.Addr().String()
+	return listener
 }
 
 // Servers that are no directories, hang, send junk or show a wrong certificate hold nobody up for long, and leave nothing behind.
