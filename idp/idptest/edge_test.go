@@ -82,7 +82,7 @@ func errorsAt(path string) errorForm {
 		return asAPI
 	case strings.HasPrefix(path, "/scim/"):
 		return asSCIM
-	case strings.HasSuffix(path, "/backchannel"), strings.HasPrefix(path, "/.well-known/"), strings.HasPrefix(path, "/oauth/") && !slices.Contains(people, path):
+	case strings.HasSuffix(path, "/backchannel"), strings.HasSuffix(path, "/frontchannel"), strings.HasPrefix(path, "/.well-known/"), strings.HasPrefix(path, "/oauth/") && !slices.Contains(people, path):
 		return asOAuth
 	case slices.Contains([]string{"/saml/soap", "/saml/artifact", "/saml/ecp"}, path):
 		return asFault
