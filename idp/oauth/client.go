@@ -174,10 +174,10 @@ func suits(client *sp.OAuth, method string) bool {
 // hourly writes at most once an hour when a secret was shown last, or an app asked. An id is that of the one or of the other.
 func (h *Handlers) hourly(ctx context.Context, id string, note func(store.Tx) error) error {
 	now := h.Now()
-	if last, ok := h.used.Load(id); ok && now.Sub(last.(time.Time)) < time.Hour {
+	if last, ok := h.used.get(id); ok && now.Sub(last) < time.Hour {
 		return nil
 	}
-	h.used.Store(id, now)
+	h.used.put(id, now)
 	return h.Store.Update(ctx, note)
 }
 

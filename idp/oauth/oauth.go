@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"gatehouse/certs"
@@ -49,8 +48,8 @@ type Handlers struct {
 	Confirm func(w http.ResponseWriter, r *http.Request, app, action string, fields map[string]string, next string) error
 	Post    Poster
 
-	clients   sync.Map // client id → app id: a hint that is checked at each use
-	used      sync.Map // id of a secret or an app → when its use was noted
+	clients   recent[string]    // app ids by client id: a hint that is checked at each use
+	used      recent[time.Time] // by the id of a secret or an app: when its use was noted
 	wrong     throttle
 	newcomers throttle
 	guesses   throttle // of user codes
@@ -126,12 +125,12 @@ func (h *Handlers) Routes() []web.Route {
 
 // clientOf finds the app of a client id; nil: there is none. The index is read only when the hint does not hold.
 func (h *Handlers) clientOf(ctx context.Context, id string) (*sp.App, error) {
-	if app, ok := h.clients.Load(id); ok {
-		found, err := h.Engine.AppOf(ctx, app.(string))
+	if app, ok := h.clients.get(id); ok {
+		found, err := h.Engine.AppOf(ctx, app)
 		if err != nil || isClient(found, id) {
 			return found, err
 		}
-		h.clients.Delete(id)
+		h.clients.forget(id)
 	}
 	var found sp.App
 	err := h.Store.View(ctx, func(tx store.Tx) (err error) {
@@ -144,7 +143,7 @@ func (h *Handlers) clientOf(ctx context.Context, id string) (*sp.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.clients.Store(id, found.ID)
+	h.clients.put(id, found.ID)
 	return &found, nil
 }
 

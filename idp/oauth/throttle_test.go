@@ -54,6 +54,26 @@ func TestKeptAt(t *testing.T) {
 	}
 }
 
+// TestRecent: of clients that are gone nothing stays for ever, and one that is used all the time stays.
+func TestRecent(t *testing.T) {
+	t.Parallel()
+	h := &Handlers{Now: time.Now}
+	h.clients.put("busy", "app")
+	h.clients.put("gone", "app")
+	for i := range 3 * maxRecent {
+		h.clients.put(strconv.Itoa(i), "app")
+		if app, _ := h.clients.get("busy"); app != "app" {
+			t.Fatalf("what is used all the time was pushed out by the %d. other", i+1)
+		}
+	}
+	if _, there := h.clients.get("gone"); there || len(h.clients.newer)+len(h.clients.older) > 2*maxRecent {
+		t.Errorf("gone is there: %v; %d and %d are kept", there, len(h.clients.newer), len(h.clients.older))
+	}
+	if h.clients.forget("busy"); h.clients.newer["busy"] != "" || h.clients.older["busy"] != "" {
+		t.Error("what was forgotten is there")
+	}
+}
+
 // TestKeysPushedOut: an address whose keys were pushed out is asked again no more often than others.
 func TestKeysPushedOut(t *testing.T) {
 	t.Parallel()
