@@ -180,4 +180,7 @@ func TestPlainKeepsTheTerminal(t *testing.T) {
 	if got := plain("a\x1b[31mb\nc\td\u009be\x7f é"); got != "a [31mb c d e  é" {
 		t.Errorf("%q", got)
 	}
+	if got := plain("Pay\u202egpj\u2069 \u200bOrders\ufeff \u2028x ü 💶"); got != "Pay<U+202E>gpj<U+2069> <U+200B>Orders<U+FEFF> <U+2028>x ü 💶" || plain(got) != got {
+		t.Errorf("%q", got)
+	}
 }

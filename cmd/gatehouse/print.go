@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"gatehouse/idp/api"
 )
@@ -70,14 +71,21 @@ func (c *cli) facts(pairs ...string) error {
 	return w.Flush()
 }
 
-// plain keeps what other people wrote from steering the terminal or breaking the columns.
+// plain keeps what other people wrote from steering the terminal, breaking the columns, or looking like something else: what nobody sees,
+// or what turns the reading direction round, is written as its number.
 func plain(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return ' '
+	var clean strings.Builder
+	for _, r := range text {
+		switch {
+		case unicode.IsControl(r):
+			clean.WriteByte(' ')
+		case unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp):
+			fmt.Fprintf(&clean, "<U+%04X>", r)
+		default:
+			clean.WriteRune(r)
 		}
-		return r
-	}, text)
+	}
+	return clean.String()
 }
 
 func stamp(at time.Time) string {
