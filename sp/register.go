@@ -111,7 +111,7 @@ func (a *App) Register(r *Registration) error {
 		values["name"] = a.Credentials.ClientID
 	}
 	if strings.ContainsFunc(r.ClientName, func(c rune) bool { return unicode.Is(unicode.Cf, c) }) {
-		return &SettingError{"name", "must not hold characters that nobody sees, which make a name look like another"}
+		return &SettingError{"name", unseenText}
 	}
 	if r.LogoURI != "" { // a picture in the metadata itself is for administrators
 		if err := CheckAddress(r.LogoURI); err != nil {

@@ -62,6 +62,9 @@ func setName(a *App, v string) error {
 	if v == "" || utf8.RuneCountInString(v) > maxName || !printable(v) {
 		return errors.New("must be one line of 1 to 100 characters")
 	}
+	if strings.ContainsFunc(v, Unseen) {
+		return errors.New(unseenText)
+	}
 	a.Definition.Name = v
 	return nil
 }

@@ -54,7 +54,7 @@ func flags(fallback string) settingCase {
 func settingCases() map[string]settingCase {
 	bounds := settingCase{"no bound", good("a,b"), []string{"[]", "a,,b"}}
 	return map[string]settingCase{
-		"name":        {"app.example.org", map[string]string{" Travel ": "Travel", "Büro & Co": "Büro & Co"}, []string{"a\nb", strings.Repeat("x", 101)}},
+		"name":        {"app.example.org", map[string]string{" Travel ": "Travel", "Büro & Co": "Büro & Co"}, []string{"a\nb", strings.Repeat("x", 101), "Pay\u202egpj", "Orders\u200b"}},
 		"description": texts, "platform": texts, "contact": texts, "saml.default_relay_state": texts, "saml.affiliation": texts, "saml.may_map_to": idLists,
 		"logo_url": addresses, "privacy_url": addresses, "terms_url": addresses, "start_url": addresses, "mobile_start_url": addresses,
 		"saml.defaults":                choices("saas", "saml2int", "custom"),

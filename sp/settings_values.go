@@ -294,6 +294,12 @@ func printable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
+// Unseen tells whether a character of a name cannot be seen, and makes it look like another or turns around what stands beside it. The
+// joiners that some scripts are written with are none of these.
+func Unseen(r rune) bool { return unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' }
+
+const unseenText = "must not hold characters that nobody sees, which make a name look like another"
+
 // clip cuts a text to a number of characters.
 func clip(s string, limit int) string {
 	if utf8.RuneCountInString(s) <= limit {

@@ -2,7 +2,6 @@ package metadata
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"gatehouse/sp"
@@ -76,7 +75,7 @@ func (r *reader) userInterface(role *node) (err error) {
 	if r.out.Description, err = localized(ui.all(nsMDUI, "Description"), maxDescription); err != nil {
 		return err
 	}
-	r.out.Names = languages(ui.all(nsMDUI, "DisplayName"), func(text string) string { return cut(strings.Join(strings.Fields(text), " "), maxName) })
+	r.out.Names = languages(ui.all(nsMDUI, "DisplayName"), func(text string) string { return oneLine(text, maxName) })
 	r.out.InformationURLs = languages(ui.all(nsMDUI, "InformationURL"), addressOnly)
 	r.out.PrivacyURLs = languages(ui.all(nsMDUI, "PrivacyStatementURL"), addressOnly)
 	if r.out.InformationURL, err = r.shownAddress(ui.all(nsMDUI, "InformationURL"), "information", sp.CheckAddress); err != nil {
@@ -138,13 +137,18 @@ func localized(nodes []*node, limit int) (string, error) {
 		return "", nil
 	}
 	text, err := n.value()
+	return oneLine(text, limit), err
+}
+
+// oneLine is a text on one line, without what nobody sees.
+func oneLine(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Bidi_Control, r) { // would turn around what stands beside it
+		if sp.Unseen(r) {
 			return -1
 		}
 		return r
 	}, text)
-	return cut(strings.Join(strings.Fields(text), " "), limit), err
+	return cut(strings.Join(strings.Fields(text), " "), limit)
 }
 
 func preferred(nodes []*node) *node {

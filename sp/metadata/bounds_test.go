@@ -114,9 +114,9 @@ func TestUnseenCharacters(t *testing.T) {
 			t.Errorf("%U in an entity id", r)
 		}
 	}
-	ui := `<Extensions><UIInfo xmlns="urn:oasis:names:tc:SAML:metadata:ui"><DisplayName xml:lang="en">Pay` + "\u202e\u2066" + `roll</DisplayName></UIInfo></Extensions>`
+	ui := `<Extensions><UIInfo xmlns="urn:oasis:names:tc:SAML:metadata:ui"><DisplayName xml:lang="en">Pay` + "\u202e\u2066\u200b" + `roll</DisplayName><DisplayName xml:lang="de">Lohn` + "\u202e\u200b" + `</DisplayName></UIInfo></Extensions>`
 	r, err := Parse([]byte(replaced(`:protocol">`, `:protocol">`+ui)), Options{Now: now})
-	if err != nil || r.Metadata.DisplayName != "Payroll" {
-		t.Errorf("%q %v", r.Metadata.DisplayName, err)
+	if err != nil || r.Metadata.DisplayName != "Payroll" || len(r.Metadata.Names) != 2 || r.Metadata.Names[1].Text != "Lohn" {
+		t.Errorf("%q %q %v", r.Metadata.DisplayName, r.Metadata.Names, err)
 	}
 }
