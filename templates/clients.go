@@ -71,15 +71,16 @@ type AppCredentialsPage struct {
 	Public       bool   // it cannot keep a secret
 	HasSecret    bool   // it proves itself by one
 	Secrets      []SecretRow
+	Seen         string // posted as `seen` by each of the actions
 	Proof        []Fact
 	Settings     []Fact // where answers go, and what it may ask for
 	SettingsHref string
 	RotateAction string
-	// Since when it acts in Gatehouse itself, where a secret from before that is still good; zero: there is none. ReplaceAction posts
-	// nothing, makes a new secret and ends all before.
+	// Since when it acts in Gatehouse itself, where a secret from before that is still good; zero: there is none. ReplaceAction
+	// makes a new secret and ends all before.
 	Lent          time.Time
 	ReplaceAction string
-	EndAction     string // posts nothing and ends the older secret
+	EndAction     string // ends the older secret
 }
 
 // AppTokensPage lists the people who gave an app something that still gives tokens; a GET of `user` looks one up, which is User.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"gatehouse/idp/api"
@@ -176,6 +177,8 @@ func (a *Actions) RotateSecret(ctx context.Context, by By, ref string, ask api.R
 			return nil, sp.ErrRemoved
 		case app.Definition.OAuth == nil || !app.Definition.OAuth.HasSecret():
 			return nil, refused(http.StatusConflict, "no_secret", "app", "%s does not prove itself by a secret: see its oauth.token_endpoint_auth_method.", app.Definition.Name)
+		case ask.Seen != nil && !sameSecrets(app, ask.Seen):
+			return nil, refused(http.StatusConflict, "changed_meanwhile", "seen", "The client secrets of %s are others than those that you looked at, so nothing was done: look at them again.", app.Definition.Name)
 		}
 		answer = api.ClientSecret{ID: app.ID, ClientID: app.Credentials.ClientID}
 		facts := map[string]string{}
@@ -193,6 +196,12 @@ func (a *Actions) RotateSecret(ctx context.Context, by By, ref string, ask api.R
 		return facts, nil
 	})
 	return answer, err
+}
+
+// sameSecrets tells whether an app has the secrets of these ids, and no others.
+func sameSecrets(app *sp.App, ids []string) bool {
+	have := app.Credentials.Secrets
+	return len(have) == len(ids) && !slices.ContainsFunc(have, func(one sp.Secret) bool { return !slices.Contains(ids, one.ID) })
 }
 
 // wireClient is what is shown of an app's credentials: when, never what.

@@ -61,6 +61,46 @@ func TestClientsInTheConsole(t *testing.T) {
 	}
 }
 
+// secrets are the ids of an app's secrets, as its page posts them.
+func (w *world) secrets(id string) string {
+	w.t.Helper()
+	app, err := w.App(w.t.Context(), id)
+	must(w.t, err)
+	var ids []string
+	for _, one := range app.OAuth.Secrets {
+		ids = append(ids, one.ID)
+	}
+	return strings.Join(ids, " ")
+}
+
+// TestSecretsOfAStalePage: a page that stood open while the secrets changed does nothing to those that it never showed.
+func TestSecretsOfAStalePage(t *testing.T) {
+	w := newWorld(t)
+	w.actor = w.person("ada", RoleOwner).Actor
+	id := w.codeClient(socket, "orders").App.ID
+	server, path := w.server(), "/admin/apps/"+id+"/credentials"
+	stale := w.secrets(id)
+	if _, body := send(t, server, "GET", path, "", ""); strings.Count(body, `name="seen" value="`+stale+`"`) != 1 {
+		t.Errorf("the page does not say what it shows: %s", body)
+	}
+	_, err := w.RotateSecret(t.Context(), socket, id, api.RotateSecret{})
+	must(t, err)
+	fresh := w.secrets(id)
+	if _, body := send(t, server, "GET", path, "", ""); strings.Count(body, `name="seen"`) != 2 {
+		t.Errorf("the page does not say what it shows: %s", body)
+	}
+	for _, action := range []string{"/rotate", "/replace", "/end-old"} {
+		for _, seen := range [][]string{{"seen", stale}, {"seen", strings.Fields(fresh)[1]}, {"seen", fresh + " " + stale}, {"seen", ""}, nil} {
+			if status, body := post(t, server, path+action, seen...); status != 409 || !strings.Contains(body, "so nothing was done: look at them again") {
+				t.Errorf("%s %q: %d %s", action, seen, status, body)
+			}
+		}
+	}
+	if w.secrets(id) != fresh {
+		t.Error("the secrets are others")
+	}
+}
+
 // TestSecretsInTheConsole: two at most, the newest is shown once, the older one can be removed; who may not, sees no button.
 func TestSecretsInTheConsole(t *testing.T) {
 	w := newWorld(t)
@@ -77,14 +117,14 @@ func TestSecretsInTheConsole(t *testing.T) {
 	}
 	w.actor = owner
 	for range 2 {
-		if status, body := post(t, server, path+"/rotate"); status != 200 || !strings.Contains(body, "shown this once") {
+		if status, body := post(t, server, path+"/rotate", "seen", w.secrets(added.App.ID)); status != 200 || !strings.Contains(body, "shown this once") {
 			t.Fatalf("%d %s", status, body)
 		}
 	}
 	if app, err := w.App(t.Context(), added.App.ID); err != nil || len(app.OAuth.Secrets) != 2 {
 		t.Errorf("%+v, %v", app.OAuth, err)
 	}
-	if status, location := post(t, server, path+"/end-old"); status != 303 || location != path+"?done=secret_ended" {
+	if status, location := post(t, server, path+"/end-old", "seen", w.secrets(added.App.ID)); status != 303 || location != path+"?done=secret_ended" {
 		t.Errorf("%d %s", status, location)
 	}
 	if app, err := w.App(t.Context(), added.App.ID); err != nil || len(app.OAuth.Secrets) != 1 {

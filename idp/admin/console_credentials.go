@@ -63,6 +63,7 @@ func (a *Admin) credentialsPage(w http.ResponseWriter, r *http.Request, app *api
 	}
 	page.Public, page.HasSecret = client.Public(), client.HasSecret()
 	for _, one := range slices.Backward(app.OAuth.Secrets) {
+		page.Seen = strings.TrimSpace(page.Seen + " " + one.ID)
 		page.Secrets = append(page.Secrets, templates.SecretRow{ID: one.ID, Created: one.Created, Used: one.LastUsed})
 	}
 	proofs := []string{"oauth.token_endpoint_auth_method"}
@@ -160,9 +161,14 @@ func clientKeyFacts(set map[string]*api.Setting) []templates.Fact {
 	return facts
 }
 
-// appSecret makes a secret, and answers with the page that shows it this once; or it ends the older one.
+// appSecret makes a secret beside those that the page showed, and answers with the page that shows it this once; or it ends the older one.
 func (a *Admin) appSecret(ask api.RotateSecret) web.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := parseForm(r); err != nil {
+			return err
+		}
+		ask := ask
+		ask.Seen = strings.Fields(r.PostForm.Get("seen"))
 		made, err := a.Actions.RotateSecret(r.Context(), byOf(r), r.PathValue("app"), ask)
 		if err != nil {
 			return worded(err)

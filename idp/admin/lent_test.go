@@ -78,7 +78,7 @@ func TestLentInTheConsole(t *testing.T) {
 	if status, location := post(t, server, path+"/settings", "description", "More."); status != 303 || location != path+"/settings?done=saved" {
 		t.Errorf("another setting: %d %s", status, location)
 	}
-	if status, body := post(t, server, path+"/credentials/replace"); status != 200 || strings.Contains(body, replace) || !strings.Contains(body, "shown this once") {
+	if status, body := post(t, server, path+"/credentials/replace", "seen", w.secrets(strings.TrimPrefix(path, "/admin/apps/"))); status != 200 || strings.Contains(body, replace) || !strings.Contains(body, "shown this once") {
 		t.Errorf("%d %s", status, body)
 	}
 }

@@ -44,10 +44,12 @@ type Secret struct {
 	LastUsed time.Time `json:"last_used,omitzero"` // within an hour
 }
 
-// RotateSecret asks for a further client secret, with EndOld for the end of the one before instead, or with Replace for both at once.
+// RotateSecret asks for a further client secret, with EndOld for the end of the one before instead, or with Replace for both at once. Seen are the
+// ids of the secrets that were looked at: where the app has others meanwhile, nothing is done; without it whatever there is counts.
 type RotateSecret struct {
-	EndOld  bool `json:"end_old,omitempty"`
-	Replace bool `json:"replace,omitempty"`
+	EndOld  bool     `json:"end_old,omitempty"`
+	Replace bool     `json:"replace,omitempty"`
+	Seen    []string `json:"seen,omitzero"`
 }
 
 // ClientSecret is a new client secret, shown this once; or how many old ones were ended.
