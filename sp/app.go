@@ -41,6 +41,7 @@ type App struct {
 	Approved    time.Time   `json:"approved,omitzero"`      // when an administrator let it in that had waited
 	Network     string      `json:"network,omitempty"`      // from where a client registered under OpenParent
 	Lent        time.Time   `json:"lent,omitzero"`          // since when it has the last of its scopes of Gatehouse's own API
+	Keyed       time.Time   `json:"keyed,omitzero"`         // when its registered keys (oauth.jwks) changed last; zero: before that was noted
 
 	Document *Registration `json:"document,omitempty"` // of a client whose id is an address: what it said there last
 }

@@ -1,6 +1,7 @@
 package sp
 
 import (
+	"bytes"
 	"regexp"
 	"slices"
 	"time"
@@ -45,14 +46,18 @@ func (a *App) ReachesAPI() bool {
 	return a.Definition.OAuth != nil && slices.ContainsFunc(a.AllowedScopes(), IsAPIScope)
 }
 
-// Lend notes when a change gave the app a scope of Gatehouse's own API that it had not before.
+// Lend notes when a change gave the app a scope of Gatehouse's own API that it had not before, and when it gave it other keys.
 func (a *App) Lend(before *App, now time.Time) {
 	if a.Definition.OAuth == nil {
 		return
 	}
 	var had []string
+	var keys []byte
 	if before.Definition.OAuth != nil {
-		had = before.AllowedScopes()
+		had, keys = before.AllowedScopes(), before.Definition.OAuth.JWKS
+	}
+	if !bytes.Equal(a.Definition.OAuth.JWKS, keys) {
+		a.Keyed = now
 	}
 	if slices.ContainsFunc(a.AllowedScopes(), func(one string) bool { return IsAPIScope(one) && !slices.Contains(had, one) }) {
 		a.Lent = now
@@ -69,6 +74,13 @@ func (a *App) OlderSecrets() int {
 		}
 	}
 	return older
+}
+
+// OlderKeys tells the same of the keys that the app registered and proves itself by. Keys at an address and certificates by an authority
+// are not counted: they are replaced where nothing here sees it.
+func (a *App) OlderKeys() bool {
+	client := a.Definition.OAuth
+	return client != nil && a.Keyed.Before(a.Lent) && a.ReachesAPI() && len(client.JWKS) > 0 && (client.Method() == AuthPrivateKeyJWT || client.Method() == AuthSelfSignedTLS)
 }
 
 // StandardScopes are what an app may ask for while oauth.scopes is unset.

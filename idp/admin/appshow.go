@@ -91,6 +91,9 @@ func appWarnings(app *sp.App) []api.Warning {
 	if app.OlderSecrets() > 0 {
 		list = append(list, api.Warning{Code: "older_secret", Severity: string(metadata.Caution), Text: fmt.Sprintf("The app acts in Gatehouse itself by scopes that it got at %s UTC, and a client secret from before that is still good: whoever held it has that power too. Replace the secret under Credentials (gatehouse app rotate-secret APP --replace).", app.Lent.UTC().Format("15:04 on 2 January 2006"))})
 	}
+	if app.OlderKeys() {
+		list = append(list, api.Warning{Code: "older_key", Severity: string(metadata.Caution), Text: fmt.Sprintf("The app acts in Gatehouse itself by scopes that it got at %s UTC, and proves itself by keys from before: whoever held their private parts has that power too. If that may be somebody else, have the app make a new key, and give its public part (gatehouse app set APP oauth.jwks=@FILE).", app.Lent.UTC().Format("15:04 on 2 January 2006"))})
+	}
 	if app.Definition.SAML != nil {
 		for _, text := range app.Definition.SAML.Cautions() {
 			list = append(list, api.Warning{Code: "setting", Severity: string(metadata.Caution), Text: text})

@@ -62,6 +62,40 @@ func TestLentToOlderSecrets(t *testing.T) {
 	}
 }
 
+// TestLentToOlderKeys: the same of keys that the app registered before, until it has others.
+func TestLentToOlderKeys(t *testing.T) {
+	w := newWorld(t)
+	owner := w.person("ada", RoleOwner)
+	const ec = `{"keys":[{"kty":"EC","crv":"P-256","kid":"%s","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`
+	keys := func(id string) string { return strings.Replace(ec, "%s", id, 1) }
+	set := func(id string, values map[string]string) bool {
+		t.Helper()
+		at := w.Now().Add(time.Minute)
+		w.Now = func() time.Time { return at }
+		app, err := w.SetApp(t.Context(), owner, id, values)
+		must(t, err)
+		return slices.ContainsFunc(app.Warnings, func(one api.Warning) bool { return one.Code == "older_key" })
+	}
+	added, err := w.AddApp(t.Context(), owner, api.NewApp{OAuth: `{"client_name":"keyed","redirect_uris":["https://k.example/cb"],"token_endpoint_auth_method":"private_key_jwt","jwks":` + keys("one") + `}`})
+	must(t, err)
+	at := added.App.ID
+	if set(at, map[string]string{"oauth.scopes": "openid,email"}) {
+		t.Error("a scope that lends nothing is warned about")
+	}
+	if !set(at, map[string]string{"oauth.scopes": "openid,directory.read"}) {
+		t.Error("the keys from before are not warned about")
+	}
+	if !set(at, map[string]string{"description": "More."}) {
+		t.Error("the warning goes though nothing changed")
+	}
+	if set(at, map[string]string{"oauth.jwks": keys("two")}) {
+		t.Error("the keys are new, and are warned about")
+	}
+	if set(at, map[string]string{"oauth.jwks": keys("three"), "oauth.scopes": "openid,directory.read,apps.write"}) {
+		t.Error("keys that came with the scopes are warned about")
+	}
+}
+
 // TestLentInTheConsole: the settings lead to the page that says so and replaces the secret in one step.
 func TestLentInTheConsole(t *testing.T) {
 	w := newWorld(t)
