@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,24 @@ func TestUpstreamSpeaksForItsOwn(t *testing.T) {
 			t.Errorf("the status is %q, %+v", sub, b.Audit(t)[1])
 		}
 	})
+}
+
+// TestUpstreamNearlyTheSame: who is called nearly as somebody here is not that person, also where the difference is a blank alone.
+func TestUpstreamNearlyTheSame(t *testing.T) {
+	t.Parallel()
+	b := newForger(t, map[string]string{"match": "username"})
+	sp := b.sp(t, "named", nil)
+	for name, reason := range map[string]string{"ana": "", "ANA": "", "ana ": "upstream_name", "\u00a0ana": "upstream_name", "&#9;ana": "upstream_name", "\uff41na": "upstream_name"} {
+		t.Run(strconv.QuoteToASCII(name), func(t *testing.T) {
+			c, id := b.begin(t, sp)
+			attribute := `</saml:AuthnStatement><saml:AttributeStatement><saml:Attribute Name="uid"><saml:AttributeValue>` + name + `</saml:AttributeValue></saml:Attribute></saml:AttributeStatement></saml:Assertion>`
+			unsigned := b.forge(t, forged{to: id, bare: true})
+			top, _ := b.bring(c, b.fake.SignXML(strings.Replace(unsigned, `</saml:AuthnStatement></saml:Assertion>`, attribute, 1))).Response(t).Status()
+			if got := b.Audit(t)[1].Reason; (top == "Success") != (reason == "") || reason != "" && got != reason {
+				t.Errorf("%s, %s", top, got)
+			}
+		})
+	}
 }
 
 // TestUpstreamRollover: an upstream's next key is believed from the look that finds it, its old one until the look that misses it, and

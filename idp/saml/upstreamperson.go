@@ -14,8 +14,8 @@ import (
 func (t *Told) person(u *federation.Upstream) upstream.Person {
 	p := upstream.Person{
 		Username: t.one("urn:oid:0.9.2342.19200300.100.1.1", "uid", "username"), Email: t.email(),
-		DisplayName: t.one("urn:oid:2.16.840.1.113730.3.1.241", "displayName"),
-		GivenName:   t.one("urn:oid:2.5.4.42", "givenName"), Surname: t.one("urn:oid:2.5.4.4", "sn"),
+		DisplayName: t.text("urn:oid:2.16.840.1.113730.3.1.241", "displayName"),
+		GivenName:   t.text("urn:oid:2.5.4.42", "givenName"), Surname: t.text("urn:oid:2.5.4.4", "sn"),
 	}
 	if n := &t.Name; n.Value != "" && n.Format == sp.NameIDPersistent {
 		p.Lasting = strings.Join([]string{n.Format, n.NameQualifier, n.SPNameQualifier, n.Value}, "\x00")
@@ -29,6 +29,8 @@ func (t *Told) person(u *federation.Upstream) upstream.Person {
 // identifier is what the upstream calls the person: the attribute that was chosen, else a usual one, else the name identifier.
 func (t *Told) identifier(u *federation.Upstream) string {
 	switch {
+	case u.Attribute != "" && u.Match == federation.MatchEmail:
+		return t.text(u.Attribute)
 	case u.Attribute != "":
 		return t.one(u.Attribute)
 	case u.Match == federation.MatchEmail:
@@ -47,23 +49,26 @@ func (t *Told) email() string {
 	if t.Name.Format == sp.NameIDEmail {
 		return t.Name.Value
 	}
-	return t.one("urn:oid:0.9.2342.19200300.100.1.3", "mail", "email", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress")
+	return t.text("urn:oid:0.9.2342.19200300.100.1.3", "mail", "email", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress")
 }
 
 // one is the single value of the first attribute that is there: of several values nobody could say which is meant, and a lesser
-// attribute must not step in.
+// attribute must not step in. Blanks around it stay, for "ana" and "ana " may be two people there.
 func (t *Told) one(names ...string) string {
 	for _, name := range names {
 		switch values := t.Attributes[name]; len(values) {
 		case 0:
 		case 1:
-			return strings.TrimSpace(values[0])
+			return values[0]
 		default:
 			return ""
 		}
 	}
 	return ""
 }
+
+// text is the single value without the blanks around it, where nobody is told from another by them.
+func (t *Told) text(names ...string) string { return strings.TrimSpace(t.one(names...)) }
 
 // mayPassOn holds an answer about somebody who signed in elsewhere to what that identity provider and the app allow.
 func mayPassOn(broker *session.Brokered, asked *Accepted, app string) *Problem {
