@@ -56,7 +56,7 @@ func ReadDocument(id string, text []byte) (*Registration, error) {
 	}
 	switch {
 	case err != nil:
-		return nil, errors.New("the document is not the JSON of client metadata (RFC 7591)")
+		return nil, errors.New("the document is not the JSON of client metadata (RFC 7591)" + Misfit(err))
 	case d.ClientID != id:
 		return nil, errors.New("client_id: it must be the address of the document, letter by letter")
 	case d.Secret != nil || d.SecretExpires != nil:

@@ -95,20 +95,6 @@ func memberNames() []string {
 	return names
 }
 
-// Misfit says which member of client metadata is of another kind than RFC 7591 has it; empty: the text is no JSON at all.
-func Misfit(err error) string {
-	var wrong *json.UnmarshalTypeError
-	if !errors.As(err, &wrong) || wrong.Field == "" {
-		return ""
-	}
-	kinds := map[reflect.Kind]string{reflect.Slice: "a list", reflect.String: "a text", reflect.Bool: "true or false"}
-	kind := kinds[wrong.Type.Kind()]
-	if kind == "" {
-		return ": " + wrong.Field + " is of the wrong kind"
-	}
-	return ": " + wrong.Field + " has to be " + kind
-}
-
 // Settings are the values that the metadata names, as Apply takes them.
 func (r *Registration) Settings() map[string]string {
 	values := map[string]string{}

@@ -1,8 +1,10 @@
 package sp
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestMisfit: who writes client metadata with a slip is told which member it is.
@@ -19,6 +21,39 @@ func TestMisfit(t *testing.T) {
 		if _, err := ReadRegistration([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
+	}
+}
+
+// TestUnreadable: whoever sends JSON that does not fit is told what does not, and never in the words of a programming language.
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{"name":7}`: "does not fit: name has to be a text", `{"list":{}}`: "does not fit: list has to be a list", `{"inner":{"yes":"a"}}`: "does not fit: inner.yes has to be true or false",
+		`{"inner":[]}`: "does not fit: inner has to be an object", `{"set":[]}`: "does not fit: set has to be an object", `{"count":1.5}`: "does not fit: count has to be a whole number",
+		`{"at":"today"}`: `does not fit: "today" has to be a time, like 2026-01-31T08:00:00Z`, `{"at":1}`: "does not fit: one of its values is not of the kind that it has to be",
+		`{"nmae":1}`: `has a member that is not known: "nmae": correct its name, or leave it out`, `[]`: "has to be a JSON object, in curly brackets", `{"any":1e999}`: "holds a number that is too large: 1e999",
+		``: "is empty: send a JSON object", `{`: "cannot be read as JSON: it ends too early", `{"name":}`: "cannot be read as JSON: see its byte 9",
+	} {
+		var into struct {
+			Name  string   `json:"name"`
+			List  []string `json:"list"`
+			Inner struct {
+				Yes bool `json:"yes"`
+			} `json:"inner"`
+			Set   map[string]string `json:"set"`
+			Count int               `json:"count"`
+			At    time.Time         `json:"at"`
+			Any   any               `json:"any"`
+		}
+		d := json.NewDecoder(strings.NewReader(text))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&into); err == nil || Unreadable(err) != want {
+			t.Errorf("%s: %v, want %q", text, Unreadable(err), want)
+		}
+	}
+	var value any
+	if err := json.Unmarshal([]byte(`{"a":`), &value); Unreadable(err) != "cannot be read as JSON: it ends too early" {
+		t.Error(Unreadable(err))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"gatehouse/idp/api"
 	"gatehouse/idp/web"
+	"gatehouse/sp"
 )
 
 // row is one line of the API's route table. CrossSite is false everywhere: a browser may only call from our own pages.
@@ -241,14 +242,13 @@ func with[T any](action func(*call, T) (any, error)) func(*call) (any, error) {
 		}
 		d := json.NewDecoder(bytes.NewReader(whole))
 		d.DisallowUnknownFields()
-		err = d.Decode(&body)
-		if err == nil {
-			if _, err = d.Token(); errors.Is(err, io.EOF) {
-				return action(c, body)
-			}
-			err = errors.New("there is something after the value")
+		if err := d.Decode(&body); err != nil {
+			return nil, refused(http.StatusBadRequest, "bad_json", "", "The request's body %.200s.", sp.Unreadable(err))
 		}
-		return nil, refused(http.StatusBadRequest, "bad_json", "", "The request's body cannot be read: %.200s.", err.Error())
+		if _, err := d.Token(); !errors.Is(err, io.EOF) {
+			return nil, refused(http.StatusBadRequest, "bad_json", "", "The request's body has something after its JSON: send one object alone.")
+		}
+		return action(c, body)
 	}
 }
 

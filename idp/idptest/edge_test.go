@@ -291,6 +291,13 @@ func TestWhatIsSentToPrograms(t *testing.T) {
 		{"repeated", "/oauth/revoke", form, "token=a&token=b", 400, "more than once"},
 		{"broken JSON", "/api/v1/users", "application/json", `{`, 400, "cannot be read"},
 		{"broken JSON", "/scim/v2/Users", "application/scim+json", `{"a"`, 400, "cannot be read"},
+		{"a list", "/api/v1/apps", "application/json", `[]`, 400, "body has to be a JSON object, in curly brackets."},
+		{"a member of another kind", "/api/v1/apps", "application/json", `{"set":[]}`, 400, "does not fit: set has to be an object."},
+		{"an unknown member", "/api/v1/users", "application/json", `{"nmae":"a"}`, 400, `has a member that is not known: \"nmae\": correct its name`},
+		{"JSON that breaks off", "/api/v1/users", "application/json", `{`, 400, "it ends too early."},
+		{"two values", "/api/v1/users", "application/json", `{"name":"a"}{}`, 400, "something after its JSON"},
+		{"a number without end", "/scim/v2/Users", "application/scim+json", `{"a":1e999}`, 400, "holds a number that is too large: 1e999."},
+		{"JSON that breaks off", "/scim/v2/Users", "application/scim+json", `{"a"`, 400, "it ends too early"},
 		{"broken XML", "/saml/soap", "text/xml", `<a`, 400, "not a well-formed SOAP message"},
 		{"another query", "/oauth/token?x=%zz", form, "grant_type=a", 400, "cannot be read"},
 	} {

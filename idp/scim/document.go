@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/elimity-com/scim/schema"
+
+	"gatehouse/sp"
 )
 
 // object is a JSON object. A document is one whose names are written as the schemas write them and whose values have their types.
@@ -30,7 +32,7 @@ func readBody(r *http.Request) (object, error) {
 	err = json.Unmarshal(whole, &value)
 	body, ok := value.(object)
 	if err != nil {
-		return nil, refuse(invalidSyntax, "The body cannot be read: %.200s.", err.Error())
+		return nil, refuse(invalidSyntax, "The body %.200s.", sp.Unreadable(err))
 	}
 	if !ok {
 		return nil, refuse(invalidSyntax, "The body must be a JSON object.")
