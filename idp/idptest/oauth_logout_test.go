@@ -192,7 +192,7 @@ func (w *world) refusedFarewells(t *testing.T, rp *RP) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			page := ana.Get(farewell(append([]string{"id_token_hint", hint, "post_logout_redirect_uri", bye}, c.change...)...))
-			if page.Status != http.StatusBadRequest || page.Header.Get("Location") != "" || strings.Contains(page.Body, "evil.example") {
+			if page.Status != http.StatusBadRequest || page.Header.Get("Location") != "" || strings.Contains(page.Body, "evil.example") || !strings.Contains(page.Body, `href="/logout">Sign out`) {
 				t.Errorf("%d, location %q:\n%s", page.Status, page.Header.Get("Location"), page.Body)
 			}
 			if e := w.newest(t, "signout"); e.Reason != c.reason {

@@ -15,6 +15,7 @@ import (
 	"gatehouse/idp/web"
 	"gatehouse/sp"
 	"gatehouse/store"
+	"gatehouse/templates"
 )
 
 // logoutEvent is the audit kind of everything about sign-out.
@@ -41,7 +42,7 @@ func (h *Handlers) logout(w http.ResponseWriter, r *http.Request) error {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	problem := once(values)
 	if err != nil {
-		problem = refuse(codeInvalidRequest, "bad_query", "The address of this sign-out is damaged. Sign out on this website's own page: "+h.BaseURL+"/logout")
+		problem = refuse(codeInvalidRequest, "bad_query", "The address of this sign-out is damaged. You can sign out here instead.")
 	}
 	return h.depart(w, r, values, problem, false)
 }
@@ -53,7 +54,7 @@ func (h *Handlers) logoutPosted(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if problem != nil {
-		return h.Engine.Halt(r, "", logoutEvent, problem.reason())
+		return h.stay(r, "", problem)
 	}
 	known := url.Values{}
 	for name, value := range farewellFields(values) {
@@ -92,7 +93,7 @@ func (h *Handlers) depart(w http.ResponseWriter, r *http.Request, values url.Val
 		}
 	}
 	if problem != nil {
-		return h.Engine.Halt(r, f.App, logoutEvent, problem.reason())
+		return h.stay(r, f.App, problem)
 	}
 	current, err := h.session(r)
 	switch {
@@ -118,11 +119,11 @@ func (h *Handlers) readFarewell(ctx context.Context, values url.Values, f *farew
 		shown, err := h.hintOf(ctx, hint)
 		switch {
 		case errors.Is(err, errNotOurs):
-			return h.cannotLeave("bad_id_token_hint", "the app showed an ID token that is not from here"), nil
+			return cannotLeave("bad_id_token_hint", "the app showed an ID token that is not from here"), nil
 		case err != nil:
 			return nil, err
 		case id != "" && id != shown.Audience:
-			return h.cannotLeave("other_client", "the app showed an ID token of another app").because(shown.Audience, id), nil
+			return cannotLeave("other_client", "the app showed an ID token of another app").because(shown.Audience, id), nil
 		}
 		id, f.session = shown.Audience, shown.Session
 	}
@@ -131,7 +132,7 @@ func (h *Handlers) readFarewell(ctx context.Context, values url.Values, f *farew
 		return nil, err
 	}
 	if id != "" && (f.app == nil || f.app.State == sp.Pending) {
-		return h.cannotLeave(flow.ReasonUnknownApp, "the app that asks for it is not connected here").because("a registered client id", id), nil
+		return cannotLeave(flow.ReasonUnknownApp, "the app that asks for it is not connected here").because("a registered client id", id), nil
 	}
 	if f.app == nil {
 		return nil, nil // nobody vouches for an address, so none is gone to
@@ -142,14 +143,24 @@ func (h *Handlers) readFarewell(ctx context.Context, values url.Values, f *farew
 		return nil, nil
 	}
 	if registered := f.app.Definition.OAuth.PostLogoutRedirectURIs; !slices.Contains(registered, redirect) {
-		return h.cannotLeave("bad_post_logout_redirect_uri", "the app wants to go to an address that is not registered for it").because(strings.Join(registered, " "), redirect), nil
+		return cannotLeave("bad_post_logout_redirect_uri", "the app wants to go to an address that is not registered for it").because(strings.Join(registered, " "), redirect), nil
 	}
 	f.Redirect, f.State, f.HasState = redirect, values.Get("state"), values.Has("state")
 	return nil, nil
 }
 
-func (h *Handlers) cannotLeave(reason, why string) *Problem {
-	return refuse(codeInvalidRequest, reason, "You are not signed out: "+why+". Sign out at "+h.BaseURL+"/logout instead.")
+func cannotLeave(reason, why string) *Problem {
+	return refuse(codeInvalidRequest, reason, "You are not signed out: "+why+". You can sign out here instead.")
+}
+
+// stay is the page of a sign-out that is refused: it leads to our own.
+func (h *Handlers) stay(r *http.Request, app string, problem *Problem) error {
+	err := h.Engine.Halt(r, app, logoutEvent, problem.reason())
+	var page *web.Error
+	if errors.As(err, &page) {
+		page.Links = []templates.Link{{Label: "Sign out", Href: "/logout"}}
+	}
+	return err
 }
 
 // means tells whether the ID token that came along was issued in this session: nobody else has it.
