@@ -216,6 +216,20 @@ func TestOpenIDUpstreamBothWays(t *testing.T) {
 			t.Errorf("%+v", entry)
 		}
 	})
+	t.Run("OUP-05 what the app's policy needs is asked for there, at first and again", func(t *testing.T) {
+		c := b.browser(t)
+		page := vault.Visit(c, vault.Ask())
+		location := c.Post("/login/upstream/uni", url.Values{"flow": {page.Field("flow")}}).Header.Get("Location")
+		if got := question(t, location, b.up.URL).Get("acr_values"); !strings.Contains(got, classMFA) || strings.Contains(got, "standard") {
+			t.Errorf("acr_values is %q", got)
+		}
+		c, _, _ = b.arrives(t, b.sp(t, "plain", nil), "ana")
+		page = vault.Visit(c, vault.Ask())
+		location = c.Post("/login/upstream/uni", url.Values{"flow": {page.Field("flow")}}).Header.Get("Location")
+		if got := question(t, location, b.up.URL); !strings.Contains(got.Get("acr_values"), classMFA) || got.Get("prompt") != "login" {
+			t.Errorf("with a session: %v, from %s", got, page.URL)
+		}
+	})
 	for name, one := range map[string]*openIDBroker{"here, from there": b, "there, from here": back} {
 		t.Run("OUP-07 "+name, func(t *testing.T) {
 			sp := one.sp(t, "each", nil)

@@ -130,7 +130,7 @@ func (h *Relying) question(ask *upstream.Ask, state string, most time.Duration) 
 		values.Set("prompt", "login")
 		values.Set("max_age", "0")
 	}
-	if classes := ask.Classes(); len(classes) > 0 {
+	if classes := ask.Wished(); len(classes) > 0 {
 		values.Set("acr_values", strings.Join(classes, " "))
 	}
 	if hint := ask.Request.LoginHint; hint != "" {

@@ -18,6 +18,7 @@ import (
 	"gatehouse/idp/flow"
 	"gatehouse/idp/session"
 	"gatehouse/idp/web"
+	"gatehouse/sp"
 	"gatehouse/store"
 )
 
@@ -45,6 +46,7 @@ type Asker interface {
 type Ask struct {
 	Upstream *federation.Upstream
 	Request  *flow.Request // what it is for
+	Policy   sp.Level      // the least that the app's policy takes, from whomever
 	Inquiry  Inquiry       // without an ID
 }
 
@@ -117,15 +119,34 @@ func (d *Desk) Ask(w http.ResponseWriter, r *http.Request, name string, request 
 	if refused != nil {
 		return d.Engine.Decline(w, r, token, *refused)
 	}
-	return d.Askers[u.Protocol()].AskUpstream(w, r, &Ask{Upstream: u, Request: request, Inquiry: Inquiry{
+	app, err := d.Engine.AppOf(r.Context(), request.App)
+	if err != nil {
+		return err
+	}
+	policy := sp.Low
+	if app != nil {
+		policy = app.Policy.MinLevel
+	}
+	return d.Askers[u.Protocol()].AskUpstream(w, r, &Ask{Upstream: u, Request: request, Policy: policy, Inquiry: Inquiry{
 		Upstream: u.Name, Browser: d.Engine.Browser(w, r), Flow: token, Next: next, Passive: request.Passive,
 		Forced: again || !request.Demand.AuthAfter.IsZero(), Address: web.Of(r).AddressText(), Made: d.Now(),
 	}})
 }
 
 // Classes are the ways to sign in there that must be asked for to reach what the request demands; none: any way does.
-func (a *Ask) Classes() []string {
-	if level := a.Request.Demand.MinLevel; level != "" && !a.Upstream.Level.AtLeast(level) {
+func (a *Ask) Classes() []string { return a.reaching(a.Request.Demand.MinLevel) }
+
+// Wished are the Classes where an upstream that can do none of them signs the person in all the same: those that the app's policy needs
+// count too, for what is missing can be made up here.
+func (a *Ask) Wished() []string {
+	if need := a.Policy; !a.Request.Demand.MinLevel.AtLeast(need) {
+		return a.reaching(need)
+	}
+	return a.Classes()
+}
+
+func (a *Ask) reaching(level sp.Level) []string {
+	if level != "" && !a.Upstream.Level.AtLeast(level) {
 		return a.Upstream.Classes(level)
 	}
 	return nil
