@@ -102,7 +102,7 @@ func (a *Actions) wireUpstream(tx store.Tx, u *federation.Upstream) (api.Upstrea
 		if key == "profile" {
 			value = profile.Name
 		}
-		wire.Settings = append(wire.Settings, api.Setting{Key: key, Value: value})
+		wire.Settings = append(wire.Settings, api.Setting{Key: key, Value: value, IsDefault: u.IsDefault(key)})
 	}
 	wire.Warnings = a.upstreamWarnings(u)
 	return wire, err

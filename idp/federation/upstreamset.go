@@ -70,6 +70,15 @@ func (u *Upstream) Setting(key string) string {
 	return u.OpenID.setting(key)
 }
 
+// IsDefault tells whether a setting has the value that it gets by sp.Undo.
+func (u *Upstream) IsDefault(key string) bool {
+	fresh := *u
+	if u.OpenID != nil {
+		fresh.OpenID = new(*u.OpenID)
+	}
+	return fresh.set(key, sp.Undo) == nil && fresh.Setting(key) == u.Setting(key)
+}
+
 // Change sets values: all of them, or none. The profile is an id by now.
 func (u *Upstream) Change(values map[string]string) error {
 	next := *u
