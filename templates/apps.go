@@ -78,6 +78,7 @@ type MetadataForm struct {
 	Source   string // the chosen way; empty: file
 	Pasted   string
 	URL      string
+	Alone    bool             // nothing but metadata is taken: no app package
 	Problem  *MetadataProblem // nil: none
 	Warnings []Warning        // about the metadata just read
 	Errors   Errors

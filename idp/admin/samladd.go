@@ -45,7 +45,7 @@ func (a *Admin) appSAMLNew(w http.ResponseWriter, r *http.Request) error {
 
 func (a *Admin) appSAMLPage(w http.ResponseWriter, r *http.Request, app *api.App, page templates.AppSAMLPage) error {
 	page.Shell, page.App = a.shell(r, app.Name, templates.SectionApps), a.appHead(app)
-	page.Action = page.App.Base + "/saml"
+	page.Action, page.Alone = page.App.Base+"/saml", true
 	status := statusOf(page.Errors)
 	if page.Problem != nil {
 		status = http.StatusUnprocessableEntity
