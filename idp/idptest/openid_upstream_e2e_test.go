@@ -229,7 +229,7 @@ func TestOpenIDUpstreamPages(t *testing.T) {
 	g.visit("upstreams-openid", w.URL+"/admin/upstreams?kind=oidc")
 	g.Type("#f-name", "second")
 	base := w.URL + "/login/upstream/second/"
-	want := []string{base + "callback", base + "logout", base + "backchannel", w.URL + "/oauth/jwks"}
+	want := []string{base + "callback", base + "logout", base + "backchannel", base + "frontchannel", w.URL + "/oauth/jwks"}
 	if to := g.Texts("[data-fill] code"); !slices.Equal(to, want) {
 		t.Errorf("to be registered there are %q", to)
 	}
