@@ -133,7 +133,7 @@ func TestClientPages(t *testing.T) {
 	g.WaitFor(`form[action$="/end-old"] button`)
 	g.look("client-rotated")
 	g.Click(`form[action$="/end-old"] button`)
-	g.WaitFor(".notice.ok")
+	g.WaitFor(".notice.ok:focus")
 	gateway, err := s.API.App(t.Context(), "API gateway")
 	if err != nil || len(gateway.OAuth.Secrets) != 1 {
 		t.Fatalf("%+v, %v", gateway.OAuth, err)
@@ -155,7 +155,7 @@ func TestClientPages(t *testing.T) {
 	g.Type("#f-redirect_uris", "http://127.0.0.1/cb\norg.example.wiki:/cb")
 	g.Click(`input[name="installed"]`)
 	g.Click("form.form button.primary")
-	g.WaitFor(".notice.ok")
+	g.WaitFor(".notice.ok:focus")
 	g.look("client-added-public")
 	both, err := s.API.App(t.Context(), wiki.ID)
 	if err != nil || both.OAuth == nil || both.SAML == nil || len(both.OAuth.Secrets) != 0 {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"gatehouse/cmd/sampleapps"
 	"gatehouse/idp/api"
 )
@@ -58,6 +60,9 @@ func (g *gallery) check(name string, faults []string) {
 	}
 	if wide := g.Wide(); wide > 0 {
 		g.t.Errorf("%s: the page scrolls sideways by %d pixels", name, wide)
+	}
+	if unseen := ask(g.Browser, chromedp.Evaluate[int](`[...document.querySelectorAll("button.hidden, a.hidden, input.hidden")].filter(e => e.tabIndex >= 0).length`)); unseen > 0 {
+		g.t.Errorf("%s: the keyboard stops %d times where nothing is seen", name, unseen)
 	}
 }
 
