@@ -70,8 +70,9 @@ func TestOpenIDUpstreamTokens(t *testing.T) {
 		"HS256 by the client secret": {nil, func(claims map[string]any) string {
 			return signJWT(t, jose.SigningKey{Algorithm: jose.HS256, Key: []byte(strings.Repeat(fakeSecret, 4))}, nil, claims)
 		}, "not taken"},
-		"a logout token": {nil, sign(b.op.key, map[string]any{"typ": "logout+jwt"}), "another type"},
-		"no JWT":         {nil, func(map[string]any) string { return "what?" }, "cannot be read"},
+		"a sign-in before all years": {map[string]any{"auth_time": int64(-4e18)}, nil, "before 1970"},
+		"a logout token":             {nil, sign(b.op.key, map[string]any{"typ": "logout+jwt"}), "another type"},
+		"no JWT":                     {nil, func(map[string]any) string { return "what?" }, "cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, ask := b.begin(t, Ask{})

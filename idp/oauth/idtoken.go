@@ -106,6 +106,8 @@ func (t *idToken) check(provider *federation.OpenID, now time.Time) error {
 		return errors.New("its ID token is not good yet (nbf): compare the clocks")
 	case t.SignedIn != nil && t.SignedIn.Time().After(now.Add(providerSkew)):
 		return errors.New("its ID token tells a sign-in of the future (auth_time)")
+	case t.SignedIn != nil && *t.SignedIn < 0:
+		return errors.New("its ID token tells a sign-in before 1970 (auth_time)")
 	}
 	return nil
 }
