@@ -32,8 +32,8 @@ func (s *Server) Routes() []web.Route {
 		s.admin.Routes(),
 		s.scim.Routes(),
 		{
-			{Method: http.MethodGet, Path: "/assets/{file}", Permission: web.Public, Handle: s.asset},
-			{Method: http.MethodGet, Path: logoPath + "{hash}", Permission: web.Public, Handle: s.logo},
+			{Method: http.MethodGet, Path: "/assets/{file}", Permission: web.Public, Reads: true, Handle: s.asset},
+			{Method: http.MethodGet, Path: logoPath + "{hash}", Permission: web.Public, Reads: true, Handle: s.logo},
 		},
 	} {
 		all = append(all, part...)
@@ -97,17 +97,19 @@ func (s *Server) mount(routes []web.Route, elsewhere place) http.Handler {
 	fixed := map[address]http.Handler{} // found at once, where the router tries one pattern after another
 	for _, route := range routes {
 		handler := s.kit.Wrap(route)
-		router.Handle(route.Path, mounted{pathValues(handler), route.Errors}).Methods(route.Method)
-		if !strings.Contains(route.Path, "{") {
-			fixed[address{route.Method, route.Path}] = handler
+		methods := []string{route.Method}
+		if route.Reads {
+			methods = append(methods, http.MethodHead) // net/http leaves the body out
+		}
+		router.Handle(route.Path, mounted{pathValues(handler), route.Errors}).Methods(methods...)
+		for _, method := range methods {
+			if !strings.Contains(route.Path, "{") {
+				fixed[address{method, route.Path}] = handler
+			}
 		}
 	}
 	router.NotFoundHandler, router.MethodNotAllowedHandler = s.missing(elsewhere), s.notAllowed(router)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodHead { // as GET, of which net/http leaves the body out (RFC 9110, 9.3.2)
-			get := *r
-			get.Method, r = http.MethodGet, &get
-		}
 		if handler := fixed[address{r.Method, r.URL.Path}]; handler != nil {
 			handler.ServeHTTP(w, r)
 			return
@@ -129,12 +131,10 @@ func (s *Server) notAllowed(router *mux.Router) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var methods []string
 		var form web.Form
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 			other, match := r.Clone(r.Context()), mux.RouteMatch{}
 			if other.Method = method; router.Match(other, &match) && match.MatchErr == nil {
-				if methods, form = append(methods, method), match.Handler.(mounted).errors; method == http.MethodGet {
-					methods = append(methods, http.MethodHead)
-				}
+				methods, form = append(methods, method), match.Handler.(mounted).errors
 			}
 		}
 		text := "This address cannot be used in that way. Go back and use the page's own buttons."

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"gatehouse/certs"
@@ -103,7 +104,7 @@ func TestCheckBaseURL(t *testing.T) {
 	}
 }
 
-// TestHead: HEAD is answered wherever GET is, with the same status and header and no body (RFC 9110, 9.3.2), and nowhere else.
+// TestHead: HEAD is answered where GET only reads, with the same status and header and no body (RFC 9110, 9.3.2), and nowhere else.
 func TestHead(t *testing.T) {
 	server := httptest.NewServer(newServer(t).handler())
 	t.Cleanup(server.Close)
@@ -125,11 +126,16 @@ func TestHead(t *testing.T) {
 		}
 		return answer, len(body)
 	}
-	for _, path := range []string{"/", "/.well-known/openid-configuration", "/oauth/jwks", "/saml/metadata", "/login?next=/", "/admin/apps", "/api/v1/apps", "/nowhere", "/oauth/token"} {
+	for _, path := range []string{"/", "/.well-known/openid-configuration", "/oauth/jwks", "/saml/metadata", "/saml/certificate.pem", "/login?next=/", "/nowhere", "/oauth/token"} {
 		get, _ := ask(http.MethodGet, path)
 		head, length := ask(http.MethodHead, path)
 		if head.StatusCode != get.StatusCode || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") || length != 0 {
 			t.Errorf("%s: GET %d %q, HEAD %d %q with %d bytes", path, get.StatusCode, get.Header.Get("Content-Type"), head.StatusCode, head.Header.Get("Content-Type"), length)
+		}
+	}
+	for _, path := range []string{"/saml/sso", "/saml/slo", "/saml/metadata/app", "/oauth/authorize", "/oauth/logout", "/launch/app", "/logout", "/login/upstream/x/callback"} {
+		if head, _ := ask(http.MethodHead, path); head.StatusCode != http.StatusMethodNotAllowed || strings.Contains(head.Header.Get("Allow"), "HEAD") {
+			t.Errorf("HEAD %s: %d, allowed %q", path, head.StatusCode, head.Header.Get("Allow"))
 		}
 	}
 	answer, _ := ask(http.MethodPost, "/oauth/jwks")

@@ -90,6 +90,11 @@ func (h *Handlers) Routes() []web.Route {
 	endpoint := func(method, path string, handle web.HandlerFunc) web.Route {
 		return web.Route{Method: method, Path: path, Permission: web.Public, CrossSite: true, Errors: Refuse, Handle: handle}
 	}
+	document := func(path string, handle web.HandlerFunc) web.Route {
+		route := endpoint(http.MethodGet, path, handle)
+		route.Reads = true
+		return route
+	}
 	routes := []web.Route{
 		page(http.MethodGet, authorizePath, h.authorize),
 		page(http.MethodPost, authorizePath, h.authorize),
@@ -98,10 +103,10 @@ func (h *Handlers) Routes() []web.Route {
 		{Method: http.MethodPost, Path: confirmPath, Permission: web.Public, Handle: h.logoutConfirmed},
 		endpoint(http.MethodPost, introspectPath, h.introspect),
 		endpoint(http.MethodPost, devicePath, h.device),
-		endpoint(http.MethodGet, jwksPath, h.jwks),
-		endpoint(http.MethodGet, oidcPath, h.discovery),
-		endpoint(http.MethodGet, metadataPath, h.discovery),
-		endpoint(http.MethodGet, ResourcePath, h.resource),
+		document(jwksPath, h.jwks),
+		document(oidcPath, h.discovery),
+		document(metadataPath, h.discovery),
+		document(ResourcePath, h.resource),
 		endpoint(http.MethodPost, registerPath, h.register),
 		endpoint(http.MethodGet, clientPath, h.managed("client.read", http.StatusOK, h.readClient)),
 		endpoint(http.MethodPut, clientPath, h.managed("client.update", http.StatusOK, h.updateClient)),

@@ -57,8 +57,8 @@ type Fetcher interface {
 // Routes are the paths of this package.
 func (h *Handlers) Routes() []web.Route {
 	return append(h.askRoutes(), []web.Route{
-		{Method: http.MethodGet, Path: "/", Permission: web.SignedIn, Handle: h.tiles},
-		{Method: http.MethodGet, Path: flow.LogoRoot + "{app}/{version}", Permission: web.Public, Handle: h.logo},
+		{Method: http.MethodGet, Path: "/", Permission: web.SignedIn, Reads: true, Handle: h.tiles},
+		{Method: http.MethodGet, Path: flow.LogoRoot + "{app}/{version}", Permission: web.Public, Reads: true, Handle: h.logo},
 		{Method: http.MethodGet, Path: "/launch/{app}", Permission: web.Public, Handle: h.launch},
 		{Method: http.MethodPost, Path: "/launch/{app}", Permission: web.Public, Handle: h.launchNow},
 		{Method: http.MethodGet, Path: "/account", Permission: web.SignedIn, Handle: h.account},

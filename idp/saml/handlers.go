@@ -67,12 +67,12 @@ func (h *Handlers) Routes() []web.Route {
 		{Method: http.MethodPost, Path: artifactPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Errors: Fault, Handle: overSOAP(h.Engine.Bounded(h.resolve))},
 		{Method: http.MethodPost, Path: ecpPath, Permission: web.Public, CrossSite: true, MaxBody: maxSOAP, Errors: Fault, Handle: overSOAP(h.Engine.Bounded(h.ecp))},
 		{Method: http.MethodGet, Path: unsolicitedPath, Permission: web.Public, Handle: h.unsolicited},
-		{Method: http.MethodGet, Path: "/saml/metadata", Permission: web.Public, Handle: h.ownMetadata},
+		{Method: http.MethodGet, Path: "/saml/metadata", Permission: web.Public, Reads: true, Handle: h.ownMetadata},
 		{Method: http.MethodGet, Path: "/saml/metadata/{app}", Permission: web.Public, Handle: h.ownMetadata},
-		{Method: http.MethodGet, Path: "/saml/certificate.pem", Permission: web.Public, Handle: h.certificate},
+		{Method: http.MethodGet, Path: "/saml/certificate.pem", Permission: web.Public, Reads: true, Handle: h.certificate},
 		{Method: http.MethodPost, Path: acsPath, Permission: web.Public, CrossSite: true, MaxBody: maxPOST, Handle: h.consume},
 		{Method: http.MethodGet, Path: acsPath, Permission: web.Public, Handle: h.claimAnswer},
-		{Method: http.MethodGet, Path: spMetadataPath, Permission: web.Public, Handle: h.spMetadata},
+		{Method: http.MethodGet, Path: spMetadataPath, Permission: web.Public, Reads: true, Handle: h.spMetadata},
 		{Method: http.MethodGet, Path: errorPath, Permission: web.Public, Handle: h.errorPage},
 	}
 }

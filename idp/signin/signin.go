@@ -38,7 +38,7 @@ type Handlers struct {
 // Routes are the paths of this package.
 func (h *Handlers) Routes() []web.Route {
 	return append(h.linkRoutes(), []web.Route{
-		{Method: http.MethodGet, Path: "/login", Permission: web.Public, Handle: h.show},
+		{Method: http.MethodGet, Path: "/login", Permission: web.Public, Reads: true, Handle: h.show},
 		{Method: http.MethodPost, Path: "/login", Permission: web.Public, Handle: h.submit},
 		{Method: http.MethodPost, Path: "/login/passkey", Permission: web.Public, Handle: h.passkey},
 		{Method: http.MethodGet, Path: "/login/factor", Permission: web.Public, Handle: h.askFactor},

@@ -43,6 +43,7 @@ type Route struct {
 	Method     string
 	Path       string // gorilla/mux syntax
 	Permission Permission
+	Reads      bool        // GET begins and ends nothing, so HEAD is answered too (RFC 9110, 9.3.2)
 	CrossSite  bool        // other sites may send unsafe methods here (protocol endpoints); no cookie authority is assumed
 	MaxBody    int64       // bytes; 0: 64 KiB
 	Errors     Form        // of everything that is refused here, before the handler too; nil: a page
