@@ -87,9 +87,6 @@ func apachePages(t testing.TB, dir string) {
 	})
 }
 
-// Stop ends the peer before the test does.
-func (m *Mellon) Stop() { m.process.stop() }
-
 // Log is what Apache wrote; reading it stops the peer.
 func (m *Mellon) Log() string { return m.process.output() }
 

@@ -111,9 +111,6 @@ func (p *NodeSAML) settings(t testing.TB, opts NodeSAMLOptions) map[string]any {
 	return settings
 }
 
-// Stop ends the peer before the test does.
-func (p *NodeSAML) Stop() { p.process.stop() }
-
 // npmProjects are the npm projects of testdata/peers, with our programs in each.
 func npmProjects() map[string][]string {
 	return map[string][]string{
