@@ -136,20 +136,6 @@ func (p SignedOutPage) Incomplete() bool {
 // SignedOut writes the page after signing out.
 func SignedOut(w io.Writer, p SignedOutPage) error { return render(w, "signedout", p) }
 
-// ChangePasswordPage asks for a new password. It posts `current`, `new`, `repeat` and `flow` to Action.
-type ChangePasswordPage struct {
-	Shell
-	Action string
-	Flow   string // id of the waiting flow, may be empty
-	Why    string // why it is needed now, may be empty
-	Rules  string // what a password needs, one sentence
-	Errors Errors
-	Cancel Link // shown when set
-}
-
-// ChangePassword writes the page that asks for a new password.
-func ChangePassword(w io.Writer, p ChangePasswordPage) error { return render(w, "password", p) }
-
 // ForgotPage helps somebody who has forgotten a password. It posts `name` to Action.
 type ForgotPage struct {
 	Shell

@@ -34,7 +34,6 @@ var declared = map[string]page{
 	"message":         {"card", MessagePage{}},
 	"confirm":         {"card", ConfirmPage{}},
 	"signedout":       {"card", SignedOutPage{}},
-	"password":        {"card", ChangePasswordPage{}},
 	"forgot":          {"card", ForgotPage{}},
 	"link":            {"card", LinkPage{}},
 	"portal":          {"portal", PortalPage{}},

@@ -112,11 +112,6 @@ func cardSamples() []sample {
 		{"signingout", func(w io.Writer) error {
 			return SignedOut(w, SignedOutPage{Shell: outside("Signing out"), Next: "/logout/x/next", Apps: []SignedOutApp{{"Payroll", "out"}, {"Wiki", "waiting"}, {longName, "waiting"}}})
 		}},
-		{"password", func(w io.Writer) error {
-			return ChangePassword(w, ChangePasswordPage{Shell: shell("Change password", ""), Action: "/account/password", Why: "Your administrator set the present one.",
-				Rules: "At least 12 characters. A few unrelated words work well.", Cancel: Link{"Back", "/account"},
-				Errors: Errors{{"new", "The new password is too short: use at least 12 characters."}, {"repeat", "The two passwords differ: type the same twice."}}})
-		}},
 		{"autopost", func(w io.Writer) error {
 			return AutoPost(w, AutoPostPage{Action: "https://sp.example/acs", App: "Your Benefits", Nonce: "bm9uY2U", Fields: []Field{{"SAMLResponse", strings.Repeat("PHNhbWw+", 500)}}})
 		}},
